@@ -1,0 +1,51 @@
+"""Models by name or by config. A file is a family; adding one means a file and a line in each table here."""
+from __future__ import annotations
+
+import difflib
+
+from ppim.models import lvvit, paddle_vision
+from ppim.models.layers import TokenModel
+
+_BUILDERS = {"LV-ViT": lvvit.build_lvvit, "paddle_vision": paddle_vision.build_paddle_vision}
+_ALIASES = {**lvvit.ALIASES}
+
+
+def normalise_name(name: str) -> str:
+    """One spelling for a model's name: 'LV-ViT-S' and 'lvvit_s' are 'lvvit_s', 'lvvit_tiny' is 'lvvit_t'."""
+    name = name.lower().replace("-", "_").replace("lv_vit", "lvvit")
+    return _ALIASES.get(name, name)
+
+
+def list_models() -> list[str]:
+    """All names `create_model` knows, sorted."""
+    return sorted([*lvvit.VARIANTS, *paddle_vision.VARIANTS])
+
+
+def create_model(name: str, **overrides) -> TokenModel:
+    """A model with fresh weights; `overrides` are arguments of its constructor.
+
+    `class_dim`, PPIM's word for it, is accepted for `num_classes`.
+
+    Raises:
+        ValueError: an unknown name (with the nearest known ones) or values that do not fit.
+    """
+    if "class_dim" in overrides:
+        overrides["num_classes"] = overrides.pop("class_dim")
+    known = normalise_name(name)
+    if known in lvvit.VARIANTS:
+        return lvvit.LVViT(**{**lvvit.VARIANTS[known], **overrides})
+    if known in paddle_vision.VARIANTS:
+        return paddle_vision.PaddleVision(known, **overrides)
+    nearest = difflib.get_close_matches(known, [*list_models(), *_ALIASES], n=3, cutoff=0.4)
+    raise ValueError(f"no model is called {name!r}; nearest: {', '.join(nearest) or 'none, see list_models()'}")
+
+
+def build_model(config) -> TokenModel:
+    """The model a config describes; MODEL.TYPE names the family.
+
+    Raises:
+        ValueError: an unknown MODEL.TYPE.
+    """
+    if config.MODEL.TYPE not in _BUILDERS:
+        raise ValueError(f"MODEL.TYPE wants one of {', '.join(_BUILDERS)}, got {config.MODEL.TYPE!r}")
+    return _BUILDERS[config.MODEL.TYPE](config)

@@ -1,0 +1,257 @@
+"""Parts shared by the model families: attention, MLP, block, drop path, and the base class of every model.
+
+Tokens travel as (B, N, C): batch, tokens, channels; H heads of width D. Parameter names are those of the original
+PyTorch code, weights have Paddle's layout (a Linear weight is (in, out)).
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+from ppim.paddle_compat import flash_attention_runs
+
+
+class TokenOutput(NamedTuple):
+    """What `model.tokens(x)` returns; None where a model has no such part."""
+
+    class_logits: paddle.Tensor  # (B, C)
+    token_logits: paddle.Tensor | None = None  # (B, N, C), tokens row-major over the grid
+    share: paddle.Tensor | None = None  # (B,) own share of the class target, where the model works it out
+    dist_logits: paddle.Tensor | None = None  # (B, C) of a distillation head
+
+
+class StateDiff(NamedTuple):
+    """Where a state and a model disagree."""
+
+    missing: list[str]  # only in the model
+    unexpected: list[str]  # only in the state
+    misshaped: list[str]  # in both, with other shapes
+
+
+def as_pair(size) -> tuple[int, int]:
+    """An int or (h, w) as (h, w)."""
+    if isinstance(size, int):
+        return size, size
+    height, width = size
+    return int(height), int(width)
+
+
+def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
+    """A Linear layer with the original initialisation: truncated normal of std 0.02, bias 0."""
+    return nn.Linear(
+        in_features,
+        out_features,
+        weight_attr=paddle.ParamAttr(initializer=nn.initializer.TruncatedNormal(std=0.02)),
+        bias_attr=paddle.ParamAttr(initializer=nn.initializer.Constant(0.0)) if bias else False,
+    )
+
+
+def conv(in_channels: int, out_channels: int, kernel: int, stride: int, padding: int = 0, bias: bool = False):
+    """A Conv2D with PyTorch's default initialisation: uniform within 1 / sqrt(fan_in), weight and bias."""
+    bound = (in_channels * kernel * kernel) ** -0.5
+    uniform = paddle.ParamAttr(initializer=nn.initializer.Uniform(-bound, bound))
+    return nn.Conv2D(
+        in_channels, out_channels, kernel, stride, padding, weight_attr=uniform, bias_attr=uniform if bias else False
+    )
+
+
+def layer_norm(dim: int, epsilon: float = 1e-5) -> nn.LayerNorm:
+    return nn.LayerNorm(dim, epsilon=epsilon)
+
+
+def drop_path(x: paddle.Tensor, rate: float, training: bool) -> paddle.Tensor:
+    """Drop the whole branch of a sample with probability `rate`, scaling the others to keep the mean."""
+    if rate == 0.0 or not training:
+        return x
+    keep = 1.0 - rate
+    mask = (paddle.rand([x.shape[0], 1, 1]) < keep).astype(x.dtype)
+    return x * mask / keep
+
+
+def attend(qkv: paddle.Tensor, num_heads: int, scale: float, dropout: float = 0.0) -> paddle.Tensor:
+    """Multi-head attention over packed queries, keys and values, (B, N, 3 * H * D) -> (B, N, H * D).
+
+    One matmul per head on pieces of one split: no transpose of a 4-D tensor, which on the CPU costs more than the
+    products (tools/benchmark/attention.py). The softmax is fp32 whatever the input.
+    """
+    head_dim = qkv.shape[-1] // (3 * num_heads)
+    if dropout == 0.0 and flash_attention_runs(qkv, head_dim):
+        # (B, N, 3 * H * D) -> 3 x (B, N, H, D); the kernel scales by 1 / sqrt(D) itself
+        q, k, v = qkv.reshape([0, 0, 3, num_heads, head_dim]).unbind(2)
+        return F.scaled_dot_product_attention(q * (scale * head_dim**0.5), k, v).flatten(2)
+    pieces = qkv.split(3 * num_heads, axis=-1)
+    out = []
+    for q, k, v in zip(pieces[:num_heads], pieces[num_heads : 2 * num_heads], pieces[2 * num_heads :]):
+        scores = paddle.matmul(q * scale, k, transpose_y=True)
+        weights = F.softmax(scores.astype(paddle.float32), axis=-1).astype(v.dtype)
+        out.append(paddle.matmul(F.dropout(weights, dropout) if dropout else weights, v))
+    return paddle.concat(out, axis=-1)
+
+
+class Attention(nn.Layer):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        qkv_bias: bool = False,
+        qk_scale: float | None = None,
+        attention_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        if dim % num_heads:
+            raise ValueError(f"embed_dim must be a multiple of num_heads, got {dim} and {num_heads}")
+        self.num_heads = num_heads
+        self.scale = qk_scale or (dim // num_heads) ** -0.5
+        self.attention_dropout = attention_dropout
+        self.dropout = dropout
+        self.qkv = linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = linear(dim, dim)
+
+    def forward(self, x):
+        x = attend(self.qkv(x), self.num_heads, self.scale, self.attention_dropout if self.training else 0.0)
+        return F.dropout(self.proj(x), self.dropout, training=self.training)
+
+
+class Mlp(nn.Layer):
+    def __init__(self, dim: int, hidden: int, dropout: float = 0.0):
+        super().__init__()
+        self.dropout = dropout
+        self.fc1 = linear(dim, hidden)
+        self.fc2 = linear(hidden, dim)
+
+    def forward(self, x):
+        x = F.dropout(F.gelu(self.fc1(x)), self.dropout, training=self.training)
+        return F.dropout(self.fc2(x), self.dropout, training=self.training)
+
+
+class Block(nn.Layer):
+    """A pre-norm transformer block; each branch is divided by `skip_lam` before it joins the residual stream."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float,
+        qkv_bias: bool = False,
+        qk_scale: float | None = None,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        drop_path: float = 0.0,
+        skip_lam: float = 1.0,
+    ):
+        super().__init__()
+        self.drop_path = drop_path
+        self.skip_lam = skip_lam
+        self.norm1 = layer_norm(dim)
+        self.attn = Attention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
+        self.norm2 = layer_norm(dim)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
+
+    def forward(self, x):
+        x = x + drop_path(self.attn(self.norm1(x)), self.drop_path, self.training) / self.skip_lam
+        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path, self.training) / self.skip_lam
+
+
+def compare_states(wanted: Mapping, got: Mapping) -> StateDiff:
+    """Names and shapes of two states side by side."""
+    return StateDiff(
+        [name for name in wanted if name not in got],
+        [name for name in got if name not in wanted],
+        [name for name in wanted if name in got and list(wanted[name].shape) != list(got[name].shape)],
+    )
+
+
+def describe_diff(diff: StateDiff, wanted: Mapping, got: Mapping) -> str:
+    """Both sides of a disagreement in a few lines; the first eight names of each kind."""
+
+    def listing(title, names, show):
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        return [f"{title} ({len(names)}): {', '.join(map(show, names[:8]))}{more}"] if names else []
+
+    def shapes(name):
+        return f"{name} {list(got[name].shape)} for {list(wanted[name].shape)}"
+
+    return "; ".join(
+        listing("only in the model", diff.missing, str)
+        + listing("only in the weights", diff.unexpected, str)
+        + listing("other shapes, weights for model", diff.misshaped, shapes)
+    )
+
+
+class TokenModel(nn.Layer):
+    """Base of every model: strict loading, foreign names, and what trainer and loader ask a model for.
+
+    Attributes:
+        num_classes, image_size (h, w), grid (rows, columns).
+        mixes_tokens: whether `tokens(x, mix)` honours `mix`.
+    """
+
+    foreign_names: tuple[tuple[str, str], ...] = ()  # (pattern, replacement) turning other projects' names into ours
+    position_tables: dict[str, int] = {}  # position embeddings that may be resized: name -> tokens before the grid's
+    heads: tuple[str, ...] = ()  # layers whose shape follows the number of classes
+    undecayed: tuple[str, ...] = ()
+    mixes_tokens = False
+
+    def tokens(self, x, mix=None) -> TokenOutput:
+        raise NotImplementedError
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters weight decay leaves alone: all of one dimension (biases, norms) and `undecayed`."""
+        return {name for name, p in self.named_parameters() if len(p.shape) < 2 or name in self.undecayed}
+
+    def rename(self, state: Mapping) -> dict:
+        """`state` under this model's names.
+
+        Raises:
+            ValueError: two entries end up under one name.
+        """
+        renamed, origin = {}, {}
+        for name, value in state.items():
+            ours = name
+            for pattern, replacement in self.foreign_names:
+                ours = re.sub(pattern, replacement, ours)
+            if ours in renamed:
+                raise ValueError(f"weights hold both {origin[ours]!r} and {name!r}, which are one parameter, {ours!r}")
+            renamed[ours], origin[ours] = value, name
+        return renamed
+
+    def set_state_dict(self, state_dict: Mapping, use_structured_name: bool = True, strict: bool = True):
+        """Fill the model from {name: tensor or array}, in Paddle's layout and under any name of `foreign_names`.
+
+        Paddle's own method only warns; this one refuses. Floating types are converted to the model's.
+
+        Args:
+            strict: False loads what fits and leaves the rest.
+        Returns:
+            (missing, unexpected) names as Paddle returns them; what does not fit in shape is in both.
+        Raises:
+            ValueError: with `strict`, when anything is missing, unexpected or of another shape.
+        """
+        if not use_structured_name:
+            raise ValueError("set_state_dict wants structured names; Paddle's generated ones differ from run to run")
+        wanted = self.state_dict()
+        state = self.rename({k: v for k, v in state_dict.items() if k != "StructuredToParameterName@@"})
+        diff = compare_states(wanted, state)
+        if strict and any(diff):
+            raise ValueError(f"weights do not fit the model: {describe_diff(diff, wanted, state)}")
+        for name, target in wanted.items():
+            if name in state and name not in diff.misshaped:
+                _assign(target, state[name])
+        return diff.missing + diff.misshaped, diff.unexpected + diff.misshaped
+
+    set_dict = set_state_dict
+    load_dict = set_state_dict
+
+
+def _assign(target: paddle.Tensor, value) -> None:
+    if isinstance(value, paddle.Tensor):
+        target.set_value(value if value.dtype == target.dtype else value.astype(target.dtype))
+    else:
+        target.set_value(np.asarray(value, dtype=str(target.dtype).rsplit(".", 1)[-1]))
