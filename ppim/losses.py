@@ -1,0 +1,119 @@
+"""One cross entropy against soft targets, sparse or dense, with a weight per row; and mixes of targets.
+
+A sparse target (`ppim.token_labels.targets.SparseTargets`) has a background shared by all C classes, a mass (its sum)
+and a few weights beyond the background, so with logits l the loss of a row needs one log-sum-exp, one sum and a
+gather:
+
+    CE = mass * logsumexp(l) - background * sum(l) - sum over triplets of weight * l[id]
+
+All maths is fp32 whatever the logits' dtype. Only the logits and their gradient have a size that grows with C.
+Targets are constants: no gradient reaches them. Cross entropy is linear in the target, so a mix of targets is a
+weighted sum of its parts (arXiv 2104.10858 section 3.2).
+"""
+from __future__ import annotations
+
+import paddle
+import paddle.nn.functional as F
+from paddle.autograd import PyLayer
+
+from ppim.token_labels.targets import SparseTargets
+
+
+class _SparseCrossEntropy(PyLayer):
+    """Keeps the softmax, which the backward pass turns into the gradient in place: autograd would hold it three times.
+    """
+
+    @staticmethod
+    def forward(ctx, logits, row, ids, weight, const):
+        x = logits.astype("float32")
+        background, mass, row_weight = const.unbind(axis=1)
+        softmax = F.softmax(x, axis=-1)
+        # At the largest logit the softmax is at least 1 / C, so its logarithm is exact enough to give log-sum-exp.
+        log_sum_exp = x.max(axis=-1) - softmax.max(axis=-1).log()
+        share = row_weight / len(const)
+        weight = weight * paddle.gather(share, row)
+        loss = (share * (mass * log_sum_exp - background * x.sum(axis=-1))).sum()
+        loss -= (weight * paddle.gather_nd(x, paddle.stack([row, ids], axis=1))).sum()
+        ctx.softmax, ctx.dtype = softmax, logits.dtype
+        ctx.save_for_backward(row, ids, weight, share * mass, share * background)
+        return loss
+
+    @staticmethod
+    def backward(ctx, upstream):
+        if ctx.softmax is None:
+            raise RuntimeError("the gradient of sparse_cross_entropy can be asked for once only")
+        gradient, ctx.softmax = ctx.softmax, None
+        row, ids, weight, mass, background = ctx.saved_tensor()
+        gradient.multiply_((mass * upstream).unsqueeze(-1))
+        gradient.subtract_((background * upstream).unsqueeze(-1))
+        paddle.index_put_(gradient, (row, ids), -weight * upstream, accumulate=True)
+        return gradient.astype(ctx.dtype), None, None, None, None
+
+
+def sparse_cross_entropy(logits: paddle.Tensor, targets: SparseTargets) -> paddle.Tensor:
+    """Mean over the rows of row weight * cross entropy; ignored rows count in the mean's denominator.
+
+    Args:
+        logits: (R, C), any float dtype.
+        targets: tensors; R rows, ids below C. The gradient may be asked for once.
+
+    Returns:
+        A scalar, float32.
+    """
+    if logits.ndim != 2 or logits.shape[0] != targets.const.shape[0]:
+        raise ValueError(f"wanted logits (R, C) with R = {targets.const.shape[0]} rows of targets, got "
+                         f"{list(logits.shape)}")
+    row, ids, weight, const = targets
+    with paddle.no_grad():
+        row, ids = row.astype("int64"), ids.astype("int64")
+    return _SparseCrossEntropy.apply(logits, row, ids, weight.detach(), const.detach())
+
+
+def soft_cross_entropy(logits: paddle.Tensor, target: paddle.Tensor, weight: paddle.Tensor | None = None,
+                       ) -> paddle.Tensor:
+    """The same against dense targets, as distillation has them.
+
+    Args:
+        logits, target: (R, C); rows of `target` need not sum to one. weight: (R,) per row, None = 1.
+
+    Returns:
+        A scalar, float32: sum of weight * cross entropy / R.
+    """
+    loss = -(target.astype("float32") * F.log_softmax(logits.astype("float32"), axis=-1)).sum(axis=-1)
+    return loss.mean() if weight is None else (loss * weight).mean()
+
+
+def blend(targets: SparseTargets, partner_rows: paddle.Tensor, own_share: paddle.Tensor) -> SparseTargets:
+    """Row r's target becomes own_share[r] * T[r] + (1 - own_share[r]) * T[partner_rows[r]].
+
+    The row weight goes with its target: a row mixed of one that counts and one that is ignored keeps the part that
+    counts.
+
+    Args:
+        targets: tensors, R rows.
+        partner_rows: (R,) int64, an involution (the partner's partner is the row itself).
+        own_share: (R,) float32 in [0, 1].
+    """
+    row, ids, weight, const = targets
+    row = row.astype("int64")
+    own, other = own_share.astype("float32"), 1 - own_share.astype("float32")
+    # Weights are folded into the rows before mixing, since each side brings its own.
+    weight = weight * paddle.gather(const[:, 2], row)
+    partner = paddle.gather(partner_rows, row)
+    folded = const[:, :2] * const[:, 2:]
+    mixed = folded * own.unsqueeze(-1) + paddle.gather(folded, partner_rows) * other.unsqueeze(-1)
+    return SparseTargets(paddle.concat([row, partner]), paddle.concat([ids, ids]),
+                         paddle.concat([weight * paddle.gather(own, row), weight * paddle.gather(other, partner)]),
+                         paddle.concat([mixed, paddle.ones_like(const[:, 2:])], axis=1))
+
+
+def reassign(targets: SparseTargets, owner_rows: paddle.Tensor) -> SparseTargets:
+    """Row r gets the target of row owner_rows[r], as where MixToken shows the partner's token.
+
+    Args:
+        targets: tensors, R rows.
+        owner_rows: (R,) int64, an involution (so the place a target goes to is that of its own row's owner).
+    """
+    row, ids, weight, const = targets
+    return SparseTargets(paddle.gather(owner_rows, row.astype("int64")), ids, weight,
+                         paddle.gather(const, owner_rows))

@@ -1,0 +1,159 @@
+"""A label map: for each cell of a coarse grid over a photo, the K best classes of an annotator and their scores.
+
+On disk a map is one `.npy` array per photo:
+
+    [2, K, H, W]   the published form: plane 0 raw scores (logits), plane 1 class ids
+    [3, K, H, W]   our own form: plane 2 is the annotator's log-sum-exp over all its classes in that cell, the same for
+                   each k, so exp(score - log_z) is a probability; `array[:2]` is the published form
+
+The array has one dtype for all: float16 (ids are exact to 2048 only, so it is refused for more classes), float32,
+float64, int16 or int32. H runs along the photo's height ('rows-first'); files written the other way are read with
+orientation 'columns-first'. The published set: K = 5, H = W = 18, float16 (arXiv 2104.10858).
+"""
+from __future__ import annotations
+
+import io
+import os
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+ORIENTATIONS = ("rows-first", "columns-first")
+HALF_EXACT = 2048
+DTYPES = ("f2", "f4", "f8", "i2", "i4")
+
+
+class MapError(ValueError):
+    """A label map that cannot be trusted; the message names the file."""
+
+
+class LabelMap(NamedTuple):
+    """One photo's map, rows first. Ids are distinct within a cell."""
+
+    scores: np.ndarray  # (K, rows, columns) float32 logits
+    ids: np.ndarray  # (K, rows, columns) int32
+    log_z: np.ndarray | None = None  # (rows, columns) float32; None where the file has none
+    window: tuple = (0.0, 0.0, 1.0, 1.0)  # x0, y0, x1, y1: what the map covers of the photo, unit coordinates
+
+
+def map_path(folder: str, image_relative_path: str, suffix: str = ".npy") -> str:
+    """The map's file of an image: only the image's last suffix is cut, sub-folders are kept."""
+    return os.path.join(folder, os.path.splitext(image_relative_path)[0] + suffix)
+
+
+@lru_cache(maxsize=64)
+def _parse_header(header: bytes) -> tuple[tuple, np.dtype, bool]:
+    """Shape, dtype and Fortran order of an `.npy` header; files of one set share it, so it is parsed once."""
+    stream = io.BytesIO(header)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    return shape, dtype, fortran
+
+
+def _read_array(path: str) -> np.ndarray:
+    """The array of an `.npy` file, pickles never unpacked; any damage is a MapError."""
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no label map there; maps lie beside one another as <class>/<image>.npy, "
+                                "generate the missing ones or correct TOKEN_LABEL.PATH") from None
+    # The length of the header stands in two bytes (version 1) or four (later versions) behind the magic.
+    start = 10 + int.from_bytes(data[8:10], "little") if data[6:7] == b"\x01" else \
+        12 + int.from_bytes(data[8:12], "little")
+    try:
+        shape, dtype, fortran = _parse_header(data[:start])
+    except (ValueError, SyntaxError, EOFError) as error:
+        raise MapError(f"{path}: not a whole .npy file ({error}); generate this map again") from None
+    if dtype.str[1:] not in DTYPES:
+        raise MapError(f"{path}: wanted a map of dtype float16, float32, float64, int16 or int32, got {dtype}")
+    if len(data) - start != dtype.itemsize * int(np.prod(shape)):
+        raise MapError(f"{path}: the header promises {shape} of {dtype}, the file holds {len(data) - start} bytes of "
+                       "it; it was cut off or overwritten, generate this map again")
+    array = np.frombuffer(data, dtype, offset=start)
+    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarray, num_classes: int) -> None:
+    """Refuse values that no annotator writes. `raw_ids` is what the file holds, `ids` the same as whole numbers.
+
+    Raises:
+        MapError: scores not finite, ids broken, out of range or twice in a cell, or all is zero.
+    """
+    # One sum tells of NaN and inf; only then is it worth looking closer (a sum of huge numbers may overflow).
+    if not np.isfinite(scores.sum(dtype=np.float64)):
+        raise MapError(f"{path}: {np.count_nonzero(~np.isfinite(scores))} of {scores.size} scores are not finite")
+    low, high = raw_ids.min(), raw_ids.max()
+    if not (low >= 0 and high < num_classes):
+        raise MapError(f"{path}: class ids must lie in 0 .. {num_classes - 1}, got {low} .. {high}; is the number of "
+                       "classes that of the annotator?")
+    if raw_ids.dtype.kind == "f" and (raw_ids != ids).any():
+        raise MapError(f"{path}: class ids must be whole numbers, got {raw_ids[raw_ids != ids][0]}; are the planes "
+                       "(scores first, ids second) exchanged?")
+    if not scores.any() and not ids.any():
+        raise MapError(f"{path}: all zero, so it was never written; generate this map again")
+    if (ids[1:] == ids[:-1]).any():
+        raise MapError(f"{path}: one class stands twice in a cell; wanted the K best classes, each once")
+
+
+def read_map(path: str, num_classes: int, orientation: str = "rows-first") -> LabelMap:
+    """Read and check one map.
+
+    Args:
+        path: the `.npy` file.
+        num_classes: C, ids must lie below it.
+        orientation: 'rows-first' for [.., K, H, W] files, 'columns-first' for [.., K, W, H].
+
+    Raises:
+        FileNotFoundError: no such file. MapError: anything else that is wrong with it, path in the message.
+        ValueError: another orientation.
+    """
+    if orientation not in ORIENTATIONS:
+        raise ValueError(f"TOKEN_LABEL.ORIENTATION wants one of {', '.join(ORIENTATIONS)}, got {orientation!r}")
+    array = _read_array(path)
+    if array.ndim != 4 or array.shape[0] not in (2, 3) or 0 in array.shape:
+        raise MapError(f"{path}: wanted [2, K, H, W] (scores, class ids) or [3, K, H, W] (and log-sum-exp), "
+                       f"got shape {list(array.shape)}")
+    if array.dtype.itemsize == 2 and array.dtype.kind == "f" and num_classes > HALF_EXACT:
+        raise MapError(f"{path}: half precision holds class ids exactly only to {HALF_EXACT}, and there are "
+                       f"{num_classes} classes; write this map as float32")
+    if orientation == "columns-first":
+        # (P, K, W, H) -> (P, K, H, W)
+        array = array.transpose(0, 1, 3, 2)
+    scores = array[0].astype(np.float32)
+    # What is not a number gets some id here; the check below looks at what the file holds and refuses it.
+    with np.errstate(invalid="ignore"):
+        ids = array[1].astype(np.int32)
+    check_map(path, scores, array[1], ids, num_classes)
+    if array.shape[0] == 2:
+        return LabelMap(scores, ids)
+    log_z = array[2, 0].astype(np.float32)
+    if not np.isfinite(log_z.sum(dtype=np.float64)):
+        raise MapError(f"{path}: {np.count_nonzero(~np.isfinite(log_z))} of {log_z.size} log-sum-exps are not finite")
+    return LabelMap(scores, ids, log_z)
+
+
+def write_map(path: str, scores: np.ndarray, ids: np.ndarray, log_z: np.ndarray | None = None) -> None:
+    """Write one map, rows first; half precision where that holds the ids exactly, float32 otherwise.
+
+    Args:
+        path: the `.npy` file; its folder is made. It appears whole or not at all.
+        scores: (K, rows, columns) logits; ids: (K, rows, columns) whole numbers; log_z: (rows, columns) or None.
+
+    Raises:
+        MapError: what could not be read back.
+    """
+    ids = np.asarray(ids)
+    planes = [scores, ids] if log_z is None else [scores, ids, np.broadcast_to(log_z, np.shape(scores))]
+    if np.ndim(scores) != 3 or ids.shape != np.shape(scores):
+        raise MapError(f"{path}: wanted scores and ids of one shape (K, rows, columns), got {np.shape(scores)} and "
+                       f"{ids.shape}")
+    array = np.stack(planes).astype(np.float16 if ids.max() < HALF_EXACT else np.float32)
+    check_map(path, array[0].astype(np.float32), ids, ids.astype(np.int32), int(ids.max()) + 1)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    unfinished = f"{path}.{os.getpid()}.tmp"
+    with open(unfinished, "wb") as stream:
+        np.save(stream, array)
+    os.replace(unfinished, path)

@@ -1,0 +1,290 @@
+"""From a label map and a view's history to the targets its tokens are trained on, without ever writing them out.
+
+A target is a distribution over C classes in which all but a few classes share one value, the background:
+
+    t[r, c] = background[r] + sum of the weights of row r with id c
+
+so a sample ships a few triplets (row, id, weight) and three constants per row, and nothing of size tokens x classes
+exists before the logits (`ppim.losses`). Everything is linear in the target, so mixing adds weights.
+
+Per token the map is read at regular points, bilinearly, as torchvision's adaptive, aligned ROI-align does; points
+are followed back to the photo through `ppim.geometry`. Targets as in token labeling (arXiv 2104.10858, section 3).
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ppim.geometry import Step, trace
+from ppim.token_labels.maps import LabelMap
+
+TARGETS = ("released", "probs")
+FILLS = ("uniform", "ignore")
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+class SparseTargets(NamedTuple):
+    """Targets of R rows as T triplets; numpy here, the same fields as tensors in the loss."""
+
+    row: np.ndarray  # (T,) int32
+    id: np.ndarray  # (T,) int32
+    weight: np.ndarray  # (T,) float32, beyond the background
+    const: np.ndarray  # (R, 3) float32: background of every class, mass (sum of the target), row weight (0 = ignored)
+
+
+def concat(targets: Sequence[SparseTargets]) -> SparseTargets:
+    """Rows one below the other. Never without a triplet: where there is none, one of weight zero stands in."""
+    starts = np.cumsum([0] + [len(t.const) for t in targets])
+    row = np.concatenate([t.row + np.int32(start) for t, start in zip(targets, starts)])
+    ids = np.concatenate([t.id for t in targets])
+    weight = np.concatenate([t.weight for t in targets])
+    const = np.concatenate([t.const for t in targets])
+    if not len(row):
+        row, ids, weight = np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros(1, np.float32)
+    return SparseTargets(row, ids, weight, const)
+
+
+def dense(targets: SparseTargets, num_classes: int) -> np.ndarray:
+    """(R, C) float32, for tests and figures."""
+    out = np.repeat(targets.const[:, :1], num_classes, axis=1)
+    np.add.at(out, (targets.row, targets.id), targets.weight)
+    return out
+
+
+def best_class(targets: SparseTargets) -> np.ndarray:
+    """(R,) int64: the class of each row's largest target, -1 where none stands out (fill) or the row is ignored.
+
+    A class may have several triplets in a row; their weights count together.
+    """
+    rows, shift = len(targets.const), 1 + int(targets.id.max(initial=0))
+    keys, inverse = np.unique(targets.row.astype(np.int64) * shift + targets.id, return_inverse=True)
+    weight = np.bincount(inverse, targets.weight, minlength=len(keys))
+    order = np.argsort(weight, kind="stable")
+    order = order[weight[order] > 0]
+    best = np.full(rows, -1, np.int64)
+    # In ascending order of weight, so that each row's last assignment is its largest.
+    best[keys[order] // shift] = keys[order] % shift
+    best[targets.const[:, 2] == 0] = -1
+    return best
+
+
+def label_targets(labels: np.ndarray, num_classes: int, smoothing: float) -> SparseTargets:
+    """Plain labels: one-hot * (1 - s) + s / C, one row per label; labels (R,) in 0 .. C - 1."""
+    labels = np.atleast_1d(np.asarray(labels))
+    if len(labels) and not (labels.min() >= 0 and labels.max() < num_classes):
+        raise ValueError(f"labels must lie in 0 .. {num_classes - 1}, got {labels.min()} .. {labels.max()}")
+    const = np.tile(np.array([[smoothing / num_classes, 1, 1]], np.float32), (len(labels), 1))
+    return SparseTargets(np.arange(len(labels), dtype=np.int32), labels.astype(np.int32),
+                         np.full(len(labels), 1 - smoothing, np.float32), const)
+
+
+def with_ground_truth(class_targets: SparseTargets, labels: np.ndarray, num_classes: int, smoothing: float,
+                      ) -> SparseTargets:
+    """The released `ground_truth` option: class target * r + smoothed one-hot * (1 - r).
+
+    r is 0.5 where the target's best class is the label, 0.9 where it is not (the label is trusted less there).
+
+    Args:
+        class_targets: R rows; labels: (R,) the true classes.
+    """
+    truth = label_targets(labels, num_classes, smoothing)
+    ratio = np.where(best_class(class_targets) == truth.id, np.float32(0.5), np.float32(0.9))
+    const = np.concatenate([class_targets.const[:, :2] * ratio[:, None] + truth.const[:, :2] * (1 - ratio[:, None]),
+                            class_targets.const[:, 2:]], axis=1)
+    return SparseTargets(np.concatenate([class_targets.row, truth.row]), np.concatenate([class_targets.id, truth.id]),
+                         np.concatenate([class_targets.weight * ratio[class_targets.row],
+                                         truth.weight * (1 - ratio)]), const)
+
+
+@lru_cache(maxsize=1024)
+def _layout(grid: tuple, per_token: tuple, per_class: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sampling points of the class token (row 0) and of all tokens (rows 1 ..), in the view's frame.
+
+    Args:
+        grid: (rows, columns) of tokens; per_token, per_class: points per token as (n_y, n_x).
+
+    Returns:
+        points (P, 2), the row of each point (P,) and the number of points of each row (R,).
+    """
+    points, row = [], []
+    for (rows, columns), (n_y, n_x), first in (((1, 1), per_class, 0), (grid, per_token, 1)):
+        y, x = np.mgrid[:rows * n_y, :columns * n_x]
+        points.append(np.stack([(x.ravel() + 0.5) / (columns * n_x), (y.ravel() + 0.5) / (rows * n_y)]))
+        row.append(first + ((y // n_y) * columns + x // n_x).ravel())
+    # (2, P) -> (P, 2), kept as long rows in memory
+    points, row = np.concatenate(points, axis=1).T, np.concatenate(row)
+    count = np.bincount(row)
+    for array in (points, row, count):
+        array.setflags(write=False)
+    return points, row, count
+
+
+def _points_per_token(steps: Sequence[Step], window: tuple, map_shape: tuple, grid: tuple) -> tuple[int, int]:
+    """(n_y, n_x): the sides of a token in map cells along its own axes, rounded up (adaptive ROI-align)."""
+    matrix = np.eye(2)
+    for step in steps:
+        matrix = matrix @ step.matrix[:, :2]
+    x0, y0, x1, y1 = window
+    cells_x, cells_y = map_shape[1] / (x1 - x0), map_shape[0] / (y1 - y0)
+    (a, b), (c, d) = matrix.tolist()
+    side_x = math.hypot(a * cells_x, c * cells_y) / grid[1]
+    side_y = math.hypot(b * cells_x, d * cells_y) / grid[0]
+    # Rounding noise of a side of exactly 2 cells must not ask for 3 points.
+    return max(1, math.ceil(side_y - 1e-4)), max(1, math.ceil(side_x - 1e-4))
+
+
+def _bilinear(points: np.ndarray, map_shape: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """Cells and shares of points in the map's frame, clamped to the outermost cell centres.
+
+    Returns:
+        cells (4, P) flat indices and shares (4, P), which sum to one over the four.
+    """
+    rows, columns = map_shape
+    x = np.clip(points[:, 0] * columns - 0.5, 0, columns - 1)
+    y = np.clip(points[:, 1] * rows - 0.5, 0, rows - 1)
+    left, top = x.astype(np.intp), y.astype(np.intp)
+    right, bottom = np.minimum(left + 1, columns - 1), np.minimum(top + 1, rows - 1)
+    x, y = x - left, y - top
+    top, bottom = top * columns, bottom * columns
+    cells = np.stack([top + left, top + right, bottom + left, bottom + right])
+    low = x * y
+    return cells, np.stack([1 - x - y + low, x - low, y - low, low])
+
+
+def _sum_by_id(values: np.ndarray, ids: np.ndarray, cells: np.ndarray, shares: np.ndarray, row: np.ndarray, rows: int,
+               num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate sparse cells: for each row and each class id of the map, the sum of share * value.
+
+    Args:
+        values, ids: (cells, K); cells, shares: (4, P); row: (P,).
+
+    Returns:
+        sums (rows, D) and the D distinct ids (D,) of the map, ascending.
+    """
+    place = np.zeros(num_classes, np.intp)
+    place[ids] = 1
+    distinct = np.flatnonzero(place)
+    place[distinct] = np.arange(len(distinct))
+    # (4, P) -> (4, P, K): where each read lands in the (rows, D) table
+    keys = place[ids][cells] + (row * len(distinct))[:, None]
+    sums = np.bincount(keys.ravel(), (values[cells] * shares[:, :, None]).ravel(), minlength=rows * len(distinct))
+    return sums.reshape(rows, len(distinct)), distinct
+
+
+def sample_map(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row: np.ndarray, rows: int,
+               num_classes: int, smoothing: float, target: str) -> SparseTargets:
+    """The targets of rows that average a map over points.
+
+    Args:
+        label_map: its window is not looked at.
+        points: (P, 2) in the map's frame; weight: (P,) share of each point in its row (0 = does not count; a row
+            without weight gets the uniform target); row: (P,) in 0 .. rows - 1.
+        target: 'released' or 'probs', see `token_targets`.
+
+    Returns:
+        SparseTargets of `rows` rows with row weight 1, triplets in the order of the rows.
+    """
+    kept, *map_shape = label_map.scores.shape
+    # (K, h, w) -> (cells, K)
+    values = label_map.scores.reshape(kept, -1).T.astype(np.float64)
+    ids = np.ascontiguousarray(label_map.ids.reshape(kept, -1).T)
+    cells, shares = _bilinear(points, tuple(map_shape))
+    shares *= weight
+    if target == "probs":
+        values, rest = _beyond_rest(values, label_map.log_z.reshape(-1, 1), num_classes)
+    sums, distinct = _sum_by_id(values, ids, cells, shares, row, rows, num_classes)
+    at = np.flatnonzero(sums)
+    hit, column = np.divmod(at, len(distinct))
+    extra = sums.ravel()[at]
+    if target == "probs":
+        covered = np.bincount(row, weight, minlength=rows)
+        background = np.bincount(row, (rest[cells] * shares).sum(axis=0), minlength=rows)
+        background += (1 - covered) / num_classes
+    else:
+        # softmax over all classes, the ones without a score being zeros, shifted so that no exponential overflows
+        shift = np.maximum(sums.max(axis=1), 0)
+        zero = np.exp(-shift)
+        extra = np.exp(extra - shift[hit]) - zero[hit]
+        background = 1 / (num_classes * zero + np.bincount(hit, extra, minlength=rows))
+        extra *= background[hit]
+        background *= zero
+    scale, floor = 1 - smoothing + smoothing / num_classes, smoothing / num_classes
+    const = np.empty((rows, 3), np.float32)
+    const[:, 0], const[:, 1], const[:, 2] = background * scale + floor, scale + smoothing, 1
+    return SparseTargets(hit.astype(np.int32), distinct[column].astype(np.int32), (extra * scale).astype(np.float32),
+                         const)
+
+
+def _beyond_rest(scores: np.ndarray, log_z: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of the kept classes beyond what each other class has: (cells, K) and that rest (cells,)."""
+    probs = np.exp(scores - log_z)
+    total = probs.sum(axis=1)
+    # Half precision can bring the sum slightly above one.
+    probs /= np.maximum(total, 1)[:, None]
+    others = num_classes - probs.shape[1]
+    rest = np.maximum(1 - total, 0) / others if others else np.zeros_like(total)
+    return probs - rest[:, None], rest
+
+
+def split_class(targets: SparseTargets) -> tuple[SparseTargets, SparseTargets]:
+    """Row 0 and the rows behind it; triplets must be in the order of their rows."""
+    stop = int(np.searchsorted(targets.row, 1))
+    row, ids, weight, const = targets
+    return (SparseTargets(row[:stop], ids[:stop], weight[:stop], const[:1]),
+            SparseTargets(row[stop:] - np.int32(1), ids[stop:], weight[stop:], const[1:]))
+
+
+def _check(label_map: LabelMap, target: str, fill: str) -> None:
+    if target not in TARGETS:
+        raise ValueError(f"TOKEN_LABEL.TARGET wants one of {', '.join(TARGETS)}, got {target!r}")
+    if fill not in FILLS:
+        raise ValueError(f"TOKEN_LABEL.FILL wants one of {', '.join(FILLS)}, got {fill!r}")
+    if target == "probs" and label_map.log_z is None:
+        raise ValueError("TOKEN_LABEL.TARGET: probs wants maps with the annotator's log-sum-exp ([3, K, H, W]), got "
+                         "the published form ([2, K, H, W]); use TARGET: released or generate the maps again")
+
+
+def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: tuple, num_classes: int, *,
+                  smoothing: float = 0.1, fill: str = "uniform", target: str = "released",
+                  ) -> tuple[SparseTargets, SparseTargets]:
+    """Targets of one view's class token and of its tokens; the class token is one token that covers the whole view.
+
+    'released': scores are averaged over a token's points (classes a cell did not keep count as zero) and go through
+    a softmax over all classes. 'probs': the cells' probabilities are averaged, exp(score - log_z) for the kept
+    classes, the rest of each cell evenly over its other classes. Both are smoothed as t * (1 - s + s/C) + s/C, so a
+    row sums to 1 + s/C, as in the published recipe.
+
+    A point counts where it shows the photo. A token of which fewer than half the points do is fill: it gets the
+    uniform target, or row weight 0 with `fill` 'ignore'. Photo outside the map's window has no label: those points
+    do not count either, and a token that shows photo but has too few labelled points is ignored.
+
+    Args:
+        steps: the view's history (`ppim.geometry`); grid: (rows, columns) of tokens, row-major in the result.
+
+    Returns:
+        SparseTargets with R = 1 for the class token, and with R = rows * columns for the tokens.
+
+    Raises:
+        ValueError: an unknown target or fill, or 'probs' for a map without log_z.
+    """
+    _check(label_map, target, fill)
+    shape = label_map.scores.shape[1:]
+    per_token = _points_per_token(steps, label_map.window, shape, grid)
+    per_class = _points_per_token(steps, label_map.window, shape, (1, 1))
+    points, row, asked = _layout(tuple(grid), per_token, per_class)
+    points, inside = trace(points, steps)
+    shown = labelled = np.bincount(row, inside)
+    if label_map.window != WHOLE:
+        x0, y0, x1, y1 = label_map.window
+        points = (points - (x0, y0)) / (x1 - x0, y1 - y0)
+        inside &= ((points >= 0) & (points <= 1)).all(axis=1)
+        labelled = np.bincount(row, inside)
+    share = np.where(2 * labelled >= asked, 1 / np.maximum(labelled, 1), 0)
+    targets = sample_map(label_map, points, inside * share[row], row, len(asked), num_classes, smoothing, target)
+    unusable = share == 0 if fill == "ignore" else (share == 0) & (2 * shown >= asked)
+    targets.const[unusable, 2] = 0
+    return split_class(targets)
