@@ -1,0 +1,289 @@
+"""Samples, their order, and the workers that make batches of them.
+
+A training sample is asked for by (epoch, index, copy) and depends on those and the seed alone; `TrainBatches` says
+which samples a rank sees at a micro-step. Workers ship numpy only: uint8 images and sparse targets. A batch is
+
+    image uint8 (B, 3, H, W), label int64 (B,), index int64 (B,)
+    training:     class_row, class_id int32, class_weight float32 (T,), class_const float32 (B, 3); the same four for
+                  token_* with label maps, token_const (B * N, 3); erase_at int64 (E,), erase_value float32 (E, 3)
+    evaluation:   with label maps token_best int64 (B, N), the class of each token, -1 where it has none
+"""
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ppim.data.augment import Policy, draw_erasing, draw_view, order_rng, sample_rng
+from ppim.data.datasets import ImageList, read_photo
+from ppim.data.transforms import HFlip, apply_all, history, to_array
+from ppim.token_labels.targets import best_class, concat, label_targets, token_targets, with_ground_truth
+
+AHEAD = 2  # batches under way per worker (Paddle's prefetch_factor)
+SHARED_MEMORY = "/dev/shm"
+
+
+class TrainSamples:
+    """Training samples by (epoch, index, copy).
+
+    Args:
+        images: the split. policy: how views are drawn. seed: of the run.
+        num_classes, smoothing: of the targets.
+        maps: label maps (`ppim.token_labels.store`), or None for plain labels; grid: (rows, columns) of tokens.
+        target, fill: see `token_targets`. geometry: "true", or "released" for the released code's own (needs the
+            policy's order "released").
+        ground_truth: mix the true label into the class target, as the released option of that name.
+    """
+
+    def __init__(self, images: ImageList, policy: Policy, *, seed: int, num_classes: int, smoothing: float = 0.1,
+                 maps=None, grid: tuple | None = None, target: str = "released", fill: str = "uniform",
+                 geometry: str = "true", ground_truth: bool = False):
+        if geometry == "released" and policy.order != "released":
+            raise ValueError("TOKEN_LABEL.GEOMETRY: released warps the map of the whole photo; "
+                             f"it needs DATA.AUG_ORDER: released, got {policy.order!r}")
+        self.images, self.policy, self.seed = images, policy, seed
+        self.num_classes, self.smoothing = num_classes, smoothing
+        self.maps, self.grid, self.target, self.fill = maps, grid, target, fill
+        self.geometry, self.ground_truth = geometry, ground_truth
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: tuple) -> dict:
+        epoch, index, copy = key
+        photo = read_photo(self.images.full_path(index))
+        rng = sample_rng(self.seed, epoch, index, copy)
+        ops = draw_view(rng, photo.size, self.policy)
+        erase_at, erase_value = draw_erasing(rng, self.policy)
+        label = self.images.labels[index]
+        sample = {"image": to_array(apply_all(ops, photo)), "label": label, "index": np.int64(index),
+                  "erase_at": erase_at, "erase_value": erase_value}
+        if self.maps is None:
+            sample["class_targets"] = label_targets(label[None], self.num_classes, self.smoothing)
+        else:
+            sample["class_targets"], sample["token_targets"] = self._map_targets(index, ops, photo.size)
+            if self.ground_truth:
+                sample["class_targets"] = with_ground_truth(sample["class_targets"], label[None], self.num_classes,
+                                                            self.smoothing)
+        return sample
+
+    def _map_targets(self, index: int, ops: list, size: tuple) -> tuple:
+        label_map = self.maps.read(self.images.paths[index], size)
+        if self.geometry == "released":
+            from ppim.token_labels.released import released_targets
+            return released_targets(label_map, *released_history(ops, size), self.grid, self.num_classes,
+                                    smoothing=self.smoothing)
+        return token_targets(label_map, history(ops, size), self.grid, self.num_classes, smoothing=self.smoothing,
+                             fill=self.fill, target=self.target)
+
+
+def released_history(ops: Sequence, size: tuple) -> tuple:
+    """A view of the released order as its code describes it: operations on the map, and the crop as
+    (top, left, height, width) in fractions of the photo."""
+    *before, crop = ops
+    names = {"Rotate": "rotate", "ShearX": "shear_x", "ShearY": "shear_y",
+             "TranslateX": "translate_x", "TranslateY": "translate_y"}
+    moves = [("hflip",) if isinstance(op, HFlip) else (names[op.name], op.amount)
+             for op in before if isinstance(op, HFlip) or op.name in names]
+    (left, top, width, height), (photo_width, photo_height) = crop.box, size
+    return moves, (top / photo_height, left / photo_width, height / photo_height, width / photo_width)
+
+
+class EvalSamples:
+    """Evaluation samples by index: the view `ops`, and with label maps the best class of each token."""
+
+    def __init__(self, images: ImageList, ops: Sequence, *, num_classes: int, maps=None, grid: tuple | None = None):
+        self.images, self.ops, self.num_classes, self.maps, self.grid = images, ops, num_classes, maps, grid
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict:
+        photo = read_photo(self.images.full_path(index))
+        sample = {"image": to_array(apply_all(self.ops, photo)), "label": self.images.labels[index],
+                  "index": np.int64(index)}
+        if self.maps is not None:
+            _, tokens = token_targets(self.maps.read(self.images.paths[index], photo.size),
+                                      history(self.ops, photo.size), self.grid, self.num_classes, fill="ignore")
+            sample["token_best"] = best_class(tokens)
+        return sample
+
+
+def collate(samples: Sequence[dict]) -> dict:
+    """Samples -> the batch of this file's head. No array is ever empty, which Paddle's workers do not survive."""
+    batch = {name: np.stack([sample[name] for sample in samples])
+             for name in ("image", "label", "index", "token_best") if name in samples[0]}
+    for kind in ("class", "token"):
+        if f"{kind}_targets" in samples[0]:
+            joined = concat([sample[f"{kind}_targets"] for sample in samples])
+            batch.update({f"{kind}_{field}": value for field, value in joined._asdict().items()})
+    if "erase_at" in samples[0]:
+        plane = samples[0]["image"].shape[1] * samples[0]["image"].shape[2]
+        at = np.concatenate([sample["erase_at"] + i * plane for i, sample in enumerate(samples)])
+        value = np.concatenate([sample["erase_value"] for sample in samples])
+        if not len(at):  # a pixel that keeps its value, see pixels.erase
+            at, value = np.zeros(1, np.int64), np.full((1, 3), np.nan, np.float32)
+        batch["erase_at"], batch["erase_value"] = at, value
+    return batch
+
+
+class TrainBatches:
+    """Which samples a rank takes at which micro-step, for a whole run: `start` .. `stop` across epochs, so that workers
+    are started once and a run can go on at any micro-step.
+
+    An epoch's order is a permutation keyed by (seed, epoch); `batch_size * world` consecutive entries are the global
+    batch, the rest that does not fill one is dropped. Partners (2j, 2j + 1) of the global batch stay on one rank, so a
+    rank may hold a few rows more or less than `batch_size` (`rows`).
+
+    With `copies` > 1 (repeated augmentation, arXiv 1901.09335) each image stands `copies` times in the order, which is
+    cut to its length: an epoch has as many samples as ever, of fewer images. The copies of an image meet in one global
+    batch but never as partners.
+
+    Raises:
+        ValueError: the images do not fill one global batch, or a rank would hold no row.
+    """
+
+    def __init__(self, length: int, batch_size: int, *, seed: int, stop: int, start: int = 0, rank: int = 0,
+                 world: int = 1, copies: int = 1):
+        self.length, self.seed, self.start, self.stop, self.copies = length, seed, start, stop, copies
+        self.batch_size, self.global_batch = batch_size, batch_size * world
+        self.steps_per_epoch = length // self.global_batch
+        if self.steps_per_epoch == 0:
+            raise ValueError(f"{length} training images do not fill one batch of {batch_size} x {world} processes; "
+                             f"set DATA.BATCH_SIZE to at most {length // world}")
+        self.rows = rank_rows(self.global_batch, rank, world)
+        if self.rows[0] == self.rows[1]:
+            raise ValueError(f"DATA.BATCH_SIZE {batch_size} leaves process {rank} of {world} without images, because "
+                             "pairs stay together; set it to 2 or more")
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def epoch_of(self, step: int) -> int:
+        return step // self.steps_per_epoch
+
+    def order(self, epoch: int) -> np.ndarray:
+        """(length, 2) int64: index and copy of the epoch's samples."""
+        images = order_rng(self.seed, epoch).permutation(self.length)
+        index = np.repeat(images, self.copies)[:self.length]
+        return np.stack([index, np.arange(self.length) % self.copies], axis=1)
+
+    def global_rows(self, order: np.ndarray, step: int) -> np.ndarray:
+        """(global batch, 2): the samples of one micro-step, all ranks."""
+        first = step % self.steps_per_epoch * self.global_batch
+        rows = order[first:first + self.global_batch]
+        # first copies first, so that neighbours are different images
+        return np.concatenate([rows[copy::self.copies] for copy in range(self.copies)])
+
+    def __iter__(self) -> Iterator[list]:
+        epoch, order = None, None
+        for step in range(self.start, self.stop):
+            if self.epoch_of(step) != epoch:
+                epoch = self.epoch_of(step)
+                order = self.order(epoch)
+            mine = self.global_rows(order, step)[slice(*self.rows)]
+            yield [(epoch, index, copy) for index, copy in mine.tolist()]
+
+
+def rank_rows(global_batch: int, rank: int, world: int) -> tuple:
+    """start, stop: a rank's rows of the global batch, whole pairs; the odd one out goes to the last rank."""
+    pairs = global_batch // 2
+    stop = global_batch if rank == world - 1 else 2 * ((rank + 1) * pairs // world)
+    return 2 * (rank * pairs // world), stop
+
+
+class EvalBatches:
+    """A rank's contiguous share of `length` images in batches, each image once over all ranks; a rank may get none."""
+
+    def __init__(self, length: int, batch_size: int, *, rank: int = 0, world: int = 1):
+        self.start, self.stop, self.batch_size = rank * length // world, (rank + 1) * length // world, batch_size
+
+    def __len__(self) -> int:
+        return -(-(self.stop - self.start) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list]:
+        for first in range(self.start, self.stop, self.batch_size):
+            yield list(range(first, min(first + self.batch_size, self.stop)))
+
+
+class _Reporting:
+    """A user's mistake met by a worker, handed over as a record instead of an exception that kills the queue."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key) -> dict:
+        try:
+            return self.samples[key]
+        except (ValueError, OSError) as error:
+            return {"error": str(error)}
+
+
+def _collate_or_report(samples: Sequence[dict]) -> dict:
+    for sample in samples:
+        if "error" in sample:
+            return {"error": sample["error"], "index": np.zeros(1, np.int64)}
+    return collate(samples)
+
+
+class Loader:
+    """Batches as dicts of Paddle tensors; iterating raises a worker's ValueError here, in one line.
+
+    Raises (while iterating):
+        ValueError: what a sample's file is wrong with.
+    """
+
+    def __init__(self, loader, batches):
+        self.loader, self.batches = loader, batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[dict]:
+        if not len(self.batches):
+            return
+        for batch in self.loader:
+            if "error" in batch:
+                raise ValueError(batch["error"])
+            yield batch
+
+
+def make_loader(samples, batches, workers: int) -> Loader:
+    """Samples in the order of `batches`, made by `workers` processes (0: in this one; the same values)."""
+    import paddle
+
+    shared = workers > 0 and _shared_memory_suffices(samples, batches, workers)
+    return Loader(paddle.io.DataLoader(
+        _Reporting(samples), batch_sampler=batches, collate_fn=_collate_or_report, num_workers=workers,
+        use_shared_memory=shared, prefetch_factor=AHEAD, worker_init_fn=_one_thread), batches)
+
+
+def _one_thread(_: int) -> None:
+    """Libraries a worker loads from here on use one thread: the workers are the parallelism."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def _shared_memory_suffices(samples, batches, workers: int) -> bool:
+    """Is there room for the batches under way? A container's /dev/shm is often 64 MB; a full one is a bus error."""
+    if not os.path.isdir(SHARED_MEMORY):
+        return False
+    keys = next(iter(batches), None)
+    if keys is None:
+        return False
+    first = _Reporting(samples)[keys[0]]
+    if "error" in first:  # reported when its batch comes
+        return True
+    size = sum(value.nbytes for value in collate([first]).values()) * len(keys)
+    needed = 2 * size * (AHEAD + 1) * workers
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if free < needed:
+        warnings.warn(f"{SHARED_MEMORY} has {free >> 20} MB free, {workers} workers want {needed >> 20} MB: batches go "
+                      "through pipes, which is slower; give the container more (docker run --shm-size)", stacklevel=2)
+    return free >= needed

@@ -1,0 +1,37 @@
+"""What is left to the device once a batch has left the workers: normalising and erasing, without a host sync."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import paddle
+
+
+def normalise(image: paddle.Tensor, mean: Sequence[float], std: Sequence[float]) -> paddle.Tensor:
+    """uint8 (B, 3, H, W) -> float32 (x - 255 mean) / (255 std), mean and std of pixel values in [0, 1]."""
+    return (image.astype("float32") - _channels(tuple(mean))) / _channels(tuple(std))
+
+
+@lru_cache(maxsize=8)
+def _channels(values: tuple) -> paddle.Tensor:
+    """255 * values as (1, 3, 1, 1), copied to the device once."""
+    return (255.0 * paddle.to_tensor(values, "float64")).astype("float32").reshape([1, len(values), 1, 1])
+
+
+def erase(x: paddle.Tensor, erase_at: paddle.Tensor, erase_value: paddle.Tensor) -> paddle.Tensor:
+    """Random erasing of a batch with values drawn beforehand.
+
+    Args:
+        x: (B, 3, H, W) float32, normalised.
+        erase_at: (E,) int64 flat positions into (B * H * W), none twice.
+        erase_value: (E, 3) float32; NaN keeps what is there (the filler of a batch in which nothing is erased).
+    """
+    channels, plane = x.shape[1], x.shape[2] * x.shape[3]
+    image, pixel = erase_at // plane, erase_at % plane
+    # (E, 3) -> (E * 3,): positions in the flat batch, whose layout is image, channel, pixel
+    at = (image * channels * plane + pixel).unsqueeze(-1) + paddle.arange(channels, dtype="int64") * plane
+    at = at.flatten()
+    flat, value = x.flatten(), erase_value.flatten()
+    value = paddle.where(paddle.isnan(value), paddle.gather(flat, at), value)
+    # (B * 3 * H * W,) -> (B, 3, H, W)
+    return paddle.scatter(flat, at, value, overwrite=True).reshape(x.shape)
