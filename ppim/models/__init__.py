@@ -34,7 +34,7 @@ def create_model(name: str, **overrides) -> TokenModel:
     known = normalise_name(name)
     if known in lvvit.VARIANTS:
         return lvvit.LVViT(**{**lvvit.VARIANTS[known], **overrides})
-    if known in paddle_vision.VARIANTS:
+    if known in paddle_vision.zoo.__all__:
         return paddle_vision.PaddleVision(known, **overrides)
     nearest = difflib.get_close_matches(known, [*list_models(), *_ALIASES], n=3, cutoff=0.4)
     raise ValueError(f"no model is called {name!r}; nearest: {', '.join(nearest) or 'none, see list_models()'}")

@@ -45,9 +45,12 @@ class PaddleVision(TokenModel):
                 f" (e.g. {', '.join(VARIANTS[:3])})"
             )
         net = getattr(zoo, name)(num_classes=num_classes)
-        # from here on the network stops at its feature map
-        net.with_pool, net.num_classes = False, 0
-        # its layers become ours, the shell is kept out of the layer tree: names stay paddle.vision's
+        # called from here on, the network stops at its feature map
+        net.num_classes = 0
+        for child_name, child in net.named_children():
+            if isinstance(child, nn.AdaptiveAvgPool2D):
+                setattr(net, child_name, nn.Identity())
+        # its layers become ours and the shell stays out of the layer tree: names remain paddle.vision's
         for child_name, child in net.named_children():
             self.add_sublayer(child_name, child)
         object.__setattr__(self, "body", net)
@@ -58,9 +61,8 @@ class PaddleVision(TokenModel):
 
     def tokens(self, x, mix=None) -> TokenOutput:
         """Logits (B, K) and per cell (B, N, K), cells row-major; a CNN has no tokens to mix, `mix` is ignored."""
-        cells = self.body(x)
         # (B, C, h, w) -> (B, N, C)
-        cells = cells.flatten(2).transpose([0, 2, 1])
+        cells = self.body(x).flatten(2).transpose([0, 2, 1])
         head = getattr(self, self.heads[0])
         return TokenOutput(head(cells.mean(axis=1)), head(cells))
 

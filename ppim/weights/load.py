@@ -1,0 +1,92 @@
+"""Weights into a model: rename, convert, resize positions, check both sides, report what was done."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ppim.models.layers import TokenModel, compare_states, describe_diff
+from ppim.weights.convert import from_torch, resize_position
+from ppim.weights.read import read_state
+
+
+class LoadReport(NamedTuple):
+    """What loading did, as names under the model's own spelling; prints as a short table."""
+
+    missing: list[str]  # in the model only: left at their fresh values
+    unexpected: list[str]  # in the file only: ignored
+    resized: list[str]  # position embeddings brought to the model's grid
+    dropped: list[str]  # in both, not used: heads to be trained anew, or another shape
+    source: str
+
+    def __str__(self) -> str:
+        rows = [
+            f"  {kind:<11}{len(names):>4}  {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+            for kind, names in zip(self._fields[:4], self[:4])
+            if names
+        ]
+        return "\n".join([f"weights from {self.source}", *(rows or ["  everything matched"])])
+
+
+def _resize_positions(model: TokenModel, state: dict, wanted: dict) -> list[str]:
+    resized = []
+    for name, extra in model.position_tables.items():
+        if name in state and list(state[name].shape) != list(wanted[name].shape):
+            state[name] = resize_position(state[name], extra, model.grid)
+            resized.append(name)
+    return resized
+
+
+def _drop(state: dict, names: list[str]) -> list[str]:
+    for name in names:
+        del state[name]
+    return names
+
+
+def load_state(
+    model: TokenModel,
+    state: dict[str, np.ndarray],
+    layout: str = "paddle",
+    *,
+    strict: bool = True,
+    new_heads: bool = False,
+    source: str = "memory",
+) -> LoadReport:
+    """`load_weights` for arrays that are already in memory; the model changes only if nothing is wrong."""
+    wanted = model.state_dict()
+    try:
+        state = model.rename(state)
+        if layout == "torch":
+            state = from_torch(model, state)
+        resized = _resize_positions(model, state, wanted)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    heads = tuple(f"{head}." for head in model.heads)
+    dropped = _drop(state, [name for name in state if new_heads and name.startswith(heads)])
+    diff = compare_states(wanted, state)
+    wrong = diff._replace(missing=[name for name in diff.missing if not (new_heads and name.startswith(heads))])
+    if strict and any(wrong):
+        other_classes = any(name.startswith(heads) for name in wrong.misshaped)
+        hint = "; for another number of classes, new_heads=True starts the heads afresh" if other_classes else ""
+        raise ValueError(f"{source} does not fit the model: {describe_diff(wrong, wanted, state)}{hint}")
+    dropped += _drop(state, diff.misshaped)
+    model.set_state_dict(state, strict=False)
+    return LoadReport(diff.missing, diff.unexpected, resized, dropped, source)
+
+
+def load_weights(model: TokenModel, path, strict: bool = True, new_heads: bool = False) -> LoadReport:
+    """Fill `model` from a weights file: `.pdparams` or safetensors, ours or PyTorch's layout.
+
+    Position embeddings of another image size are resized (bicubic). Nothing else is adapted unasked.
+
+    Args:
+        path: with or without suffix.
+        strict: False loads what fits and reports the rest.
+        new_heads: keep the model's fresh heads, even where the file's would fit (another data set may have the same
+            number of classes).
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a damaged file; with `strict`, names or shapes that differ. The model is unchanged then.
+    """
+    state, layout = read_state(path)
+    return load_state(model, state, layout, strict=strict, new_heads=new_heads, source=str(path))
