@@ -9,7 +9,7 @@ Files written by `write_dataset`: `data/{train,val}/<class>/<index>.jpg` and the
 """
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,9 @@ class Difficulty(NamedTuple):
     distractors: tuple[int, int] = (1, 3)  # fewest and most
     main_area: tuple[float, float] = (0.16, 0.26)
     distractor_area: tuple[float, float] = (0.015, 0.04)
+
+
+DEFAULT = Difficulty()
 
 
 def _box(x, y, half_width, half_height):
@@ -98,7 +101,7 @@ SHAPES = {
 CLASSES = tuple(SHAPES)  # in alphabetical order, so that ids are those of an image folder
 
 
-@lru_cache(maxsize=None)
+@cache
 def _unit_area(name: str) -> float:
     """Area of a shape of radius 1."""
     axis = (np.arange(512) + 0.5) / 512 * 4 - 2
@@ -118,12 +121,15 @@ def _distinct_colour(rng, other, contrast):
     return colours[np.argmax(far >= contrast) if (far >= contrast).any() else np.argmax(far)]
 
 
-def _paint(rng, canvas, owner, name, area, look: Difficulty) -> None:
-    """Draw one shape covering about `area` (share of the picture) at a random place, over what is there."""
+def _paint(rng, canvas, owner, name, area, look: Difficulty, window=(1.0, 1.0)) -> None:
+    """Draw one shape covering about `area` (share of the picture) over what is there.
+
+    Its place is random, most of it within the central `window` (shares of the picture's width and height).
+    """
     height, width = owner.shape
     radius = np.sqrt(area * height * width / _unit_area(name))
-    room = np.minimum(0.8 * radius / np.array([width, height]), 0.5)
-    centre = rng.uniform(room, 1 - room) * (width, height)
+    reach = np.maximum(np.array(window) / 2 - 0.8 * radius / np.array([width, height]), 0)
+    centre = rng.uniform(0.5 - reach, 0.5 + reach) * (width, height)
     turn = rng.uniform(0, 2 * np.pi)
     x, y = np.arange(width)[None, :] + 0.5 - centre[0], np.arange(height)[:, None] + 0.5 - centre[1]
     cos, sin = np.cos(turn) / radius, np.sin(turn) / radius
@@ -138,7 +144,7 @@ def _paint(rng, canvas, owner, name, area, look: Difficulty) -> None:
     owner[inside] = CLASSES.index(name)
 
 
-def draw_picture(rng: np.random.Generator, size=(64, 48), difficulty: Difficulty = Difficulty(), class_id=None):
+def draw_picture(rng: np.random.Generator, size=(64, 48), difficulty: Difficulty = DEFAULT, class_id=None):
     """Draw one picture.
 
     Args:
@@ -160,7 +166,9 @@ def draw_picture(rng: np.random.Generator, size=(64, 48), difficulty: Difficulty
     owner = np.full((height, width), BACKGROUND, dtype=np.int64)
     for name in rng.choice(others, count, replace=False):
         _paint(rng, canvas, owner, str(name), rng.uniform(*difficulty.distractor_area), difficulty)
-    _paint(rng, canvas, owner, CLASSES[class_id], rng.uniform(*difficulty.main_area), difficulty)
+    # the dominant shape stays where a centre crop of an evaluation sees it
+    square = (min(width, height) / width, min(width, height) / height)
+    _paint(rng, canvas, owner, CLASSES[class_id], rng.uniform(*difficulty.main_area), difficulty, square)
     canvas += rng.normal(0, difficulty.noise, canvas.shape)
     return Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8)), class_id, owner
 
@@ -208,7 +216,7 @@ def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, SPLITS.index(split), index])
 
 
-def write_dataset(folder, seed=0, train=2000, val=500, size=(64, 48), grid=(9, 12), difficulty=Difficulty()) -> None:
+def write_dataset(folder, seed=0, train=2000, val=500, size=(64, 48), grid=(9, 12), difficulty=DEFAULT) -> None:
     """Draw `train` + `val` pictures, classes in equal numbers, and write them with their label maps under `folder`."""
     folder = Path(folder)
     for split, count in zip(SPLITS, (train, val)):

@@ -1,0 +1,1 @@
+"""Label maps made offline, by a model that already knows the classes."""

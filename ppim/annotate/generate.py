@@ -1,0 +1,211 @@
+"""Label maps of whole photos from a trained model: the annotator.
+
+The photo is squashed to the model's input size, so a map always covers the whole photo (`TOKEN_LABEL.FRAME whole`)
+whatever its shape. Of every cell the K best raw logits, their class ids and the log-sum-exp over all classes are kept
+(re-labelling with per-region scores: arXiv 2101.05022; token labels: arXiv 2104.10858, section 3.2).
+
+Files: `<output>/<path of the image without its last suffix>.npy`, in the form of `ppim.token_labels.maps`, and the card
+`<output>/annotation.json`, which says what made them. A map appears under its name only when it is complete.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import paddle
+
+from ppim.data.datasets import SUFFIXES, read_photo
+from ppim.data.pixels import normalise
+from ppim.data.transforms import INTERPOLATION, to_array
+from ppim.engine.run_folder import write_atomically
+from ppim.token_labels.maps import MapError, map_path, read_map, write_map
+
+CARD = "annotation.json"
+
+
+class View(NamedTuple):
+    """How a photo is shown to the annotator."""
+
+    size: tuple[int, int]  # (height, width) in pixels
+    mean: Sequence[float] = (0.485, 0.456, 0.406)  # of pixel values in [0, 1]
+    std: Sequence[float] = (0.229, 0.224, 0.225)
+    interpolation: str = "bicubic"
+
+
+class Report(NamedTuple):
+    """What `generate` did."""
+
+    written: int
+    skipped: int  # a valid map was there already
+
+
+def image_files(folder) -> list[str]:
+    """Paths of the images below `folder`, relative to it, with forward slashes, sorted.
+
+    Raises:
+        FileNotFoundError: no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no image folder at {folder}")
+    found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise FileNotFoundError(f"no image in {folder} or below; looked for {' '.join(SUFFIXES)}")
+    return found
+
+
+def squash(path, view: View) -> np.ndarray:
+    """The whole photo brought to `view.size`, its proportions not kept: (3, h, w) uint8.
+
+    Raises:
+        ValueError: not a readable image; the message names the path.
+    """
+    height, width = view.size
+    return to_array(read_photo(str(path)).resize((width, height), INTERPOLATION[view.interpolation]))
+
+
+def top_scores(model, images: np.ndarray, view: View, top_k: int):
+    """Score every cell of a batch of photos.
+
+    Args:
+        model: `model.tokens(x)` gives `token_logits` (B, N, C), N = rows * columns of `model.grid`, in evaluation mode.
+        images: (B, 3, h, w) uint8.
+
+    Returns:
+        scores (B, K, rows, columns) float32, best first; ids (B, K, rows, columns) int32; log_z (B, rows, columns)
+        float32, the log-sum-exp over all C classes.
+    """
+    with paddle.no_grad():
+        logits = model.tokens(normalise(paddle.to_tensor(images), view.mean, view.std)).token_logits
+        if logits is None:
+            raise ValueError(
+                "this model scores no cells; take an LV-ViT (MODEL.TYPE LV-ViT) or a resnet, resnext, wide_resnet, "
+                "densenet, mobilenet or shufflenet of paddle.vision (MODEL.TYPE paddle_vision)"
+            )
+        logits = logits.astype("float32")
+        scores, ids = paddle.topk(logits, top_k, axis=-1)
+        log_z = paddle.logsumexp(logits, axis=-1)
+    # (B, N, K) -> (B, K, rows, columns)
+    shape = (len(images), *model.grid, top_k)
+    scores, ids = (t.numpy().reshape(shape).transpose(0, 3, 1, 2) for t in (scores, ids))
+    # (B, N) -> (B, rows, columns)
+    return scores, ids.astype(np.int32), log_z.numpy().reshape(shape[:3])
+
+
+def is_valid_map(path, grid, top_k: int, num_classes: int) -> bool:
+    """Is there a readable map of this shape at `path`?"""
+    try:
+        found = read_map(str(path), num_classes)
+    except (MapError, FileNotFoundError):
+        return False
+    return found.scores.shape == (top_k, *grid) and found.log_z is not None
+
+
+def write_card(output, model, view: View, top_k: int, name: str, weights, overwrite: bool = False) -> None:
+    """Write down what makes the maps in `output`, or check that it is what made those already there.
+
+    Args:
+        name: the model's name.
+        weights: path of its weights file, whose name and SHA-256 are kept.
+
+    Raises:
+        ValueError: the folder holds maps of another annotator.
+    """
+    weights = _weights_file(weights)
+    card = {
+        "form": 1,
+        "model": name,
+        "weights": weights.name,
+        "weights_sha256": _sha256(weights),
+        "input_size": list(view.size),
+        "mean": list(view.mean),
+        "std": list(view.std),
+        "interpolation": view.interpolation,
+        "grid": list(model.grid),
+        "top_k": top_k,
+        "num_classes": model.num_classes,
+        "scores": "raw logits",
+        "log_z": True,
+        "frame": "whole",
+        "orientation": "rows-first",
+    }
+    path = Path(output) / CARD
+    if path.is_file() and not overwrite:
+        there = json.loads(path.read_text(encoding="utf-8"))
+        different = [key for key in card if there.get(key) != card[key]]
+        if different:
+            says = ", ".join(f"{key} {there.get(key)!r} (now {card[key]!r})" for key in different)
+            raise ValueError(f"{output} holds maps of another annotator: {says}; choose another folder or --overwrite")
+    text = json.dumps(card, indent=1) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def _weights_file(path) -> Path:
+    """The file that is loaded for `path`, which may lack its suffix."""
+    for candidate in (Path(path), Path(f"{path}.pdparams"), Path(f"{path}.safetensors")):
+        if candidate.is_file():
+            return candidate
+    raise FileNotFoundError(f"no weights at {path} (nor with .pdparams or .safetensors added)")
+
+
+def _sha256(path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _batches(files: Sequence[str], batch_size: int, read, threads: int) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+    """Batches of (names, images), read by threads one batch ahead of the model."""
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque = deque()
+        for start in range(0, len(files), batch_size):
+            names = files[start : start + batch_size]
+            ahead.append((names, [pool.submit(read, name) for name in names]))
+            if len(ahead) == 2:
+                names, images = ahead.popleft()
+                yield names, np.stack([image.result() for image in images])
+        for names, images in ahead:
+            yield names, np.stack([image.result() for image in images])
+
+
+def _places(files: Sequence[str], output) -> dict[str, str]:
+    """Where the map of each file goes; two photos whose names differ by the last suffix alone would share one."""
+    place = {name: map_path(str(output), name) for name in files}
+    owner: dict[str, str] = {}
+    for name, path in place.items():
+        if owner.setdefault(path, name) != name:
+            raise ValueError(f"{owner[path]} and {name} would share the map {path}; rename one of them")
+    return place
+
+
+def generate(model, folder, files: Sequence[str], output, view: View, *, top_k: int = 5, batch_size: int = 64,
+             overwrite: bool = False, threads: int = 2, advance: Callable[[int], None] = lambda count: None) -> Report:
+    """Write the label maps of `files` (relative to `folder`) below `output`; maps that are there and valid are kept.
+
+    Args:
+        model: see `top_scores`; also `grid` (rows, columns) at this view and `num_classes`.
+        advance: told the number of photos done since the last call.
+
+    Raises:
+        ValueError: an unreadable photo, or more scores asked for than there are classes.
+    """
+    if not 1 <= top_k <= model.num_classes:
+        raise ValueError(f"top-k wants 1 to {model.num_classes}, the model's number of classes; got {top_k}")
+    place = _places(files, output)
+    todo = [n for n in files if overwrite or not is_valid_map(place[n], model.grid, top_k, model.num_classes)]
+    advance(len(files) - len(todo))
+    model.eval()
+    for names, images in _batches(todo, batch_size, lambda name: squash(Path(folder) / name, view), threads):
+        for name, *cells in zip(names, *top_scores(model, images, view, top_k)):
+            write_map(place[name], *cells)
+        advance(len(names))
+    return Report(len(todo), len(files) - len(todo))
