@@ -202,6 +202,14 @@ class TokenModel(nn.Layer):
     def tokens(self, x, mix=None) -> TokenOutput:
         raise NotImplementedError
 
+    def class_logits(self, x, mix=None):
+        """Class logits (B, C) for training without a token loss."""
+        raise NotImplementedError
+
+    def evaluate_tokens(self, x) -> TokenOutput:
+        """What `model(x)` gives, with the logits of every token beside it."""
+        raise NotImplementedError
+
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters weight decay leaves alone: all of one dimension (biases, norms) and `undecayed`."""
         return {name for name, p in self.named_parameters() if len(p.shape) < 2 or name in self.undecayed}

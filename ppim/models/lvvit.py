@@ -175,6 +175,10 @@ class LVViT(TokenModel):
         x = self.features(x, mix)
         return TokenOutput(self.head(x[:, 0]), self.aux_head(x[:, 1:]))
 
+    def class_logits(self, x, mix=None):
+        """Class logits (B, K) alone; the token head is not run."""
+        return self.head(self.features(x, mix)[:, 0])
+
     def forward(self, x):
         """Evaluation logits (B, K) of images (B, 3, h, w): class + `eval_token_weight` * max over tokens."""
         x = self.features(x)
@@ -182,6 +186,15 @@ class LVViT(TokenModel):
         if self.eval_token_weight:
             logits = logits + self.eval_token_weight * self.aux_head(x[:, 1:]).max(axis=1)
         return logits
+
+    def evaluate_tokens(self, x) -> TokenOutput:
+        """Evaluation logits, and logits of every token; of the class head where the token head has no say."""
+        x = self.features(x)
+        logits = self.head(x[:, 0])
+        if not self.eval_token_weight:
+            return TokenOutput(logits, self.head(x[:, 1:]))
+        token_logits = self.aux_head(x[:, 1:])
+        return TokenOutput(logits + self.eval_token_weight * token_logits.max(axis=1), token_logits)
 
 
 def build_lvvit(config) -> LVViT:

@@ -66,6 +66,14 @@ class PaddleVision(TokenModel):
         head = getattr(self, self.heads[0])
         return TokenOutput(head(cells.mean(axis=1)), head(cells))
 
+    def class_logits(self, x, mix=None):
+        """Class logits (B, K); `mix` is ignored."""
+        return self(x)
+
+    def evaluate_tokens(self, x) -> TokenOutput:
+        """Class logits and those of every cell."""
+        return self.tokens(x)
+
     def forward(self, x):
         """Class logits (B, K) of images (B, 3, h, w)."""
         head = getattr(self, self.heads[0])

@@ -1,0 +1,68 @@
+"""The commands: what is typed, handed to what does the work. A user's mistake ends in one line and exit code 1."""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+
+def train(argv: Sequence[str] | None = None) -> None:
+    """`tools/train.py`: train, or evaluate with --evaluate-only."""
+    parser = argparse.ArgumentParser(prog="train.py", description="Train a model, or evaluate one.")
+    parser.add_argument("-c", "--config", required=True, metavar="FILE", help="recipe, a yaml file")
+    parser.add_argument("--load", metavar="WEIGHTS", help="weights to start from or to evaluate, suffix optional")
+    parser.add_argument("--resume", nargs="?", const="auto", metavar="PATH",
+                        help="go on from the newest checkpoint of the run folder, or from PATH")
+    parser.add_argument("--evaluate-only", action="store_true", help="evaluate and stop; touches no training file")
+    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY VALUE",
+                        help="change keys of the recipe, e.g. -o TRAIN.NUM_EPOCHS 100 SAVE output/short")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    args = parser.parse_args(argv)
+
+    from ppim.engine.command import run
+
+    run(args.config, args.override, load=args.load, resume=args.resume, evaluate_only=args.evaluate_only)
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run `command`; its exit code. Mistakes of the user's are one line, bugs keep their traceback."""
+    _import_paddle_quietly()
+    try:
+        command()
+    except (ValueError, OSError, FloatingPointError) as error:
+        if "--debug" in sys.argv:
+            raise
+        rank = os.environ.get("PADDLE_TRAINER_ID")
+        place = f"[process {rank}] " if int(os.environ.get("PADDLE_TRAINERS_NUM") or 1) > 1 else ""
+        print(f"{place}error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        print(stop or "stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _import_paddle_quietly() -> None:
+    """Paddle warns about any thread count but 1, and about a missing ccache; neither is news to its user."""
+    import warnings
+
+    notices = io.StringIO()
+    with contextlib.redirect_stderr(notices), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import paddle  # noqa: F401
+    for line in notices.getvalue().splitlines():
+        if "OMP_NUM_THREADS" not in line:
+            print(line, file=sys.stderr)
+
+
+def main() -> int:
+    """`ppim COMMAND ...`"""
+    commands = {"train": train}
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name not in commands:
+        print(f"usage: ppim COMMAND ...\ncommands: {', '.join(commands)}\n`ppim COMMAND --help` tells more")
+        return 0 if name in ("-h", "--help") else 2
+    return guarded(lambda: commands[name](sys.argv[2:]))

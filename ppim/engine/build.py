@@ -1,0 +1,175 @@
+"""From a configuration to the plain arguments of the functions that build things; nothing is decided here twice."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import paddle
+from yacs.config import CfgNode
+
+from ppim.data.augment import Policy, parse_rand_augment
+from ppim.data.datasets import ImageList, check_classes, find_images
+from ppim.data.loader import EvalSamples, TrainBatches, TrainSamples
+from ppim.data.transforms import eval_view
+from ppim.engine.distributed import World
+from ppim.engine.optimizer import build_optimizer
+from ppim.engine.schedule import Schedule, scaled_lr
+from ppim.token_labels.store import MapFolder
+
+
+def teaches_tokens(config: CfgNode) -> bool:
+    """Is the token head trained?"""
+    return config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT > 0
+
+
+def train_images(config: CfgNode) -> ImageList:
+    """The training images; their classes must be those the model has."""
+    return _checked(find_images(config.DATA.DATA_PATH, "train"), config)
+
+
+def val_images(config: CfgNode, train: ImageList | None = None) -> ImageList:
+    """The validation images; touches no training file unless `train` is given, to compare the classes."""
+    images = _checked(find_images(config.DATA.DATA_PATH, "val"), config)
+    if train is not None:
+        check_classes(train, images)
+    return images
+
+
+def _checked(images: ImageList, config: CfgNode) -> ImageList:
+    if len(images.classes) > config.MODEL.NUM_CLASSES:
+        raise ValueError(
+            f"{images.root} has {len(images.classes)} classes, the model MODEL.NUM_CLASSES {config.MODEL.NUM_CLASSES}; "
+            f"set it with -o MODEL.NUM_CLASSES {len(images.classes)}"
+        )
+    return images
+
+
+def label_maps(config: CfgNode, images: ImageList, path: str) -> MapFolder:
+    """The label maps of `images`; every one must be there before training starts, not at hour nine."""
+    labels = config.TOKEN_LABEL
+    if not Path(path).is_dir():
+        raise FileNotFoundError(
+            f"no folder of label maps at {path}; set TOKEN_LABEL.PATH to it, make one with tools/generate_labels.py, "
+            "or train with plain labels: -o TOKEN_LABEL.ENABLE False"
+        )
+    maps = MapFolder(
+        path,
+        num_classes=config.MODEL.NUM_CLASSES,
+        orientation=labels.ORIENTATION,
+        frame=labels.FRAME,
+        crop_pct=labels.FRAME_CROP_PCT,
+    )
+    missing = maps.missing(images.paths)
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(images)} images have no label map in {path}, the first is {missing[0]}; "
+            "tools/generate_labels.py writes those that are missing"
+        )
+    return maps
+
+
+def train_samples(config: CfgNode, images: ImageList, grid: tuple[int, int]) -> TrainSamples:
+    """The training samples, with token labels where the configuration asks for them."""
+    labels = config.TOKEN_LABEL
+    return TrainSamples(
+        images,
+        train_policy(config),
+        seed=config.SEED,
+        num_classes=config.MODEL.NUM_CLASSES,
+        smoothing=config.TRAIN.SMOOTHING,
+        maps=label_maps(config, images, labels.PATH) if labels.ENABLE else None,
+        grid=grid,
+        target=labels.TARGET,
+        fill=labels.FILL,
+        geometry=labels.GEOMETRY,
+        ground_truth=config.LOSS.GROUND_TRUTH,
+    )
+
+
+def train_policy(config: CfgNode) -> Policy:
+    """How training views are drawn."""
+    data, train = config.DATA, config.TRAIN
+    return Policy(
+        image_hw=(data.IMAGE_SIZE, data.IMAGE_SIZE),
+        order=data.AUG_ORDER,
+        scale=tuple(data.CROP_SCALE),
+        ratio=tuple(data.CROP_RATIO),
+        interpolation=data.TRAIN_INTERPOLATION,
+        hflip=data.HFLIP,
+        rand_augment=parse_rand_augment(train.AUTO_AUGMENT) if train.AUTO_AUGMENT else None,
+        color_jitter=train.COLOR_JITTER,
+        fill=tuple(round(255 * mean) for mean in data.IMAGENET_MEAN),
+        erase_prob=train.RANDOM_ERASE_PROB,
+        erase_mode=train.RANDOM_ERASE_MODE,
+        erase_count=train.RANDOM_ERASE_COUNT,
+    )
+
+
+def train_batches(config: CfgNode, length: int, world: World, start: int = 0, stop: int = 0) -> TrainBatches:
+    """This process's rows of the micro-batches `start` .. `stop`."""
+    return TrainBatches(
+        length, config.DATA.BATCH_SIZE, seed=config.SEED, start=start, stop=stop, rank=world.rank, world=world.size,
+        copies=config.DATA.REPEATED_AUG,
+    )
+
+
+def eval_samples(config: CfgNode, images: ImageList, grid: tuple[int, int]) -> EvalSamples:
+    """The validation samples; with TOKEN_LABEL.VAL_PATH each carries the best class of its tokens."""
+    data, path = config.DATA, config.TOKEN_LABEL.VAL_PATH
+    return EvalSamples(
+        images,
+        eval_view((data.IMAGE_SIZE, data.IMAGE_SIZE), data.CROP_PCT, data.INTERPOLATION),
+        num_classes=config.MODEL.NUM_CLASSES,
+        maps=label_maps(config, images, path) if path else None,
+        grid=grid,
+    )
+
+
+def mix_arguments(config: CfgNode) -> dict:
+    """Keyword arguments of `draw_mix`."""
+    train = config.TRAIN
+    return {
+        "mixup_alpha": train.MIXUP_ALPHA,
+        "cutmix_alpha": train.CUTMIX_ALPHA,
+        "cutmix_minmax": train.CUTMIX_MINMAX,
+        "prob": train.MIXUP_PROB,
+        "switch_prob": train.MIXUP_SWITCH_PROB,
+        "mode": train.MIXUP_MODE,
+        "token_alpha": config.MIX.TOKEN_ALPHA,
+    }
+
+
+def schedule(config: CfgNode, global_batch: int) -> Schedule:
+    """The learning-rate schedule; every rate in it is scaled to the global batch."""
+    train = config.TRAIN
+    scale = scaled_lr(1.0, train.LINEAR_SCALED_LR, global_batch)
+    return Schedule(
+        name=train.LR_SCHEDULER.NAME,
+        base=train.BASE_LR * scale,
+        start=train.WARMUP_START_LR * scale,
+        end=train.END_LR * scale,
+        epochs=train.NUM_EPOCHS,
+        warmup=train.WARMUP_EPOCHS,
+    )
+
+
+def optimizer(config: CfgNode, model: paddle.nn.Layer) -> paddle.optimizer.Optimizer:
+    train = config.TRAIN
+    return build_optimizer(
+        model,
+        train.OPTIMIZER.NAME,
+        weight_decay=train.WEIGHT_DECAY,
+        betas=tuple(train.OPTIMIZER.BETAS),
+        eps=train.OPTIMIZER.EPS,
+        momentum=train.OPTIMIZER.MOMENTUM,
+        grad_clip=train.GRAD_CLIP,
+    )
+
+
+def amp_arguments(config: CfgNode) -> dict | None:
+    """Arguments of `paddle.amp.auto_cast`, or None without mixed precision (always on CPU, which has none)."""
+    if not config.AMP or not paddle.get_device().startswith("gpu"):
+        return None
+    dtype = config.AMP_DTYPE
+    if dtype == "auto":
+        dtype = "bfloat16" if paddle.amp.is_bfloat16_supported() else "float16"
+    return {"enable": True, "dtype": dtype, "level": "O1"}

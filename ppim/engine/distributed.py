@@ -1,0 +1,85 @@
+"""Which process am I, and how do processes agree?
+
+NCCL on GPUs, gloo on CPU, as `python -m paddle.distributed.launch` sets them up. Gloo gives a collective 30 seconds and
+takes no other limit, so processes that may be minutes apart (evaluation, writing a checkpoint) first meet at the job's
+key-value store, whose waits are long, and only then talk.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import paddle
+import paddle.distributed as dist
+
+
+class World:
+    """The processes of this job; a lone process is a world of one.
+
+    Attributes:
+        rank: this process, 0 .. size - 1; rank 0 writes files.
+        size: number of processes.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1):
+        self.rank = rank
+        self.size = size
+        self._meetings = 0
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def meet(self) -> None:
+        """Wait until every process is here, however long that takes."""
+        if self.size == 1:
+            return
+        store = paddle.base.core.create_or_get_global_tcp_store()
+        self._meetings += 1
+        store.set(f"ppim/meeting/{self._meetings}/{self.rank}", b"1")
+        for rank in range(self.size):
+            store.wait(f"ppim/meeting/{self._meetings}/{rank}")
+
+    def total(self, values: Sequence[float], dtype: str) -> list:
+        """The sums over all processes of each of `values`; exact for `dtype` int64."""
+        if self.size == 1:
+            return list(values)
+        self.meet()
+        sums = paddle.to_tensor(values, dtype=dtype)
+        dist.all_reduce(sums)
+        return sums.tolist()
+
+    def any(self, flag: bool) -> bool:
+        """True everywhere when `flag` is true anywhere. A collective: every process calls it at the same place."""
+        if self.size == 1:
+            return flag
+        flags = paddle.to_tensor([int(flag)], dtype="int32")
+        dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+        return bool(flags.item())
+
+
+def join_world() -> World:
+    """The world this process was launched into; starts the communication where there are several processes."""
+    if int(os.environ.get("PADDLE_TRAINERS_NUM") or 1) > 1:
+        dist.init_parallel_env()
+        return World(dist.get_rank(), dist.get_world_size())
+    return World()
+
+
+@paddle.no_grad()
+def average_statistics(model, ema, world: World) -> None:
+    """Give every process the mean of all BatchNorm statistics, of the model and of its running average.
+
+    Each process gathers them from its own share of the data; without this, processes would evaluate different models.
+    """
+    if world.size == 1:
+        return
+    states = [model.state_dict(), *([ema.state_dict()] if ema else [])]
+    statistics = [v for state in states for name, v in state.items() if name.endswith(("._mean", "._variance"))]
+    if not statistics:
+        return
+    world.meet()
+    together = paddle.concat([value.flatten() for value in statistics])
+    dist.all_reduce(together)
+    for value, mean in zip(statistics, (together / world.size).split([v.size for v in statistics])):
+        paddle.assign(mean.reshape(value.shape), value)

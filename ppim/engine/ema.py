@@ -1,0 +1,77 @@
+"""The running average of the weights: fp32, apart from the model, evaluated beside it."""
+from __future__ import annotations
+
+import paddle
+from paddle import nn
+
+
+class Ema:
+    """Exponential moving average of a model's state, `average = d * average + (1 - d) * value` after each step.
+
+    `d = min(decay, (1 + t) / (10 + t))` after `t` updates, so that the first epochs do not average over the random
+    start. Parameters that train and BatchNorm statistics are averaged; fixed tensors are copied. Averages are kept in
+    float32 whatever the model computes in.
+
+    Attributes:
+        updates: number of updates so far; part of a checkpoint, or the warm-up would begin again on resume.
+    """
+
+    def __init__(self, model: nn.Layer, decay: float):
+        self.decay = decay
+        self.updates = 0
+        self._source = model
+        self._fixed = {
+            name
+            for name, parameter in model.named_parameters()
+            if parameter.stop_gradient and not name.endswith(("._mean", "._variance"))
+        }
+        self._average = {name: value.astype("float32").clone() for name, value in model.state_dict().items()}
+
+    @paddle.no_grad()
+    def update(self) -> None:
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in self._source.state_dict().items():
+            if name in self._fixed:
+                paddle.assign(value.astype("float32"), self._average[name])
+            else:
+                self._average[name].lerp_(value.astype("float32"), 1.0 - decay)
+        self.updates += 1
+
+    def state_dict(self) -> dict[str, paddle.Tensor]:
+        """The averaged tensors by the model's structured names."""
+        return self._average
+
+    def load(self, state: dict, updates: int) -> None:
+        """Go on from a saved average.
+
+        Raises:
+            ValueError: the names are not those of the model.
+        """
+        if set(state) != set(self._average):
+            odd = sorted(set(state) ^ set(self._average))
+            raise ValueError(f"the saved average is of another model: {', '.join(odd[:3])} ({len(odd)} names differ)")
+        for name, value in state.items():
+            paddle.assign(paddle.to_tensor(value, dtype="float32"), self._average[name])
+        self.updates = updates
+
+
+class swapped_in:
+    """`with swapped_in(model, state):` the model computes with `state`; its own tensors are back afterwards."""
+
+    def __init__(self, model: nn.Layer, state: dict[str, paddle.Tensor]):
+        self._model, self._state = model, state
+
+    def __enter__(self) -> nn.Layer:
+        own = self._model.state_dict()
+        self._own = {name: value.clone() for name, value in own.items()}
+        _copy(self._state, own)
+        return self._model
+
+    def __exit__(self, *_) -> None:
+        _copy(self._own, self._model.state_dict())
+
+
+@paddle.no_grad()
+def _copy(source: dict, target: dict) -> None:
+    for name, value in target.items():
+        paddle.assign(source[name].astype(value.dtype), value)

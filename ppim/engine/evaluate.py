@@ -1,0 +1,87 @@
+"""How good is a model? Each image counted once, integers summed over processes."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+from ppim.data.pixels import normalise
+from ppim.engine.distributed import World
+from ppim.models.layers import TokenOutput
+
+
+class Evaluation(NamedTuple):
+    """Accuracies in percent, `loss` the mean cross entropy, `count` the images.
+
+    `token_top1` is the share of tokens whose best class is that of the label map, where validation maps are given; of
+    the token head, or of the class head read at each token where the token head was not trained.
+    """
+
+    top1: float
+    top5: float
+    loss: float
+    count: int
+    token_top1: float | None = None
+
+    def as_dict(self) -> dict:
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+    def __str__(self) -> str:
+        tokens = "" if self.token_top1 is None else f"  tokens {self.token_top1:.2f}"
+        return f"top-1 {self.top1:.2f}  top-5 {self.top5:.2f}{tokens}  loss {self.loss:.4f}  on {self.count} images"
+
+
+@paddle.no_grad()
+def evaluate(
+    model: nn.Layer, batches: Iterable[dict], expected: int, world: World, *, mean, std, amp: dict | None = None
+) -> Evaluation:
+    """Evaluate `model` on this process's share of the images; every process gets the result for all of them.
+
+    Args:
+        batches: dicts of tensors: `image` uint8 (B, 3, H, W), `label` int64 (B,), and with validation maps `token_best`
+            int64 (B, N), the best class of each token, -1 where there is none.
+        expected: images in the whole data set.
+        amp: `paddle.amp.auto_cast` arguments, or None.
+
+    Raises:
+        RuntimeError: the images counted over all processes are not `expected`: a bug of the loader, never of a user.
+    """
+    was_training = model.training
+    model.eval()
+    counts = paddle.zeros([5], dtype="int64")  # top-1, top-5, images, right tokens, tokens
+    loss = paddle.zeros([], dtype="float64")
+    for batch in batches:
+        with paddle.amp.auto_cast(**(amp or {"enable": False})):
+            images = normalise(batch["image"], mean, std)
+            output = model.evaluate_tokens(images) if "token_best" in batch else TokenOutput(model(images))
+        logits = output.class_logits.astype("float32")
+        counts += paddle.concat([_hits(logits, batch["label"]), _token_hits(output.token_logits, batch)])
+        loss += F.cross_entropy(logits, batch["label"], reduction="sum").astype("float64").reshape([])
+    if was_training:
+        model.train()
+    top1, top5, count, right_tokens, tokens = world.total(counts.tolist(), "int64")
+    (loss_sum,) = world.total([loss.item()], "float64")
+    if count != expected:
+        raise RuntimeError(f"evaluation counted {count} images of {expected}; please report this with your command")
+    token_top1 = 100.0 * right_tokens / tokens if tokens else None
+    return Evaluation(100.0 * top1 / count, 100.0 * top5 / count, loss_sum / count, count, token_top1)
+
+
+def _hits(logits, labels) -> paddle.Tensor:
+    """(3,) int64: right at first place, right among five, images."""
+    best = logits.topk(min(5, logits.shape[1]), axis=1)[1]
+    right = best == labels.unsqueeze(1)
+    first, any_of_five = right[:, :1].astype("int64").sum(), right.astype("int64").sum()
+    return paddle.stack([first, any_of_five, paddle.full([], labels.shape[0], "int64")])
+
+
+def _token_hits(token_logits, batch) -> paddle.Tensor:
+    """(2,) int64: right tokens, tokens that have a label."""
+    if token_logits is None:
+        return paddle.zeros([2], dtype="int64")
+    best = batch["token_best"]
+    right = token_logits.argmax(axis=-1) == best
+    return paddle.stack([right.astype("int64").sum(), (best >= 0).astype("int64").sum()])

@@ -1,0 +1,63 @@
+"""What is a run about to do, and where does that depart from its recipe? Told before the first step."""
+from __future__ import annotations
+
+import os
+
+import paddle
+from yacs.config import CfgNode
+
+from ppim.config import differences
+from ppim.engine import build
+from ppim.engine.schedule import Schedule
+from ppim.engine.steps import Steps
+
+# What an accuracy in the tables hangs on.
+_RECIPE_KEYS = ("TRAIN.", "DATA.BATCH_SIZE", "DATA.IMAGE_SIZE", "DATA.CROP", "DATA.HFLIP", "DATA.AUG_ORDER",
+                "DATA.REPEATED_AUG", "DATA.TRAIN_INTERPOLATION", "MIX.", "LOSS.", "MODEL.DROPPATH")
+_HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS")
+
+
+def introduction(
+    config: CfgNode, recipe: CfgNode, schedule: Schedule, steps: Steps, *, processes: int, parameters: int,
+    train_count: int, val_count: int,
+) -> list[str]:
+    """Lines that name model, data, batch, learning rate, augmentation and precision as they really are."""
+    train, data = config.TRAIN, config.DATA
+    global_batch = processes * data.BATCH_SIZE * steps.accumulate
+    amp = build.amp_arguments(config)
+    teaching = "plain labels"
+    if config.TOKEN_LABEL.ENABLE:
+        teaching = f"label maps in {config.TOKEN_LABEL.PATH} ({config.TOKEN_LABEL.TARGET} targets)"
+    lines = [
+        f"model      {config.MODEL.NAME}, {parameters:,} trainable parameters, {data.IMAGE_SIZE} px, "
+        f"{config.MODEL.NUM_CLASSES} classes",
+        f"data       {train_count:,} training and {val_count:,} validation images in {data.DATA_PATH}",
+        f"teaching   {teaching}",
+        f"batch      {global_batch} = {processes} processes x {data.BATCH_SIZE} x {steps.accumulate} accumulated",
+        f"rate       {schedule.base:.4g} after {schedule.warmup:g} warm-up epochs, {schedule.name} to "
+        f"{schedule.end:.4g}; {steps.epochs:g} epochs, {steps.total:,} steps",
+        f"augment    {train.AUTO_AUGMENT or 'no RandAugment'}, {data.AUG_ORDER}, erasing {train.RANDOM_ERASE_PROB:g}, "
+        f"mixup {train.MIXUP_ALPHA:g}, cutmix {train.CUTMIX_ALPHA:g}, MixToken {config.MIX.TOKEN_ALPHA:g}",
+        f"computing  {'float32' if amp is None else amp['dtype'] + ' mixed precision'} on {paddle.get_device()}, "
+        f"{os.environ.get('OMP_NUM_THREADS')} threads a process",
+        f"writing to {config.SAVE}",
+    ]
+    if config.AMP and amp is None:
+        lines.append("note: AMP is asked for, but this device has none; computing in float32")
+    return lines + [f"differs from the recipe: {line}" for line in departures(config, recipe, global_batch)]
+
+
+def departures(config: CfgNode, recipe: CfgNode, global_batch: int) -> list[str]:
+    """Where learning rate, batch or augmentation differ from the recipe as its file has it."""
+    lines = [
+        f"{key} is {here!r}, the recipe has {there!r}"
+        for key, here, there in differences(config, recipe)
+        if key.startswith(_RECIPE_KEYS) and key not in _HARMLESS
+    ]
+    meant = config.TRAIN.LINEAR_SCALED_LR
+    if meant is not None and global_batch != meant:
+        lines.append(
+            f"the global batch is {global_batch}, the recipe's is {meant}; learning rates are scaled by "
+            f"{global_batch / meant:.4g}"
+        )
+    return lines

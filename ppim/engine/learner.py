@@ -1,0 +1,122 @@
+"""What changes while training, and how is it captured and put back?"""
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+
+import numpy as np
+import paddle
+from paddle import nn
+from yacs.config import CfgNode
+
+import ppim
+from ppim.engine import build
+from ppim.engine.checkpoint import Checkpoint
+from ppim.engine.distributed import World
+from ppim.engine.ema import Ema
+from ppim.engine.objective import Objective
+from ppim.engine.optimizer import load_state_by_structured_names, state_by_structured_names
+from ppim.models import build_model
+
+
+@dataclass
+class Learner:
+    """A model and everything that moves with it.
+
+    Attributes:
+        forward: model and loss (`Objective`), inside DataParallel where there are several processes.
+        step: optimizer steps made.
+        best: the best evaluation so far, as in best.json; empty before the first.
+    """
+
+    model: nn.Layer
+    forward: nn.Layer
+    optimizer: paddle.optimizer.Optimizer
+    scaler: paddle.amp.GradScaler
+    ema: Ema | None
+    step: int = 0
+    best: dict = field(default_factory=dict)
+
+    @property
+    def loss_scale(self) -> float:
+        """What losses are multiplied with under float16; 1 otherwise."""
+        return float(self.scaler.state_dict()["scale"].item()) if self.scaler.is_enable() else 1.0
+
+
+def build_model_for(config: CfgNode) -> nn.Layer:
+    """The configured model with its evaluation settings; a token head that nothing teaches is left alone."""
+    model = build_model(config)
+    model.eval_token_weight = eval_token_weight(config.MODEL.EVAL_TOKENS, trained=build.teaches_tokens(config))
+    return model
+
+
+def eval_token_weight(setting: str, trained: bool) -> float:
+    """MODEL.EVAL_TOKENS as the weight of the token head in evaluation logits (0.5 in the released code)."""
+    return 0.5 if setting == "on" or (setting == "auto" and trained) else 0.0
+
+
+def build_learner(config: CfgNode, model: nn.Layer, world: World) -> Learner:
+    """Objective, optimizer, scaler and running average around `model`."""
+    dense_weight = config.LOSS.DENSE_WEIGHT if build.teaches_tokens(config) else 0.0
+    if not dense_weight and hasattr(model, "aux_head"):
+        # without a loss it would only decay, and DataParallel would wait for its gradient
+        for parameter in model.aux_head.parameters():
+            parameter.stop_gradient = True
+    amp = build.amp_arguments(config)
+    objective = Objective(
+        model, config.LOSS.CLASS_WEIGHT, dense_weight, config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD, amp
+    )
+    return Learner(
+        model=model,
+        forward=paddle.DataParallel(objective) if world.size > 1 else objective,
+        optimizer=build.optimizer(config, model),
+        scaler=paddle.amp.GradScaler(enable=bool(amp) and amp["dtype"] == "float16", init_loss_scaling=2.0**16),
+        ema=Ema(model, config.TRAIN.MODEL_EMA_DECAY) if config.TRAIN.MODEL_EMA else None,
+    )
+
+
+def capture(learner: Learner, position: dict) -> Checkpoint:
+    """Everything that a resumed run needs; `position` says where in the data it stands."""
+    tensors = {
+        "model": as_arrays(learner.model.state_dict()),
+        "optimizer": as_arrays(state_by_structured_names(learner.optimizer, learner.model)),
+    }
+    if learner.ema:
+        tensors["ema"] = as_arrays(learner.ema.state_dict())
+    scaler = learner.scaler.state_dict() if learner.scaler.is_enable() else {}
+    state = {
+        **position,
+        "step": learner.step,
+        "best": learner.best,
+        "ema_updates": learner.ema.updates if learner.ema else 0,
+        "scaler": {name: np.asarray(value).tolist() for name, value in scaler.items()},
+        "versions": {"ppim": ppim.__version__, "paddle": paddle.__version__, "python": platform.python_version()},
+    }
+    return Checkpoint(tensors, state)
+
+
+def restore(learner: Learner, checkpoint: Checkpoint) -> None:
+    """Put `capture`'s result back.
+
+    Raises:
+        ValueError: it is of another model, or lacks the running average this run keeps.
+    """
+    tensors, state = checkpoint
+    learner.model.set_state_dict(tensors["model"])
+    optimizer_state = {name: paddle.to_tensor(value) for name, value in tensors["optimizer"].items()}
+    load_state_by_structured_names(learner.optimizer, learner.model, optimizer_state)
+    if learner.ema:
+        if "ema" not in tensors:
+            raise ValueError("the checkpoint has no running average; go on without one: -o TRAIN.MODEL_EMA False")
+        learner.ema.load(tensors["ema"], state["ema_updates"])
+    if learner.scaler.is_enable() and state["scaler"]:
+        saved = {name: np.asarray(value, np.float32) if name == "scale" else value
+                 for name, value in state["scaler"].items()}
+        learner.scaler.load_state_dict(saved)
+    learner.step = state["step"]
+    learner.best = state["best"]
+
+
+def as_arrays(state: dict) -> dict[str, np.ndarray]:
+    """Tensors to numpy, contiguous, as safetensors wants them."""
+    return {name: np.ascontiguousarray(value.numpy()) for name, value in state.items()}

@@ -1,0 +1,82 @@
+"""What updates the parameters, and how is its state named?
+
+Weight decay leaves out biases, norm scales and whatever the model names in `no_weight_decay()`. Paddle keys optimizer
+state by parameter names it makes up while building (`linear_3.w_0_moment1_0`), which change with the order of
+construction; state leaves and enters this file by the structured names of the model instead.
+"""
+from __future__ import annotations
+
+import paddle
+from paddle import nn
+
+
+def decays(name: str, parameter: paddle.Tensor, exempt: set[str]) -> bool:
+    """Does weight decay apply to this parameter? To matrices and kernels only, and not to those exempt."""
+    return len(parameter.shape) > 1 and name not in exempt
+
+
+def build_optimizer(
+    model: nn.Layer,
+    name: str,
+    *,
+    weight_decay: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    momentum: float = 0.9,
+    grad_clip: float | None = None,
+) -> paddle.optimizer.Optimizer:
+    """AdamW or SGD with momentum over the trainable parameters of `model`; set the learning rate before each step."""
+    exempt = set(model.no_weight_decay()) if hasattr(model, "no_weight_decay") else set()
+    trainable = [(key, value) for key, value in model.named_parameters() if not value.stop_gradient]
+    groups = [
+        {"params": [p for key, p in trainable if decays(key, p, exempt)], "weight_decay": weight_decay},
+        {"params": [p for key, p in trainable if not decays(key, p, exempt)], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    clip = None if grad_clip is None else nn.ClipGradByGlobalNorm(grad_clip)
+    if name == "AdamW":
+        return paddle.optimizer.AdamW(
+            learning_rate=0.0, parameters=groups, beta1=betas[0], beta2=betas[1], epsilon=eps, grad_clip=clip
+        )
+    return paddle.optimizer.Momentum(learning_rate=0.0, parameters=groups, momentum=momentum, grad_clip=clip)
+
+
+def state_by_structured_names(optimizer: paddle.optimizer.Optimizer, model: nn.Layer) -> dict[str, paddle.Tensor]:
+    """The optimizer's tensors as `<parameter's structured name>/<kind>`, e.g. `blocks.0.attn.qkv.weight/moment1_0`."""
+    structured = {parameter.name: name for name, parameter in model.named_parameters()}
+    state = {}
+    for key, value in optimizer.state_dict().items():
+        if key == "master_weights":
+            state.update({f"{structured[made_up]}/master": master for made_up, master in value.items()})
+        elif key != "LR_Scheduler":
+            made_up = _owner(key, structured)
+            state[f"{structured[made_up]}/{key[len(made_up) + 1:]}"] = value
+    return state
+
+
+def load_state_by_structured_names(optimizer, model: nn.Layer, state: dict[str, paddle.Tensor]) -> None:
+    """Put back what `state_by_structured_names` gave, into an optimizer built over any copy of the model.
+
+    Raises:
+        ValueError: the state names a parameter the model does not have.
+    """
+    made_up = {name: parameter.name for name, parameter in model.named_parameters()}
+    unknown = sorted({key.rpartition("/")[0] for key in state} - set(made_up))
+    if unknown:
+        raise ValueError(f"optimizer state of another model: it names {', '.join(unknown[:3])} ({len(unknown)} in all)")
+    renamed, masters = {}, {}
+    for key, value in state.items():
+        name, _, kind = key.rpartition("/")
+        if kind == "master":
+            masters[made_up[name]] = value
+        else:
+            renamed[f"{made_up[name]}_{kind}"] = value
+    if masters:
+        renamed["master_weights"] = masters
+    optimizer.set_state_dict(renamed)
+
+
+def _owner(key: str, names) -> str:
+    """The parameter an accumulator belongs to: the one name that is followed by an underscore in its key."""
+    owners = [name for name in names if key.startswith(f"{name}_")]
+    return max(owners, key=len)

@@ -1,0 +1,51 @@
+"""Where in the run are we? Micro-batches, optimizer steps and epochs converted into one another, once.
+
+A micro-batch is one forward pass of all processes together; `accumulate` of them make an optimizer step. The stream of
+micro-batches does not pause at the end of an epoch, so a step may take its last samples from the next one.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Steps(NamedTuple):
+    """`per_epoch`: micro-batches in an epoch; `accumulate`: of them in an optimizer step; `epochs`: in the run."""
+
+    per_epoch: int
+    accumulate: int
+    epochs: float
+
+    @property
+    def total(self) -> int:
+        """Optimizer steps of the whole run."""
+        return int(self.per_epoch * self.epochs) // self.accumulate
+
+    def epoch(self, step: int) -> float:
+        """Epochs seen after `step` optimizer steps."""
+        return step * self.accumulate / self.per_epoch
+
+    def ends_epoch(self, step: int) -> int | None:
+        """The epoch (1, 2, ...) completed by the step just made, if one is; the last step always completes one."""
+        before, after = int(self.epoch(step - 1)), int(self.epoch(step))
+        if after > before:
+            return after
+        return before + 1 if step == self.total else None
+
+
+def resumed_micro_step(state: dict, samples_per_micro: int, per_epoch: int) -> int:
+    """The micro-batch to go on with, for a batch that may have another size than the one in the checkpoint.
+
+    Args:
+        state: `epoch` and `offset`, samples of that epoch already seen.
+        samples_per_micro: samples of all processes in a micro-batch now; per_epoch: micro-batches in an epoch now.
+
+    Raises:
+        ValueError: the samples seen are no whole number of the new micro-batches.
+    """
+    if state["offset"] % samples_per_micro:
+        raise ValueError(
+            f"the checkpoint stopped {state['offset']} samples into an epoch, which is no multiple of the "
+            f"{samples_per_micro} samples that all processes read together now; keep DATA.BATCH_SIZE x processes as it "
+            f"was ({state['samples_per_micro']}), or resume from a checkpoint at the end of an epoch"
+        )
+    return state["epoch"] * per_epoch + state["offset"] // samples_per_micro

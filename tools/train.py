@@ -1,0 +1,10 @@
+"""Train a model, or evaluate one with --evaluate-only; `python tools/train.py --help` lists the options."""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ppim.cli import guarded, train  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(guarded(train))
