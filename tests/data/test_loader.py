@@ -1,0 +1,196 @@
+"""Samples, their order and their workers, on real files."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ppim.data.augment import Policy, parse_rand_augment
+from ppim.data.datasets import find_images
+from ppim.data.loader import (
+    EvalBatches,
+    EvalSamples,
+    TrainBatches,
+    TrainSamples,
+    _shared_memory_suffices,
+    collate,
+    make_loader,
+    rank_rows,
+)
+from ppim.data.transforms import eval_view
+from ppim.token_labels.targets import SparseTargets, dense
+
+POLICY = Policy((32, 32), rand_augment=parse_rand_augment("rand-m9-mstd0.5-inc1"), erase_prob=0.5)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(13):
+        path = folder / "abc"[i % 3] / f"{i}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))
+        coarse.resize((61, 40 + i)).save(path)
+    return find_images(folder)
+
+
+def samples_of(photos, seed=5):
+    return TrainSamples(photos, POLICY, seed=seed, num_classes=3)
+
+
+def run(photos, workers, rank=0, world=1, batch=6, start=0, stop=5):
+    """The batches of one rank as arrays."""
+    batches = TrainBatches(len(photos), batch, seed=5, start=start, stop=stop, rank=rank, world=world)
+    return [{name: value.numpy() for name, value in batch.items()}
+            for batch in make_loader(samples_of(photos), batches, workers)]
+
+
+def assert_equal(ours, theirs):
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs):
+        assert a.keys() == b.keys()
+        for name in a:
+            assert np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f"), name
+
+
+@pytest.fixture(scope="module")
+def alone(photos):
+    return run(photos, 0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_samples_are_bit_equal_for_any_number_of_workers(photos, alone, workers):
+    assert_equal(run(photos, workers), alone)
+
+
+@pytest.mark.parametrize("world, batch", [(2, 3), (3, 2)])
+def test_samples_are_bit_equal_for_any_number_of_processes(photos, alone, world, batch):
+    ranks = [run(photos, 0, rank, world, batch) for rank in range(world)]
+    plane = 32 * 32
+    for step, whole in enumerate(alone):
+        parts = [rank[step] for rank in ranks]
+        for name in ("image", "label", "index", "class_id", "class_const"):
+            assert np.array_equal(np.concatenate([part[name] for part in parts]), whole[name]), name
+        rows = np.cumsum([0] + [len(part["label"]) for part in parts])
+        erased = [(part["erase_at"] + row * plane, part["erase_value"]) for part, row in zip(parts, rows)
+                  if not np.isnan(part["erase_value"]).any()]
+        assert np.array_equal(np.concatenate([at for at, _ in erased]), whole["erase_at"])
+        assert np.array_equal(np.concatenate([value for _, value in erased]), whole["erase_value"])
+
+
+@pytest.mark.parametrize("start", [1, 2, 4])
+def test_a_run_goes_on_at_any_step_as_if_it_had_never_stopped(photos, alone, start):
+    assert_equal(run(photos, 0, start=start), alone[start:])
+
+
+def test_views_change_with_epoch_copy_and_seed_but_not_otherwise(photos):
+    samples = samples_of(photos)
+    first = samples[0, 3, 0]["image"]
+    assert np.array_equal(first, samples[0, 3, 0]["image"])
+    others = [samples[1, 3, 0], samples[0, 3, 1], samples_of(photos, 6)[0, 3, 0]]
+    assert all((first != other["image"]).any() for other in others)
+
+
+def test_a_batch_has_the_promised_types_and_plain_smoothed_targets(alone):
+    kinds = {"image": "uint8", "label": "int64", "index": "int64", "erase_at": "int64", "erase_value": "float32",
+             "class_row": "int32", "class_id": "int32", "class_weight": "float32", "class_const": "float32"}
+    batch = alone[0]
+    assert {name: str(value.dtype) for name, value in batch.items()} == kinds
+    assert batch["image"].shape == (6, 3, 32, 32)
+    target = dense(SparseTargets(*(batch[f"class_{field}"] for field in SparseTargets._fields)), 3)
+    np.testing.assert_allclose(target, np.eye(3)[batch["label"]] * 0.9 + 0.1 / 3, atol=1e-6)
+
+
+def test_erased_positions_belong_to_their_image(photos):
+    samples = [samples_of(photos)[0, i, 0] for i in range(8)]
+    erased = [i for i, sample in enumerate(samples) if len(sample["erase_at"])]
+    assert 0 < len(erased) < 8
+    batch = collate(samples)
+    assert sorted(set((batch["erase_at"] // (32 * 32)).tolist())) == erased
+    untouched = collate([samples[i] for i in range(8) if i not in erased])
+    assert untouched["erase_at"].tolist() == [0] and np.isnan(untouched["erase_value"]).all()
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("batch", [2, 3, 5])
+def test_every_epoch_deals_whole_pairs_and_each_image_once(world, batch):
+    length, steps = 47, 3 * (47 // (world * batch))
+    ranks = [list(TrainBatches(length, batch, seed=1, stop=steps, rank=rank, world=world)) for rank in range(world)]
+    alone = list(TrainBatches(length, batch * world, seed=1, stop=steps))
+    assert [sum((rank[step] for rank in ranks), []) for step in range(steps)] == alone
+    assert all(len(rank[step]) % 2 == 0 for rank in ranks[:-1] for step in range(steps))
+    per_epoch = 47 // (world * batch)
+    for epoch in range(3):
+        dealt = sum(alone[epoch * per_epoch:(epoch + 1) * per_epoch], [])
+        assert {key[0] for key in dealt} == {epoch} and {key[2] for key in dealt} == {0}
+        assert len({key[1] for key in dealt}) == len(dealt) == per_epoch * world * batch
+    orders = [[key[1] for key in sum(alone[e * per_epoch:(e + 1) * per_epoch], [])] for e in range(3)]
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_the_odd_row_goes_to_the_last_rank():
+    assert [rank_rows(7, rank, 3) for rank in range(3)] == [(0, 2), (2, 4), (4, 7)]
+    assert [rank_rows(8, rank, 2) for rank in range(2)] == [(0, 4), (4, 8)]
+    assert rank_rows(5, 0, 1) == (0, 5)
+
+
+def test_repeated_augmentation_shows_each_image_three_times_a_step_and_never_beside_itself():
+    batches = TrainBatches(60, 12, seed=0, stop=5, copies=3)
+    dealt = list(batches)
+    for batch in dealt:
+        images, times = np.unique([key[1] for key in batch], return_counts=True)
+        assert len(images) == 4 and (times == 3).all()
+        assert len(set(batch)) == 12
+        assert all(batch[i][1] != batch[i + 1][1] for i in range(0, 12, 2))
+    assert len({key[1] for batch in dealt for key in batch}) == 20
+
+
+def test_batches_that_cannot_be_filled_are_refused_with_what_to_set():
+    with pytest.raises(ValueError, match="at most 5"):
+        TrainBatches(10, 6, seed=0, stop=1, world=2)
+    with pytest.raises(ValueError, match="set it to 2"):
+        TrainBatches(10, 1, seed=0, stop=1, world=2)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5, 20])
+def test_evaluation_sees_each_image_once_for_any_number_of_processes(world):
+    dealt = [list(EvalBatches(13, 4, rank=rank, world=world)) for rank in range(world)]
+    assert sum(sum(dealt, []), []) == list(range(13))
+    for rank, batches in enumerate(dealt):
+        assert len(batches) == len(EvalBatches(13, 4, rank=rank, world=world))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_evaluation_counts_are_exact_and_an_empty_share_is_no_batch(photos, workers):
+    samples = EvalSamples(photos, eval_view((32, 32), 0.9), num_classes=3)
+    shares = [EvalBatches(13, 4, rank=rank, world=2) for rank in range(2)]
+    seen = [batch for share in shares for batch in make_loader(samples, share, workers)]
+    assert np.concatenate([batch["index"].numpy() for batch in seen]).tolist() == list(range(13))
+    assert np.array_equal(np.concatenate([batch["label"].numpy() for batch in seen]), photos.labels)
+    assert list(make_loader(samples, EvalBatches(13, 4, rank=0, world=20), workers)) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_photo_ends_the_run_with_one_line_that_names_it(photos, tmp_path, workers):
+    for i in range(4):
+        path = tmp_path / "a" / f"{i}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(open(photos.full_path(i), "rb").read()[:None if i != 2 else 200])
+    broken = find_images(tmp_path)
+    with pytest.raises(ValueError, match=r"2\.jpg") as caught:
+        for _ in make_loader(samples_of(broken), TrainBatches(4, 2, seed=0, stop=2), workers):
+            pass
+    assert "\n" not in str(caught.value)
+
+
+def test_batches_too_large_for_shared_memory_go_through_pipes_with_a_message(photos):
+    samples = samples_of(photos)
+    assert _shared_memory_suffices(samples, TrainBatches(13, 2, seed=0, stop=1), 1)
+    with pytest.warns(UserWarning, match="shm-size"):
+        assert not _shared_memory_suffices(samples, [[(0, 0, 0)] * 10**8], 8)
+
+
+def test_released_geometry_needs_the_released_order(photos):
+    with pytest.raises(ValueError, match="AUG_ORDER"):
+        TrainSamples(photos, POLICY, seed=0, num_classes=3, geometry="released")

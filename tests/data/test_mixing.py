@@ -1,0 +1,137 @@
+"""Shares of a mix against counting pixels and tokens one by one."""
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ppim.data.mixing import (
+    MODES,
+    Mix,
+    class_share,
+    draw_mix,
+    inside_boxes,
+    mix_pixels,
+    own_pixel_share,
+    own_token_share,
+    partners,
+    shard,
+)
+
+HW, GRID = (12, 20), (3, 4)  # 4 x 5 pixels a token
+
+
+def whose_pixels(mix: Mix, hw=HW) -> np.ndarray:
+    """(B, B, H, W): how much of image j stands in pixel (h, w) of the mixed image b, found by mixing indicators."""
+    batch = len(mix.partner)
+    images = np.zeros((batch, batch, *hw), np.float32)
+    images[np.arange(batch), np.arange(batch)] = 1
+    return mix_pixels(paddle.to_tensor(images), mix.tensors()).numpy()
+
+
+def whose_tokens(mix: Mix) -> np.ndarray:
+    """(B, B, rows, columns): the same for tokens, after MixToken has exchanged some, looked up one by one."""
+    batch = len(mix.partner)
+    patches = whose_pixels(mix).reshape(batch, batch, GRID[0], 4, GRID[1], 5).mean((3, 5))
+    tokens = patches.copy()
+    for b, (top, left, bottom, right) in enumerate(mix.token_box):
+        for r in range(top, bottom):
+            for c in range(left, right):
+                tokens[b, :, r, c] = patches[mix.partner[b], :, r, c]
+    return tokens
+
+
+SETTINGS = {
+    "mixup": dict(mixup_alpha=0.8), "cutmix": dict(cutmix_alpha=1.0), "minmax": dict(cutmix_minmax=[0.2, 0.8]),
+    "token": dict(token_alpha=1.0), "both": dict(mixup_alpha=0.8, cutmix_alpha=1.0),
+    "mixup+token": dict(mixup_alpha=0.8, token_alpha=1.0), "sometimes": dict(cutmix_alpha=1.0, prob=0.5),
+}
+
+
+@settings(max_examples=80, deadline=None)
+@given(batch=st.integers(1, 7), seed=st.integers(0, 9999), mode=st.sampled_from(MODES),
+       name=st.sampled_from(sorted(SETTINGS)))
+def test_shares_are_what_counting_says(batch, seed, mode, name):
+    mix = draw_mix(np.random.default_rng(seed), batch, HW, GRID, mode=mode, **SETTINGS[name])
+    pixels, tokens, rows = whose_pixels(mix), whose_tokens(mix), np.arange(batch)
+    lonely = mix.partner == rows  # mixed with itself, so wholly its own whatever the share
+    pixel_share = np.where(lonely, 1, own_pixel_share(mix, HW))
+    np.testing.assert_allclose(pixels[rows, rows].mean((1, 2)), pixel_share, atol=1e-5)
+    patch_share = pixels[rows, rows].reshape(batch, GRID[0], 4, GRID[1], 5).mean((2, 4)).reshape(batch, -1)
+    expected = np.where(lonely[:, None], 1, own_token_share(mix, HW, GRID))
+    np.testing.assert_allclose(patch_share, expected, atol=1e-5)
+    own = np.where(lonely, 1, class_share(mix, HW, GRID))
+    np.testing.assert_allclose(tokens[rows, rows].mean((1, 2)), own, atol=1e-5)
+    np.testing.assert_allclose(tokens.sum(1), 1, atol=1e-5)
+    assert mix.mixes_pixels == bool((own_pixel_share(mix, HW) < 1).any())
+
+
+@settings(max_examples=30, deadline=None)
+@given(batch=st.integers(1, 6), seed=st.integers(0, 9999), mode=st.sampled_from(MODES))
+def test_arrays_and_tensors_agree(batch, seed, mode):
+    mix = draw_mix(np.random.default_rng(seed), batch, HW, GRID, mixup_alpha=0.8, cutmix_alpha=1.0, token_alpha=1.0,
+                   mode=mode)
+    for share in (lambda m: own_pixel_share(m, HW), lambda m: own_token_share(m, HW, GRID),
+                  lambda m: class_share(m, HW, GRID), lambda m: inside_boxes(m.token_box, *GRID)):
+        np.testing.assert_allclose(share(mix.tensors()).numpy(), share(mix), atol=1e-6)
+
+
+def test_patches_that_do_not_divide_the_image_share_their_pixels():
+    mix = Mix(partners(2), np.ones(2, np.float32), np.array([[0, 0, 5, 10]] * 2), np.zeros((2, 4), np.int64))
+    share = own_token_share(mix, (10, 10), (4, 1))
+    np.testing.assert_allclose(share, [[0, 0, 1, 1]] * 2)
+    np.testing.assert_allclose(own_token_share(mix, (10, 10), (3, 1))[0], [0, 0.5, 1], atol=1e-6)
+
+
+def test_partners_are_neighbours_and_stay_partners():
+    assert partners(1).tolist() == [0] and partners(5).tolist() == [1, 0, 3, 2, 4]
+    mix = draw_mix(np.random.default_rng(0), 7, HW, GRID, mixup_alpha=1.0, token_alpha=1.0, mode="elem")
+    assert np.array_equal(mix.partner[mix.partner], np.arange(7))
+    # tokens are exchanged, so both partners must agree where
+    assert np.array_equal(mix.token_box, mix.token_box[mix.partner])
+
+
+def test_modes_draw_once_for_the_batch_the_pair_or_the_element():
+    def kinds(mode):
+        mix = draw_mix(np.random.default_rng(3), 8, (64, 64), (8, 8), mixup_alpha=0.8, mode=mode, token_alpha=1.0)
+        return len(np.unique(mix.blend)), len(np.unique(mix.token_box, axis=0))
+    assert kinds("batch") == (1, 1)
+    assert kinds("pair")[0] == 4 and kinds("pair")[1] > 1
+    assert kinds("elem")[0] == 8
+    with pytest.raises(ValueError, match="MIXUP_MODE"):
+        draw_mix(np.random.default_rng(0), 2, HW, GRID, mode="half")
+
+
+def test_cutmix_and_mixup_take_turns_and_rests_as_often_as_asked():
+    drawn = [draw_mix(np.random.default_rng(i), 2, (64, 64), (8, 8), mixup_alpha=0.8, cutmix_alpha=1.0, prob=0.8,
+                      switch_prob=0.25) for i in range(800)]
+    up = sum((mix.blend < 1).all() for mix in drawn)
+    cut = sum(mix.pixel_box.any() for mix in drawn)
+    assert abs(up / 800 - 0.6) < 0.06 and 0.13 < cut / 800 < 0.24 and not any(
+        (mix.blend < 1).any() and mix.pixel_box.any() for mix in drawn)
+    assert not draw_mix(np.random.default_rng(0), 4, HW, GRID).mixes_pixels
+
+
+def test_the_area_of_a_box_follows_its_beta_draw_and_covers_both_axes():
+    shares = [1 - own_pixel_share(draw_mix(np.random.default_rng(i), 2, (100, 100), GRID, cutmix_alpha=1.0),
+                                  (100, 100))[0] for i in range(600)]
+    # a uniform share would give a half; the borders cut a part off
+    assert 0.25 < np.mean(shares) < 0.4 and max(shares) > 0.8
+    box = np.array([draw_mix(np.random.default_rng(i), 2, (20, 60), GRID, cutmix_minmax=[0.2, 0.5]).pixel_box[0]
+                    for i in range(300)])
+    assert (box[:, 2] <= 20).all() and (box[:, 3] <= 60).all() and box[:, 3].max() > 50
+    sides = box[:, 2:] - box[:, :2]
+    assert sides[:, 0].min() >= 4 and sides[:, 0].max() < 10 and sides[:, 1].min() >= 12 and sides[:, 1].max() < 30
+
+
+def test_a_shard_keeps_its_rows_and_refuses_to_part_partners():
+    mix = draw_mix(np.random.default_rng(0), 7, HW, GRID, mixup_alpha=1.0, cutmix_alpha=1.0, mode="elem")
+    whole = whose_pixels(mix)
+    for start, stop in ((0, 4), (4, 7), (6, 7), (3, 3)):
+        part = shard(mix, start, stop)
+        if stop > start:
+            np.testing.assert_array_equal(whose_pixels(part), whole[start:stop, start:stop])
+    with pytest.raises(ValueError, match="part two partners"):
+        shard(mix, 1, 4)
