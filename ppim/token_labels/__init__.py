@@ -1,1 +1,1 @@
-"""Labels for every token: maps on disk (`maps`, `store`) and the targets a view's tokens get (`targets`, `released`)."""
+"""Labels for every token: maps on disk (`maps`, `store`), the targets of a view's tokens (`targets`, `released`)."""

@@ -137,6 +137,17 @@ def _points_per_token(steps: Sequence[Step], window: tuple, map_shape: tuple, gr
     return max(1, math.ceil(side_y - 1e-4)), max(1, math.ceil(side_x - 1e-4))
 
 
+def view_points(steps: Sequence[Step], window: tuple, map_shape: tuple, grid: tuple,
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a map is read for the class token (row 0) and the tokens (rows 1 ..) of a view.
+
+    Returns:
+        points (P, 2) in the view's frame, the row of each point (P,) and the number of points of each row (R,).
+    """
+    return _layout(tuple(grid), _points_per_token(steps, window, map_shape, grid),
+                   _points_per_token(steps, window, map_shape, (1, 1)))
+
+
 def _bilinear(points: np.ndarray, map_shape: tuple) -> tuple[np.ndarray, np.ndarray]:
     """Cells and shares of points in the map's frame, clamped to the outermost cell centres.
 
@@ -272,10 +283,7 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: tuple, num_c
         ValueError: an unknown target or fill, or 'probs' for a map without log_z.
     """
     _check(label_map, target, fill)
-    shape = label_map.scores.shape[1:]
-    per_token = _points_per_token(steps, label_map.window, shape, grid)
-    per_class = _points_per_token(steps, label_map.window, shape, (1, 1))
-    points, row, asked = _layout(tuple(grid), per_token, per_class)
+    points, row, asked = view_points(steps, label_map.window, label_map.scores.shape[1:], grid)
     points, inside = trace(points, steps)
     shown = labelled = np.bincount(row, inside)
     if label_map.window != WHOLE:
