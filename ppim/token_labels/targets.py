@@ -181,8 +181,11 @@ def _sum_by_id(values: np.ndarray, ids: np.ndarray, cells: np.ndarray, shares: n
     distinct = np.flatnonzero(place)
     place[distinct] = np.arange(len(distinct))
     # (4, P) -> (4, P, K): where each read lands in the (rows, D) table
-    keys = place[ids][cells] + (row * len(distinct))[:, None]
-    sums = np.bincount(keys.ravel(), (values[cells] * shares[:, :, None]).ravel(), minlength=rows * len(distinct))
+    keys = place[ids].take(cells, axis=0)
+    keys += (row * len(distinct))[:, None]
+    reads = values.take(cells, axis=0)
+    reads *= shares[:, :, None]
+    sums = np.bincount(keys.ravel(), reads.ravel(), minlength=rows * len(distinct))
     return sums.reshape(rows, len(distinct)), distinct
 
 
@@ -208,7 +211,7 @@ def sample_map(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row:
     if target == "probs":
         values, rest = _beyond_rest(values, label_map.log_z.reshape(-1, 1), num_classes)
     sums, distinct = _sum_by_id(values, ids, cells, shares, row, rows, num_classes)
-    at = np.flatnonzero(sums)
+    at = np.flatnonzero(sums != 0)
     hit, column = np.divmod(at, len(distinct))
     extra = sums.ravel()[at]
     if target == "probs":
