@@ -20,6 +20,7 @@ import numpy as np
 from ppim.data.augment import Policy, draw_erasing, draw_view, order_rng, sample_rng
 from ppim.data.datasets import ImageList, read_photo
 from ppim.data.transforms import HFlip, apply_all, history, to_array
+from ppim.token_labels.released import released_targets
 from ppim.token_labels.targets import best_class, concat, label_targets, token_targets, with_ground_truth
 
 AHEAD = 2  # batches under way per worker (Paddle's prefetch_factor)
@@ -73,7 +74,6 @@ class TrainSamples:
     def _map_targets(self, index: int, ops: list, size: tuple) -> tuple:
         label_map = self.maps.read(self.images.paths[index], size)
         if self.geometry == "released":
-            from ppim.token_labels.released import released_targets
             return released_targets(label_map, *released_history(ops, size), self.grid, self.num_classes,
                                     smoothing=self.smoothing)
         return token_targets(label_map, history(ops, size), self.grid, self.num_classes, smoothing=self.smoothing,
@@ -85,7 +85,7 @@ def released_history(ops: Sequence, size: tuple) -> tuple:
     (top, left, height, width) in fractions of the photo."""
     *before, crop = ops
     names = {"Rotate": "rotate", "ShearX": "shear_x", "ShearY": "shear_y",
-             "TranslateX": "translate_x", "TranslateY": "translate_y"}
+             "TranslateX": "translate_x_rel", "TranslateY": "translate_y_rel"}
     moves = [("hflip",) if isinstance(op, HFlip) else (names[op.name], op.amount)
              for op in before if isinstance(op, HFlip) or op.name in names]
     (left, top, width, height), (photo_width, photo_height) = crop.box, size

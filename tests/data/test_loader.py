@@ -16,8 +16,11 @@ from ppim.data.loader import (
     collate,
     make_loader,
     rank_rows,
+    released_history,
 )
-from ppim.data.transforms import eval_view
+from ppim.data.transforms import Colour, CropResize, HFlip, Warp, eval_view
+from ppim.token_labels.maps import map_path, write_map
+from ppim.token_labels.store import MapFolder
 from ppim.token_labels.targets import SparseTargets, dense
 
 POLICY = Policy((32, 32), rand_augment=parse_rand_augment("rand-m9-mstd0.5-inc1"), erase_prob=0.5)
@@ -35,15 +38,25 @@ def photos(tmp_path_factory):
     return find_images(folder)
 
 
-def samples_of(photos, seed=5):
-    return TrainSamples(photos, POLICY, seed=seed, num_classes=3)
+@pytest.fixture(scope="module")
+def maps(photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("maps")
+    rng = np.random.default_rng(1)
+    for path in photos.paths:
+        ids = rng.permuted(np.tile(np.arange(3)[:, None, None], (1, 4, 5)), axis=0)[:2]
+        write_map(map_path(folder, path), rng.normal(2, 3, (2, 4, 5)), ids)
+    return MapFolder(folder, num_classes=3)
 
 
-def run(photos, workers, rank=0, world=1, batch=6, start=0, stop=5):
+def samples_of(photos, seed=5, **arguments):
+    return TrainSamples(photos, POLICY, seed=seed, num_classes=3, **arguments)
+
+
+def run(photos, maps, workers, rank=0, world=1, batch=6, start=0, stop=5):
     """The batches of one rank as arrays."""
     batches = TrainBatches(len(photos), batch, seed=5, start=start, stop=stop, rank=rank, world=world)
     return [{name: value.numpy() for name, value in batch.items()}
-            for batch in make_loader(samples_of(photos), batches, workers)]
+            for batch in make_loader(samples_of(photos, maps=maps, grid=(2, 2)), batches, workers)]
 
 
 def assert_equal(ours, theirs):
@@ -55,22 +68,22 @@ def assert_equal(ours, theirs):
 
 
 @pytest.fixture(scope="module")
-def alone(photos):
-    return run(photos, 0)
+def alone(photos, maps):
+    return run(photos, maps, 0)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_samples_are_bit_equal_for_any_number_of_workers(photos, alone, workers):
-    assert_equal(run(photos, workers), alone)
+def test_samples_are_bit_equal_for_any_number_of_workers(photos, maps, alone, workers):
+    assert_equal(run(photos, maps, workers), alone)
 
 
 @pytest.mark.parametrize("world, batch", [(2, 3), (3, 2)])
-def test_samples_are_bit_equal_for_any_number_of_processes(photos, alone, world, batch):
-    ranks = [run(photos, 0, rank, world, batch) for rank in range(world)]
+def test_samples_are_bit_equal_for_any_number_of_processes(photos, maps, alone, world, batch):
+    ranks = [run(photos, maps, 0, rank, world, batch) for rank in range(world)]
     plane = 32 * 32
     for step, whole in enumerate(alone):
         parts = [rank[step] for rank in ranks]
-        for name in ("image", "label", "index", "class_id", "class_const"):
+        for name in ("image", "label", "index", "class_id", "class_const", "token_id", "token_weight", "token_const"):
             assert np.array_equal(np.concatenate([part[name] for part in parts]), whole[name]), name
         rows = np.cumsum([0] + [len(part["label"]) for part in parts])
         erased = [(part["erase_at"] + row * plane, part["erase_value"]) for part, row in zip(parts, rows)
@@ -80,8 +93,8 @@ def test_samples_are_bit_equal_for_any_number_of_processes(photos, alone, world,
 
 
 @pytest.mark.parametrize("start", [1, 2, 4])
-def test_a_run_goes_on_at_any_step_as_if_it_had_never_stopped(photos, alone, start):
-    assert_equal(run(photos, 0, start=start), alone[start:])
+def test_a_run_goes_on_at_any_step_as_if_it_had_never_stopped(photos, maps, alone, start):
+    assert_equal(run(photos, maps, 0, start=start), alone[start:])
 
 
 def test_views_change_with_epoch_copy_and_seed_but_not_otherwise(photos):
@@ -92,14 +105,63 @@ def test_views_change_with_epoch_copy_and_seed_but_not_otherwise(photos):
     assert all((first != other["image"]).any() for other in others)
 
 
-def test_a_batch_has_the_promised_types_and_plain_smoothed_targets(alone):
+def targets_of(batch, kind):
+    return dense(SparseTargets(*(batch[f"{kind}_{field}"] for field in SparseTargets._fields)), 3)
+
+
+def test_a_batch_has_the_promised_types_and_shapes(alone):
     kinds = {"image": "uint8", "label": "int64", "index": "int64", "erase_at": "int64", "erase_value": "float32",
-             "class_row": "int32", "class_id": "int32", "class_weight": "float32", "class_const": "float32"}
+             "class_row": "int32", "class_id": "int32", "class_weight": "float32", "class_const": "float32",
+             "token_row": "int32", "token_id": "int32", "token_weight": "float32", "token_const": "float32"}
     batch = alone[0]
     assert {name: str(value.dtype) for name, value in batch.items()} == kinds
     assert batch["image"].shape == (6, 3, 32, 32)
-    target = dense(SparseTargets(*(batch[f"class_{field}"] for field in SparseTargets._fields)), 3)
-    np.testing.assert_allclose(target, np.eye(3)[batch["label"]] * 0.9 + 0.1 / 3, atol=1e-6)
+    assert batch["class_const"].shape == (6, 3) and batch["token_const"].shape == (6 * 4, 3)
+
+
+def test_plain_targets_are_smoothed_labels(photos):
+    batch = collate([samples_of(photos)[0, i, 0] for i in range(13)])
+    np.testing.assert_allclose(targets_of(batch, "class"), np.eye(3)[photos.labels] * 0.9 + 0.1 / 3, atol=1e-6)
+    assert "token_row" not in batch
+
+
+def test_the_label_draws_the_class_target_towards_it_where_asked(photos, maps):
+    keys = [(0, i, 0) for i in range(13)]
+    plain = targets_of(collate([samples_of(photos, maps=maps, grid=(2, 2))[key] for key in keys]), "class")
+    drawn = samples_of(photos, maps=maps, grid=(2, 2), ground_truth=True)
+    mixed = targets_of(collate([drawn[key] for key in keys]), "class")
+    right = plain.argmax(1) == photos.labels
+    ratio = np.where(right, 0.5, 0.9)[:, None]
+    truth = np.eye(3)[photos.labels] * 0.9 + 0.1 / 3
+    assert 0 < right.sum() < 13
+    np.testing.assert_allclose(mixed, plain * ratio + truth * (1 - ratio), atol=1e-5)
+
+
+def test_the_released_history_names_moves_and_the_crop_in_shares():
+    ops = [HFlip(), Colour("Invert"), Warp("Rotate", 9.0), Warp("TranslateX", 0.1)]
+    moves, crop = released_history([*ops, CropResize((10, 30, 50, 60), (8, 8))], (100, 300))
+    assert moves == [("hflip",), ("rotate", 9.0), ("translate_x_rel", 0.1)] and crop == (0.1, 0.1, 0.2, 0.5)
+
+
+def test_released_geometry_serves_every_operation_of_the_policy(photos, maps):
+    policy = POLICY._replace(order="released", rand_augment=parse_rand_augment("rand-m9-n4-p1-inc1"))
+    samples = TrainSamples(photos, policy, seed=0, num_classes=3, maps=maps, grid=(2, 2), geometry="released")
+    true = TrainSamples(photos, policy, seed=0, num_classes=3, maps=maps, grid=(2, 2))
+    batches = [collate([one[epoch, 0, 0] for epoch in range(40)]) for one in (samples, true)]
+    assert np.array_equal(batches[0]["image"], batches[1]["image"])
+    assert not np.allclose(targets_of(batches[0], "token"), targets_of(batches[1], "token"))
+
+
+def test_evaluation_ships_the_best_class_of_what_each_token_shows(tmp_path):
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (64, 32)).save(tmp_path / "a" / "x.png")
+    # 2 x 4 cells over a photo twice as wide as high: the centre square shows the two middle columns
+    ids = np.array([[[0, 1, 2, 3], [4, 5, 6, 7]]])
+    write_map(tmp_path / "maps" / "a" / "x.npy", np.full((1, 2, 4), 9.0), ids)
+    (tmp_path / "maps").rename(tmp_path.with_name("maps_of_x"))
+    samples = EvalSamples(find_images(tmp_path), eval_view((32, 32), 1.0), num_classes=8, grid=(2, 2),
+                          maps=MapFolder(tmp_path.with_name("maps_of_x"), 8))
+    assert collate([samples[0]])["token_best"].tolist() == [[1, 2, 5, 6]]
 
 
 def test_erased_positions_belong_to_their_image(photos):

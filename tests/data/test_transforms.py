@@ -33,7 +33,7 @@ PILLOW = {
 }
 
 
-def picture(seed: int, low: int = 0, high: int = 256, size=(23, 17)) -> Image.Image:
+def picture(seed: int, low: int = 0, high: int = 256, size=(43, 37)) -> Image.Image:
     rng = np.random.default_rng(seed)
     return Image.fromarray(rng.integers(low, max(high, low + 1), (size[1], size[0], 3), np.uint8))
 
@@ -99,7 +99,7 @@ def test_a_crop_is_cut_before_it_is_resized():
     CropResize((3, 2, 9, 11), (24, 18)), HFlip(), ResizeShort((40, 40)), CentreCrop((10, 8)), Warp("Rotate", 20.0),
     Colour("Invert")])
 def test_the_announced_size_is_the_size(op):
-    assert op.apply(picture(0)).size == op.out_size((23, 17))
+    assert op.apply(picture(0)).size == op.out_size((43, 37))
 
 
 def test_a_positive_translation_moves_the_picture_left_or_up_and_uncovers_the_fill():
