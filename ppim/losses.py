@@ -28,22 +28,23 @@ class _SparseCrossEntropy(PyLayer):
         x = logits.astype("float32")
         background, mass, row_weight = const.unbind(axis=1)
         softmax = F.softmax(x, axis=-1)
-        # At the largest logit the softmax is at least 1 / C, so its logarithm is exact enough to give log-sum-exp.
-        log_sum_exp = x.max(axis=-1) - softmax.max(axis=-1).log()
         share = row_weight / len(const)
         weight = weight * paddle.gather(share, row)
-        loss = (share * (mass * log_sum_exp - background * x.sum(axis=-1))).sum()
-        loss -= (weight * paddle.gather_nd(x, paddle.stack([row, ids], axis=1))).sum()
+        # Everything is counted from the row's largest logit, so that large logits do not cancel; there the softmax is
+        # at least 1 / C, so its logarithm is exact, and minus that logarithm is what log-sum-exp is above it.
+        peak = x.max(axis=-1)
+        below = x.sum(axis=-1) - x.shape[1] * peak
+        loss = -(share * (mass * softmax.max(axis=-1).log() + background * below)).sum()
+        loss -= (weight * (paddle.gather_nd(x, paddle.stack([row, ids], axis=1)) - paddle.gather(peak, row))).sum()
         ctx.softmax, ctx.dtype = softmax, logits.dtype
         ctx.save_for_backward(row, ids, weight, share * mass, share * background)
         return loss
 
     @staticmethod
     def backward(ctx, upstream):
-        if ctx.softmax is None:
-            raise RuntimeError("the gradient of sparse_cross_entropy can be asked for once only")
-        gradient, ctx.softmax = ctx.softmax, None
         row, ids, weight, mass, background = ctx.saved_tensor()
+        # In place is safe: Paddle runs the backward pass of a PyLayer once, whatever retain_graph says.
+        gradient = ctx.softmax
         gradient.multiply_((mass * upstream).unsqueeze(-1))
         gradient.subtract_((background * upstream).unsqueeze(-1))
         paddle.index_put_(gradient, (row, ids), -weight * upstream, accumulate=True)
@@ -55,7 +56,7 @@ def sparse_cross_entropy(logits: paddle.Tensor, targets: SparseTargets) -> paddl
 
     Args:
         logits: (R, C), any float dtype.
-        targets: tensors; R rows, ids below C. The gradient may be asked for once.
+        targets: tensors; R rows, ids below C.
 
     Returns:
         A scalar, float32.
@@ -64,9 +65,7 @@ def sparse_cross_entropy(logits: paddle.Tensor, targets: SparseTargets) -> paddl
         raise ValueError(f"wanted logits (R, C) with R = {targets.const.shape[0]} rows of targets, got "
                          f"{list(logits.shape)}")
     row, ids, weight, const = targets
-    with paddle.no_grad():
-        row, ids = row.astype("int64"), ids.astype("int64")
-    return _SparseCrossEntropy.apply(logits, row, ids, weight.detach(), const.detach())
+    return _SparseCrossEntropy.apply(logits, row.astype("int64"), ids.astype("int64"), weight.detach(), const.detach())
 
 
 def soft_cross_entropy(logits: paddle.Tensor, target: paddle.Tensor, weight: paddle.Tensor | None = None,

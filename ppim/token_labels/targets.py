@@ -237,9 +237,9 @@ def _beyond_rest(scores: np.ndarray, log_z: np.ndarray, num_classes: int) -> tup
     """Probabilities of the kept classes beyond what each other class has: (cells, K) and that rest (cells,)."""
     probs = np.exp(scores - log_z)
     total = probs.sum(axis=1)
-    # Half precision can bring the sum slightly above one.
-    probs /= np.maximum(total, 1)[:, None]
     others = num_classes - probs.shape[1]
+    # Half precision can bring the sum slightly above one; where every class is kept it must be one.
+    probs /= (np.maximum(total, 1) if others else total)[:, None]
     rest = np.maximum(1 - total, 0) / others if others else np.zeros_like(total)
     return probs - rest[:, None], rest
 

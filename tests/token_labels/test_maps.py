@@ -1,0 +1,195 @@
+"""Label maps on disk: what is written is read back, and every kind of damage is one error that names the file."""
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from ppim.token_labels.maps import MapError, map_path, read_map, write_map
+
+
+def good_map(dtype=np.float16, kept=3, rows=2, columns=4, classes=50, seed=0):
+    rng = np.random.default_rng(seed)
+    ids = np.stack([rng.permutation(classes)[:kept] for _ in range(rows * columns)], axis=1)
+    return np.stack([rng.normal(4, 2, (kept, rows, columns)).round(1), ids.reshape(kept, rows, columns)]).astype(dtype)
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(array, **kwargs):
+        path = tmp_path / "map.npy"
+        np.save(path, array, **kwargs)
+        return str(path)
+    return save
+
+
+def refused(path, classes=50, **kwargs):
+    """The message of the error, which names the file."""
+    with pytest.raises(MapError) as caught:
+        read_map(path, classes, **kwargs)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4", np.int16, np.int32])
+def test_the_published_form_is_read_in_every_dtype(save, dtype):
+    array = good_map(dtype)
+    label_map = read_map(save(array), 50)
+    np.testing.assert_array_equal(label_map.scores, array[0].astype(np.float32))
+    np.testing.assert_array_equal(label_map.ids, array[1].astype(np.int32))
+    assert label_map.scores.dtype == np.float32 and label_map.ids.dtype == np.int32
+    assert label_map.log_z is None and label_map.window == (0, 0, 1, 1)
+
+
+def test_fortran_order_and_later_header_versions_are_read_as_numpy_reads_them(save, tmp_path):
+    array = good_map()
+    np.testing.assert_array_equal(read_map(save(np.asfortranarray(array)), 50).scores, array[0])
+    with open(tmp_path / "v2.npy", "wb") as stream:
+        np.lib.format.write_array(stream, array, version=(2, 0))
+    np.testing.assert_array_equal(read_map(str(tmp_path / "v2.npy"), 50).ids, array[1])
+
+
+def test_columns_first_files_are_turned(save):
+    array = good_map(rows=2, columns=4)
+    label_map = read_map(save(array), 50, "columns-first")
+    assert label_map.ids.shape == (3, 4, 2)
+    np.testing.assert_array_equal(label_map.ids[:, 3, 1], array[1][:, 1, 3])
+    with pytest.raises(ValueError, match="TOKEN_LABEL.ORIENTATION.*'sideways'"):
+        read_map(save(array), 50, "sideways")
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_what_is_written_is_read_back(tmp_path_factory, data):
+    kept, rows, columns = (data.draw(st.integers(1, 4)) for _ in range(3))
+    scores = data.draw(arrays.arrays(np.float16, (kept, rows, columns), elements=st.floats(-100, 100, width=16)))
+    classes = data.draw(st.sampled_from([5, 1000, 2048, 21841]))
+    ids = np.stack([data.draw(st.permutations([0, 1, classes // 2, classes - 1]))[:kept]
+                    for _ in range(rows * columns)], axis=1).reshape(kept, rows, columns)
+    log_z = data.draw(st.none() | arrays.arrays(np.float16, (rows, columns), elements=st.floats(-100, 100, width=16)))
+    path = str(tmp_path_factory.mktemp("maps") / "sub" / "a.npy")
+    scores[0, 0, 0] += 1 if not scores.any() else 0
+    write_map(path, scores.astype(np.float32), ids, log_z)
+    label_map = read_map(path, classes)
+    np.testing.assert_array_equal(label_map.scores, scores)
+    np.testing.assert_array_equal(label_map.ids, ids)
+    if log_z is None:
+        assert label_map.log_z is None
+    else:
+        np.testing.assert_array_equal(label_map.log_z, log_z)
+    np.testing.assert_array_equal(np.load(path)[:2], np.stack([scores, ids]))
+
+
+def test_half_precision_is_refused_where_it_cannot_hold_the_ids(save):
+    assert "2048" in refused(save(good_map(np.float16)), classes=2049)
+    read_map(save(good_map(np.float16)), 2048)
+    read_map(save(good_map(np.float32)), 21841)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (4, 3, 2, 4), (1, 3, 2, 4), (2, 3, 0, 4), (2, 0, 2, 4), (6,), ()])
+def test_a_wrong_shape_is_refused(save, shape):
+    assert str(list(shape)) in refused(save(np.ones(shape, np.float16)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.complex64, bool, "U3", np.uint16])
+def test_a_wrong_dtype_is_refused(save, dtype):
+    assert "dtype" in refused(save(good_map(np.float32).astype(dtype)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("plane", [0, 1])
+def test_values_that_are_not_finite_are_refused(save, plane, value):
+    array = good_map()
+    array[plane, 1, 1, 2] = value
+    assert ("finite" if plane == 0 else "ids") in refused(save(array))
+
+
+def test_infinities_of_both_signs_are_refused(save):
+    array = good_map()
+    array[0, 0, 0, :2] = np.inf, -np.inf
+    assert "2 of 24 scores" in refused(save(array))
+
+
+def test_a_log_sum_exp_that_is_not_finite_is_refused(save):
+    array = np.concatenate([good_map(), good_map()[:1]])
+    array[2, :, 0, 1] = np.nan
+    assert "1 of 8 log-sum-exps" in refused(save(array))
+
+
+@pytest.mark.parametrize("value", [-1, 50])
+def test_an_id_out_of_range_is_refused(save, value):
+    array = good_map()
+    array[1, 2, 0, 3] = value
+    assert f"0 .. 49, got {min(array[1].min(), value)} .. {max(array[1].max(), value)}" in refused(save(array))
+
+
+def test_a_fractional_id_is_refused(save):
+    array = good_map()
+    array[1, 0, 1, 1] += 0.5
+    assert "whole numbers" in refused(save(array))
+
+
+def test_one_class_twice_in_a_cell_is_refused(save):
+    array = good_map()
+    array[1, 1, 1, 1] = array[1, 0, 1, 1]
+    assert "twice" in refused(save(array))
+
+
+def test_a_file_of_zeros_is_refused(save, tmp_path):
+    assert "all zero" in refused(save(np.zeros((2, 1, 2, 2), np.float16)))
+    (tmp_path / "holes.npy").write_bytes(bytes(300))
+    assert "not a whole .npy" in refused(str(tmp_path / "holes.npy"))
+
+
+@pytest.mark.parametrize("keep", [0, 1, 5, 9, 20, 127, 128, 150])
+def test_a_file_cut_off_anywhere_is_refused(save, keep):
+    path = save(good_map())
+    with open(path, "rb+") as stream:
+        stream.truncate(keep)
+    refused(path)
+
+
+def test_bytes_behind_the_array_are_refused(save):
+    path = save(good_map())
+    with open(path, "ab") as stream:
+        stream.write(b"\0")
+    assert "97 bytes" in refused(path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return print, ("a pickle was run",)
+
+
+def test_pickles_are_refused_and_never_run(save, tmp_path, capsys):
+    refused(save(np.array([Bomb()], dtype=object), allow_pickle=True))
+    (tmp_path / "pickle.npy").write_bytes(pickle.dumps(Bomb()))
+    refused(str(tmp_path / "pickle.npy"))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_missing_map_says_where_it_was_looked_for(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.npy.*TOKEN_LABEL.PATH"):
+        read_map(str(tmp_path / "nothing.npy"), 50)
+
+
+@pytest.mark.parametrize("damage, word", [
+    (lambda scores, ids: (scores[:2], ids), "one shape"), (lambda scores, ids: (scores * np.nan, ids), "finite"),
+    (lambda scores, ids: (scores * 0 + 1e5, ids), "finite"), (lambda scores, ids: (scores, ids * 0), "twice")])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_map_that_could_not_be_read_back_is_not_written(tmp_path, damage, word):
+    scores, ids = damage(*good_map(np.float32))
+    with pytest.raises(MapError, match=word):
+        write_map(str(tmp_path / "a.npy"), scores, ids)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("image, path", [("n01/a.JPEG", "maps/n01/a.npy"), ("n01/a.b.jpg", "maps/n01/a.b.npy"),
+                                         ("v1.0/x.jpg", "maps/v1.0/x.npy"), ("a/b/c/d.png", "maps/a/b/c/d.npy"),
+                                         ("flat.jpg", "maps/flat.npy")])
+def test_only_the_last_suffix_is_cut_and_folders_are_kept(image, path):
+    assert map_path("maps", image) == path

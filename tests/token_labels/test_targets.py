@@ -1,0 +1,200 @@
+"""Sparse targets against their slow dense twin and against numbers of the original code."""
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from dense_twin import dense_targets
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ppim import geometry
+from ppim.token_labels.maps import LabelMap
+from ppim.token_labels.targets import (
+    SparseTargets,
+    best_class,
+    concat,
+    dense,
+    label_targets,
+    token_targets,
+    with_ground_truth,
+)
+
+PHOTO = (64, 48)
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+def random_map(rng, kept, classes, shape, window=WHOLE, scale=3.0):
+    """Distinct random ids per cell; log_z between 'the kept classes are all' and 'the others hold half'."""
+    scores = rng.normal(2, scale, (kept, *shape)).astype(np.float32)
+    ids = np.stack([rng.permutation(classes)[:kept] for _ in range(shape[0] * shape[1])], axis=1)
+    top = np.log(np.exp(scores.astype(np.float64)).sum(axis=0))
+    return LabelMap(scores, ids.reshape(kept, *shape).astype(np.int32),
+                    (top + rng.uniform(0, 0.7, shape)).astype(np.float32), window)
+
+
+def random_step(rng, name):
+    value = rng.uniform(-1, 1)
+    if name == "crop":
+        width, height = rng.uniform(10, 64), rng.uniform(10, 48)
+        return geometry.crop(rng.uniform(0, 64 - width), rng.uniform(0, 48 - height), width, height, PHOTO)
+    return {"hflip": geometry.hflip, "rotate": lambda: geometry.rotate(60 * value, PHOTO),
+            "shear_x": lambda: geometry.shear_x(0.5 * value, PHOTO),
+            "shear_y": lambda: geometry.shear_y(0.5 * value, PHOTO),
+            "translate": lambda: geometry.translate(0.6 * value, 0.4 * rng.uniform(-1, 1))}[name]()
+
+
+@dataclasses.dataclass
+class Case:
+    label_map: LabelMap
+    steps: list
+    grid: tuple
+    classes: int
+
+
+@st.composite
+def cases(draw):
+    """Sizes and kinds are hypothesis's choice, real numbers a seeded generator's: no point lies on an edge."""
+    rng = np.random.default_rng(draw(st.integers(0, 2 ** 32 - 1)))
+    kept = draw(st.integers(1, 4))
+    classes = kept + draw(st.integers(0, 7))
+    shape, grid = (draw(st.tuples(st.integers(1, 5), st.integers(1, 5))) for _ in range(2))
+    window = geometry.centre_window(PHOTO, 0.83) if draw(st.booleans()) else WHOLE
+    names = draw(st.lists(st.sampled_from(["crop", "hflip", "rotate", "shear_x", "shear_y", "translate"]), max_size=4))
+    return Case(random_map(rng, kept, classes, shape, window), [random_step(rng, n) for n in names], grid, classes)
+
+
+@settings(deadline=None, max_examples=150)
+@given(cases(), st.sampled_from([0.0, 0.1]), st.sampled_from(["uniform", "ignore"]),
+       st.sampled_from(["released", "probs"]))
+def test_sparse_targets_are_the_dense_ones(case, smoothing, fill, target):
+    ours = token_targets(case.label_map, case.steps, case.grid, case.classes, smoothing=smoothing, fill=fill,
+                         target=target)
+    twin = dense_targets(case.label_map, case.steps, case.grid, case.classes, smoothing, fill, target)
+    for sparse, (expected, weight) in zip(ours, twin):
+        np.testing.assert_allclose(dense(sparse, case.classes), expected, atol=2e-6)
+        np.testing.assert_array_equal(sparse.const[:, 2], weight)
+
+
+@settings(deadline=None, max_examples=50)
+@given(cases(), st.sampled_from([0.0, 0.1, 0.5]), st.sampled_from(["released", "probs"]))
+def test_a_target_sums_to_one_and_the_released_surplus(case, smoothing, target):
+    for sparse in token_targets(case.label_map, case.steps, case.grid, case.classes, smoothing=smoothing,
+                                target=target):
+        np.testing.assert_allclose(sparse.const[:, 1], 1 + smoothing / case.classes, rtol=1e-6)
+        np.testing.assert_allclose(dense(sparse, case.classes).sum(axis=1), sparse.const[:, 1], rtol=1e-5)
+        assert (np.diff(sparse.row) >= 0).all()
+        assert [a.dtype for a in sparse] == [np.int32, np.int32, np.float32, np.float32]
+
+
+def test_every_view_of_one_colour_gets_that_colour_and_fill_gets_the_uniform_target():
+    one = LabelMap(np.full((1, 4, 4), 9, np.float32), np.full((1, 4, 4), 3, np.int32))
+    _, tokens = token_targets(one, [geometry.translate(0.5, 0)], (2, 4), 10, smoothing=0.0)
+    top = np.exp(9) / (9 + np.exp(9))
+    np.testing.assert_allclose(dense(tokens, 10)[:, 3].reshape(2, 4), [[top, top, 0.1, 0.1]] * 2, rtol=1e-5)
+    assert best_class(tokens).reshape(2, 4).tolist() == [[3, 3, -1, -1]] * 2
+    _, tokens = token_targets(one, [geometry.translate(0.5, 0)], (2, 4), 10, fill="ignore")
+    assert tokens.const[:, 2].reshape(2, 4).tolist() == [[1, 1, 0, 0]] * 2
+
+
+def test_a_corner_of_the_photo_gets_the_label_of_that_corner():
+    hot = LabelMap(np.zeros((1, 6, 8), np.float32), np.zeros((1, 6, 8), np.int32))
+    hot.scores[0, 0, 7], hot.ids[0, 0, 7] = 9, 5
+    right_top, left_bottom = geometry.crop(56, 0, 8, 8, PHOTO), geometry.crop(0, 40, 8, 8, PHOTO)
+    assert best_class(token_targets(hot, [right_top], (1, 1), 10)[1]).tolist() == [5]
+    assert best_class(token_targets(hot, [left_bottom], (1, 1), 10)[1]).tolist() == [-1]
+
+
+def test_huge_scores_stay_finite_and_certain():
+    loud = LabelMap(np.array([60000, -60000], np.float32).reshape(2, 1, 1), np.array([2, 4], np.int32).reshape(2, 1, 1))
+    for sparse in token_targets(loud, [], (1, 1), 6, smoothing=0.0):
+        np.testing.assert_allclose(dense(sparse, 6), [[0, 0, 1, 0, 0, 0]], atol=1e-7)
+    quiet = loud._replace(scores=np.array([-60000, -60000], np.float32).reshape(2, 1, 1))
+    for sparse in token_targets(quiet, [], (1, 1), 6, smoothing=0.0):
+        np.testing.assert_allclose(dense(sparse, 6), [[0.25, 0.25, 0, 0.25, 0, 0.25]], atol=1e-7)
+
+
+def test_probabilities_keep_their_size_however_many_classes_there_are():
+    sure = LabelMap(np.full((1, 2, 2), 9, np.float32), np.full((1, 2, 2), 7, np.int32),
+                    np.full((2, 2), 9 - np.log(0.9), np.float32))
+    for classes in (10, 1000, 21841):
+        probs = dense(token_targets(sure, [], (2, 2), classes, smoothing=0.0, target="probs")[1], classes)
+        np.testing.assert_allclose(probs[:, 7], 0.9, rtol=1e-5)
+        np.testing.assert_allclose(probs[:, 0], 0.1 / (classes - 1), rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", ["14", "7", "1", "14_smooth0"])
+def test_pure_crops_get_the_original_codes_targets(reference, size):
+    vectors = np.load(reference / "vectors" / "token_label_target.npz")
+    expected, side = vectors[f"target_aligned_{size}"], int(size.split("_")[0])
+    smoothing, classes = 0.0 if "smooth0" in size else 0.1, int(vectors["num_classes"])
+    for image, (top, left, height, width) in enumerate(vectors["crop_box_top_left_height_width"].astype(float)):
+        label_map = LabelMap(vectors["scores"][image].astype(np.float32), vectors["classes"][image].astype(np.int32))
+        crop = geometry.crop(left, top, width, height, (1, 1))
+        whole, tokens = token_targets(label_map, [crop], (side, side), classes, smoothing=smoothing)
+        np.testing.assert_allclose(dense(whole, classes)[0], expected[image, :, 1], atol=1e-5)
+        if side > 1:
+            np.testing.assert_allclose(dense(tokens, classes).T, expected[image, :, 2:], atol=1e-5)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=5), st.sampled_from([0.0, 0.1]))
+def test_plain_labels_are_smoothed_one_hots(labels, smoothing):
+    sparse = label_targets(np.array(labels), 7, smoothing)
+    np.testing.assert_allclose(dense(sparse, 7), np.eye(7)[labels] * (1 - smoothing) + smoothing / 7, atol=1e-7)
+    np.testing.assert_allclose(sparse.const[:, 1:], 1)
+    assert best_class(sparse).tolist() == labels
+
+
+@pytest.mark.parametrize("labels", [[7], [-1]])
+def test_a_label_out_of_range_is_refused(labels):
+    with pytest.raises(ValueError, match=r"0 \.\. 6"):
+        label_targets(np.array(labels), 7, 0.1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(cases(), st.integers(0, 3))
+def test_ground_truth_is_trusted_half_where_the_map_agrees_and_a_tenth_where_not(case, label):
+    label = min(label, case.classes - 1)
+    whole, _ = token_targets(case.label_map, case.steps, case.grid, case.classes)
+    before, best = dense(whole, case.classes)[0], best_class(whole)[0]
+    mixed = with_ground_truth(whole, np.array([label]), case.classes, 0.1)
+    share = 0.5 if best == label else 0.9
+    one_hot = np.eye(case.classes)[label] * 0.9 + 0.1 / case.classes
+    np.testing.assert_allclose(dense(mixed, case.classes)[0], before * share + one_hot * (1 - share), atol=1e-6)
+    np.testing.assert_allclose(mixed.const[0, 1], dense(mixed, case.classes).sum(), rtol=1e-5)
+
+
+def test_the_best_class_counts_triplets_of_one_class_together_and_skips_ignored_rows():
+    sparse = SparseTargets(np.array([1, 1, 1, 2, 0], np.int32), np.array([4, 2, 4, 3, 1], np.int32),
+                           np.array([0.3, 0.5, 0.3, 0.9, -0.1], np.float32),
+                           np.array([[0, 1, 1], [0, 1, 1], [0, 1, 0]], np.float32))
+    assert best_class(sparse).tolist() == [-1, 4, -1]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(cases(), min_size=1, max_size=3))
+def test_a_batch_holds_the_rows_of_its_samples_one_below_the_other(batch):
+    samples = [token_targets(case.label_map, case.steps, case.grid, 11)[1] for case in batch]
+    np.testing.assert_array_equal(dense(concat(samples), 11), np.concatenate([dense(s, 11) for s in samples]))
+    assert [a.dtype for a in concat(samples)] == [np.int32, np.int32, np.float32, np.float32]
+
+
+def test_a_batch_of_nothing_but_fill_still_ships_a_triplet():
+    one = LabelMap(np.ones((1, 1, 1), np.float32), np.ones((1, 1, 1), np.int32))
+    gone = token_targets(one, [geometry.translate(2, 0)], (1, 2), 5)[1]
+    batch = concat([gone, gone])
+    assert len(batch.row) == len(batch.id) == len(batch.weight) == 1
+    np.testing.assert_allclose(dense(batch, 5), dense(concat([gone, gone]), 5))
+    np.testing.assert_allclose(dense(batch, 5).sum(axis=1), 1.02, rtol=1e-6)
+
+
+def test_choices_that_do_not_exist_and_probabilities_without_a_log_sum_exp_are_refused():
+    one = LabelMap(np.ones((1, 1, 1), np.float32), np.ones((1, 1, 1), np.int32))
+    with pytest.raises(ValueError, match="TOKEN_LABEL.TARGET.*probs, got 'soft'"):
+        token_targets(one, [], (1, 1), 5, target="soft")
+    with pytest.raises(ValueError, match="TOKEN_LABEL.FILL.*got 'grey'"):
+        token_targets(one, [], (1, 1), 5, fill="grey")
+    with pytest.raises(ValueError, match="log-sum-exp"):
+        token_targets(one, [], (1, 1), 5, target="probs")
