@@ -74,6 +74,13 @@ def drop_path(x: paddle.Tensor, rate: float, training: bool) -> paddle.Tensor:
     return x * mask / keep
 
 
+def _softmax(scores: paddle.Tensor) -> paddle.Tensor:
+    """In fp32 whatever the input; no cast where there is nothing to cast, because it would copy all the same."""
+    if scores.dtype == paddle.float32:
+        return F.softmax(scores, axis=-1)
+    return F.softmax(scores.astype(paddle.float32), axis=-1).astype(scores.dtype)
+
+
 def attend(qkv: paddle.Tensor, num_heads: int, scale: float, dropout: float = 0.0) -> paddle.Tensor:
     """Multi-head attention over packed queries, keys and values, (B, N, 3 * H * D) -> (B, N, H * D).
 
@@ -89,7 +96,7 @@ def attend(qkv: paddle.Tensor, num_heads: int, scale: float, dropout: float = 0.
     out = []
     for q, k, v in zip(pieces[:num_heads], pieces[num_heads : 2 * num_heads], pieces[2 * num_heads :]):
         scores = paddle.matmul(q * scale, k, transpose_y=True)
-        weights = F.softmax(scores.astype(paddle.float32), axis=-1).astype(v.dtype)
+        weights = _softmax(scores)
         out.append(paddle.matmul(F.dropout(weights, dropout) if dropout else weights, v))
     return paddle.concat(out, axis=-1)
 

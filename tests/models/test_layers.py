@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+
+from ppim.models.layers import attend, drop_path
+from ppim.models.lvvit import LVViT
+
+
+def softmax_attention(qkv: np.ndarray, heads: int, scale: float) -> np.ndarray:
+    """Multi-head attention in float64 loops, from packed (B, N, 3 * H * D)."""
+    batch, tokens, width = qkv.shape
+    q, k, v = np.moveaxis(qkv.astype(np.float64).reshape(batch, tokens, 3, heads, -1), 2, 0)
+    out = np.zeros(q.shape)
+    for b in range(batch):
+        for h in range(heads):
+            e = np.exp(scale * q[b, :, h] @ k[b, :, h].T)
+            out[b, :, h] = e / e.sum(1, keepdims=True) @ v[b, :, h]
+    return out.reshape(batch, tokens, width // 3)
+
+
+@pytest.mark.parametrize(("heads", "scale"), [(1, 0.3), (3, 0.5), (4, 1.0)])
+def test_attention_equals_the_textbook(heads, scale):
+    qkv = np.random.RandomState(0).standard_normal((2, 7, 3 * heads * 4)).astype("float32")
+    got = attend(paddle.to_tensor(qkv), heads, scale).numpy()
+    np.testing.assert_allclose(got, softmax_attention(qkv, heads, scale), atol=1e-6)
+
+
+def test_attention_dropout_keeps_the_mean():
+    paddle.seed(0)
+    qkv = paddle.ones([200, 20, 3 * 4])
+    dropped = attend(qkv, 2, 0.5, dropout=0.5).numpy()
+    assert abs(dropped.mean() - 1) < 0.02
+    assert dropped.std() > 0.05
+
+
+def test_drop_path_drops_whole_samples_and_keeps_the_mean():
+    paddle.seed(0)
+    dropped = drop_path(paddle.ones([4000, 2, 3]), 0.25, training=True).numpy()
+    assert set(np.unique(dropped.reshape(4000, -1).std(1))) == {0.0}
+    np.testing.assert_allclose(np.unique(dropped), [0, 1 / 0.75], rtol=1e-6)
+    assert abs(dropped.mean() - 1) < 0.03
+
+
+def test_drop_path_rests_in_evaluation():
+    x = paddle.ones([4, 2, 3])
+    assert drop_path(x, 0.9, training=False) is x
+
+
+@pytest.fixture()
+def model():
+    return LVViT(32, 8, 5, 24, 2, 3, stem_channels=8)
+
+
+@pytest.fixture()
+def state():
+    """A full state of other values than `model`'s."""
+    return LVViT(32, 8, 5, 24, 2, 3, stem_channels=8).state_dict()
+
+
+@pytest.mark.parametrize("method", ["set_state_dict", "set_dict", "load_dict"])
+def test_a_whole_state_is_taken(model, state, method):
+    assert getattr(model, method)(state) == ([], [])
+    np.testing.assert_array_equal(model.blocks[1].mlp.fc2.weight.numpy(), state["blocks.1.mlp.fc2.weight"].numpy())
+
+
+@pytest.mark.parametrize("method", ["set_state_dict", "set_dict"])
+def test_a_missing_entry_is_refused(model, state, method):
+    del state["head.bias"]
+    with pytest.raises(ValueError, match=r"only in the model \(1\): head.bias"):
+        getattr(model, method)(state)
+
+
+def test_an_unexpected_entry_is_refused(model, state):
+    state["head.gain"] = state["head.bias"]
+    with pytest.raises(ValueError, match=r"only in the weights \(1\): head.gain"):
+        model.set_state_dict(state)
+
+
+def test_another_shape_is_refused_with_both_shapes(model, state):
+    state["head.bias"] = paddle.zeros([6])
+    with pytest.raises(ValueError, match=r"head.bias \[6\] for \[5\]"):
+        model.set_state_dict(state)
+
+
+def test_a_refused_state_changes_nothing(model, state):
+    before = model.cls_token.numpy().copy()
+    del state["head.bias"]
+    with pytest.raises(ValueError):
+        model.set_state_dict(state)
+    np.testing.assert_array_equal(model.cls_token.numpy(), before)
+
+
+def test_what_fits_is_taken_when_asked(model, state):
+    del state["norm.weight"]
+    state["head.gain"] = state["head.bias"]
+    state["aux_head.bias"] = paddle.zeros([6])
+    missing, unexpected = model.set_state_dict(state, strict=False)
+    assert (missing, unexpected) == (["norm.weight", "aux_head.bias"], ["head.gain", "aux_head.bias"])
+    np.testing.assert_array_equal(model.cls_token.numpy(), state["cls_token"].numpy())
+
+
+def test_other_float_types_and_numpy_are_converted(model, state):
+    state = {name: value.numpy().astype("float16") for name, value in state.items()}
+    model.set_state_dict(state)
+    assert model.head.weight.dtype == paddle.float32
+    np.testing.assert_array_equal(model.head.weight.numpy(), state["head.weight"].astype("float32"))
+    model.set_state_dict({name: paddle.to_tensor(value.astype("float64")) for name, value in state.items()})
+    np.testing.assert_array_equal(model.head.weight.numpy(), state["head.weight"].astype("float32"))
+
+
+def test_names_of_a_passl_wrapper_are_understood(model, state):
+    model.set_state_dict({f"backbone.{name}": value for name, value in state.items()})
+    np.testing.assert_array_equal(model.cls_token.numpy(), state["cls_token"].numpy())
+
+
+def test_two_names_for_one_parameter_are_refused(model, state):
+    state["backbone.cls_token"] = state["cls_token"]
+    with pytest.raises(ValueError, match="both 'cls_token' and 'backbone.cls_token'"):
+        model.set_state_dict(state)
+
+
+def test_generated_names_are_refused(model, state):
+    with pytest.raises(ValueError, match="structured names"):
+        model.set_state_dict(state, use_structured_name=False)

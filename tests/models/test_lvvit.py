@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import json
+from collections import namedtuple
+
+import numpy as np
+import paddle
+import pytest
+from original_weights import original_images, original_state
+
+from ppim.models import create_model
+from ppim.models.lvvit import LVViT, mix_tokens
+from ppim.weights.load import load_state
+
+PUBLISHED = [
+    "lvvit_t", "lvvit_s", "lvvit_s_384", "lvvit_m", "lvvit_m_384", "lvvit_m_448", "lvvit_l", "lvvit_l_448",
+    "lvvit_l_512",
+]  # fmt: skip
+Mix = namedtuple("Mix", "token_box partner")
+
+
+def small(**overrides) -> LVViT:
+    paddle.seed(7)
+    arguments = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}
+    return LVViT(**{**arguments, "stem_channels": 8, **overrides})
+
+
+def images(batch: int, height: int = 32, width: int = 32) -> paddle.Tensor:
+    return paddle.to_tensor(np.random.RandomState(3).standard_normal((batch, 3, height, width)).astype("float32"))
+
+
+@pytest.fixture(scope="module", params=PUBLISHED)
+def published(request, reference):
+    """(model with the reference's weights, description, stored numbers) of one published size."""
+    description = json.loads((reference / "models" / f"{request.param}.json").read_text())
+    model = create_model(request.param)
+    load_state(model, original_state(description["state"]), "torch")
+    model.eval()
+    return model, description, np.load(reference / "models" / f"{request.param}.npz")
+
+
+def test_logits_equal_the_original(published):
+    model, description, stored = published
+    x = paddle.to_tensor(original_images(description["batch"], description["img_size"])[:1])
+    with paddle.no_grad():
+        logits = model(x).numpy()
+    assert np.abs(logits - stored["logits"][:1]).max() <= 5e-5 * stored["logits"].std()
+
+
+def test_parameters_are_as_many_as_in_the_original(published):
+    model, description, _ = published
+    assert sum(int(np.prod(p.shape)) for p in model.parameters() if not p.stop_gradient) == description["params"]
+
+
+def test_names_and_shapes_are_those_of_ppim_files(published, reference):
+    model, description, _ = published
+    files = json.loads((reference / "peer_keys" / "ppim.json").read_text())["ppim"]
+    if description["model"] not in files:
+        pytest.skip("no published file of this size")
+    assert {name: list(value.shape) for name, value in model.state_dict().items()} == files[description["model"]]
+
+
+@pytest.fixture(scope="module")
+def mixed(reference):
+    """A small model with the reference's weights, its stored MixToken step, and that step's Mix."""
+    c = json.loads((reference / "vectors" / "lvvit_mix_token.json").read_text())
+    model = LVViT(
+        c["img_size"], c["patch_size"], c["num_classes"], c["embed_dim"], c["depth"], c["num_heads"], c["mlp_ratio"],
+        skip_lam=c["skip_lam"], stem_bn="frozen",
+    )  # fmt: skip
+    load_state(model, original_state(c["state"]), "torch")
+    stored = np.load(reference / "vectors" / "lvvit_mix_token.npz")
+    batch = len(stored["images"])
+    mix = Mix(
+        paddle.to_tensor(np.tile(stored["box"], (batch, 1))),  # rows first, as in the original
+        paddle.arange(batch - 1, -1, -1),  # the original mixes with the flipped batch
+    )
+    return model, stored, mix
+
+
+def test_mixed_tokens_give_the_original_training_logits(mixed):
+    model, stored, mix = mixed
+    model.train()
+    out = model.tokens(paddle.to_tensor(stored["images"]), mix)
+    # the original hands each token's logits back to the image it came from, here they stay where they were computed
+    top, left, bottom, right = stored["box"]
+    expected = stored["token_logits"].reshape(4, 4, 4, -1).copy()
+    expected[:, top:bottom, left:right] = expected[::-1, top:bottom, left:right].copy()
+    np.testing.assert_allclose(out.class_logits.numpy(), stored["cls_logits"], atol=2e-5)
+    np.testing.assert_allclose(out.token_logits.numpy(), expected.reshape(4, 16, -1), atol=2e-5)
+
+
+def test_evaluation_logits_of_the_small_model_equal_the_original(mixed):
+    model, stored, _ = mixed
+    model.eval()
+    np.testing.assert_allclose(model(paddle.to_tensor(stored["images"])).numpy(), stored["eval_logits"], atol=2e-5)
+
+
+def test_empty_boxes_mix_nothing():
+    model, x = small(), images(3)
+    nothing = Mix(paddle.zeros([3, 4], dtype="int64"), paddle.to_tensor([1, 0, 2]))
+    model.eval()
+    np.testing.assert_array_equal(model.features(x, nothing).numpy(), model.features(x).numpy())
+
+
+def test_every_sample_may_have_a_box_and_a_partner_of_its_own():
+    rng = np.random.RandomState(0)
+    tokens = rng.standard_normal((5, 6 * 4, 3)).astype("float32")
+    boxes = np.array([[0, 0, 6, 4], [2, 1, 5, 2], [0, 0, 0, 0], [5, 3, 6, 4], [1, 0, 3, 4]])
+    partner = np.array([1, 0, 3, 2, 4])
+    expected = tokens.reshape(5, 6, 4, 3).copy()
+    for b, (top, left, bottom, right) in enumerate(boxes):
+        expected[b, top:bottom, left:right] = tokens.reshape(5, 6, 4, 3)[partner[b], top:bottom, left:right]
+    mix = Mix(paddle.to_tensor(boxes), paddle.to_tensor(partner))
+    got = mix_tokens(paddle.to_tensor(tokens), mix, (6, 4)).numpy()
+    np.testing.assert_array_equal(got.reshape(5, 6, 4, 3), expected)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_logits_of_an_image_do_not_depend_on_its_batch_mates(batch):
+    model, x = small(), images(7)
+    model.eval()
+    together = model(x).numpy()
+    parts = [model(x[i : i + batch]).numpy() for i in range(0, 7, batch)]
+    np.testing.assert_allclose(np.concatenate(parts), together, atol=1e-5)
+    assert np.abs(together[0] - together[1]).max() > 1e-3
+
+
+def test_evaluation_logits_are_class_plus_half_the_best_token():
+    model, x = small(), images(2)
+    model.eval()
+    class_logits, token_logits = (t.numpy() for t in model.tokens(x)[:2])
+    np.testing.assert_allclose(model(x).numpy(), class_logits + 0.5 * token_logits.max(1), atol=1e-6)
+    model.eval_token_weight = 0
+    np.testing.assert_allclose(model(x).numpy(), class_logits, atol=1e-6)
+
+
+def test_model_gives_the_same_kind_of_logits_in_training_mode():
+    model = small()
+    model.train()
+    assert model(images(2)).shape == [2, 5]
+
+
+def test_frozen_stem_keeps_its_statistics_and_uses_them_in_training():
+    model, x = small(stem_bn="frozen"), images(4)
+    before = model.patch_embed.bn1._mean.numpy().copy()
+    model.train()
+    trained = model.features(x)
+    trained.sum().backward()
+    np.testing.assert_array_equal(model.patch_embed.bn1._mean.numpy(), before)
+    assert model.patch_embed.bn1._mean.grad is None
+    assert np.abs(model.patch_embed.bn1.weight.grad.numpy()).max() > 0
+    model.eval()
+    np.testing.assert_allclose(model.features(x).numpy(), trained.numpy(), atol=1e-6)
+
+
+def test_frozen_stem_has_the_gradient_of_an_affine_map():
+    model = small(stem_bn="frozen")
+    model.train()
+    norm = model.patch_embed.bn1
+    norm._variance.set_value(np.linspace(0.5, 2, 8, dtype="float32"))
+    x = paddle.to_tensor(np.random.RandomState(1).standard_normal((2, 8, 3, 3)).astype("float32"), stop_gradient=False)
+    norm(x).sum().backward()
+    expected = norm.weight.numpy() / np.sqrt(norm._variance.numpy() + 1e-5)
+    np.testing.assert_allclose(x.grad.numpy(), np.broadcast_to(expected[:, None, None], (2, 8, 3, 3)), rtol=1e-5)
+
+
+def test_batch_stem_learns_statistics_from_the_batch():
+    model = small()
+    model.train()
+    model.features(images(4))
+    assert np.abs(model.patch_embed.bn1._mean.numpy()).max() > 0
+
+
+@pytest.mark.parametrize("patch_size", [4, 8, 16])
+def test_wide_images_and_small_patches_give_their_grid(patch_size):
+    model = small(image_size=(32, 48), patch_size=patch_size)
+    model.eval()
+    rows, columns = 32 // patch_size, 48 // patch_size
+    assert model.grid == (rows, columns)
+    assert model.tokens(images(2, 32, 48)).token_logits.shape == [2, rows * columns, 5]
+
+
+def test_tokens_are_row_major_over_the_grid():
+    model = small(image_size=(64, 96), patch_size=16)
+    model.eval()
+    x = images(1, 64, 96).numpy()
+    x[:, :, 38:42, 22:26] += 9.0  # inside the cell of row 2, column 1 of a 4 x 6 grid
+    changed = model.patch_embed(paddle.to_tensor(x)) - model.patch_embed(images(1, 64, 96))
+    assert changed.abs().sum(axis=2).argmax().item() == 2 * 6 + 1
+
+
+def test_an_image_of_another_size_is_refused_with_both_sizes():
+    with pytest.raises(ValueError, match="wants images of 32x32.*got 32x48"):
+        small()(images(1, 32, 48))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"patch_size": 7}, "even number that divides"),
+        ({"image_size": (32, 44)}, "got 8 for 32x44"),
+        ({"stem_bn": "sync"}, "'batch' or 'frozen'"),
+        ({"num_heads": 5}, "multiple of num_heads"),
+    ],
+)
+def test_a_wrong_argument_is_named(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        small(**wrong)
+
+
+def test_fresh_weights_follow_the_original_initialisation():
+    model = small(embed_dim=120)
+    assert 0.015 < model.blocks[0].mlp.fc1.weight.numpy().std() < 0.021
+    assert np.abs(model.blocks[0].attn.proj.bias.numpy()).max() == 0
+    assert 0.015 < model.pos_embed.numpy().std() < 0.021
+    bound = (3 * 7 * 7) ** -0.5
+    conv1 = model.patch_embed.conv1.weight.numpy()
+    assert 0.95 * bound < np.abs(conv1).max() <= bound
+    assert abs(conv1.std() - bound / 3**0.5) < 0.1 * bound
+
+
+def test_dropout_and_drop_path_act_in_training_only():
+    model, x = small(dropout=0.3, attention_dropout=0.3, drop_path=0.5, stem_bn="frozen"), images(2)
+    plain = small(stem_bn="frozen")
+    plain.set_state_dict(model.state_dict())
+    model.eval(), plain.eval()
+    np.testing.assert_array_equal(model(x).numpy(), plain(x).numpy())
+    model.train()
+    assert np.abs(model(x).numpy() - model(x).numpy()).max() > 1e-3
+
+
+def test_drop_path_rises_linearly_to_its_rate():
+    assert [round(b.drop_path, 6) for b in small(depth=5, drop_path=0.2).blocks] == [0.0, 0.05, 0.1, 0.15, 0.2]
+
+
+def test_weight_decay_leaves_tokens_positions_biases_and_norms_alone():
+    model = small()
+    kept = model.no_weight_decay()
+    decayed = {name for name, p in model.named_parameters() if name not in kept}
+    expected = {f"patch_embed.{n}.weight" for n in ("conv1", "conv2", "conv3", "proj")}
+    expected |= {"head.weight", "aux_head.weight"}
+    for i in range(2):
+        expected |= {f"blocks.{i}.{n}.weight" for n in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")}
+    assert decayed == expected

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+import safetensors.numpy
+
+import ppim
+from ppim.models.lvvit import LVViT
+from ppim.weights import load_weights, save_state
+
+
+def build(**overrides) -> LVViT:
+    arguments = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}
+    return LVViT(**{**arguments, "stem_channels": 8, **overrides})
+
+
+@pytest.fixture()
+def source():
+    paddle.seed(5)
+    return build()
+
+
+@pytest.fixture()
+def path(tmp_path, source):
+    save_state(source.state_dict(), tmp_path / "w.pdparams")
+    return tmp_path / "w.pdparams"
+
+
+def equal(model, other, names) -> bool:
+    ours, theirs = model.state_dict(), other.state_dict()
+    return all((ours[name].numpy() == theirs[name].numpy()).all() for name in names)
+
+
+def test_our_own_file_matches_whole(path, source):
+    model = build()
+    report = ppim.load_weights(model, str(path)[: -len(".pdparams")])
+    assert report[:4] == ([], [], [], [])
+    assert equal(model, source, source.state_dict())
+    assert str(report) == f"weights from {str(path)[: -len('.pdparams')]}\n  everything matched"
+
+
+def test_a_pytorch_layout_file_matches_whole(tmp_path, source):
+    names = {"_mean": "running_mean", "_variance": "running_var"}
+    state = {"patch_embed.bn1.num_batches_tracked": np.array(3)}
+    for name, value in source.state_dict().items():
+        layer, _, part = name.rpartition(".")
+        value = value.numpy()
+        torch_name = f"{layer}.{names.get(part, part)}" if layer else name
+        state[torch_name] = np.ascontiguousarray(value.T if value.ndim == 2 else value)  # only Linear weights have 2
+    safetensors.numpy.save_file(state, tmp_path / "w.safetensors")
+    model = build()
+    assert load_weights(model, tmp_path / "w.safetensors")[:4] == ([], [], [], [])
+    assert equal(model, source, source.state_dict())
+
+
+def test_a_difference_names_the_path_and_both_sides_and_changes_nothing(tmp_path, source):
+    state = source.state_dict()
+    state["extra"] = state.pop("norm.weight")
+    state["cls_token"] = paddle.zeros([1, 1, 23])
+    save_state(state, tmp_path / "odd.pdparams")
+    model = build()
+    before = model.head.weight.numpy().copy()
+    with pytest.raises(ValueError) as error:
+        load_weights(model, tmp_path / "odd.pdparams")
+    message = str(error.value)
+    for part in (
+        "odd.pdparams", "only in the model (1): norm.weight", "only in the weights (1): extra",
+        "cls_token [1, 1, 23] for [1, 1, 24]",
+    ):  # fmt: skip
+        assert part in message
+    np.testing.assert_array_equal(model.head.weight.numpy(), before)
+
+
+def test_what_fits_is_loaded_when_asked_and_the_rest_reported(tmp_path, source):
+    state = source.state_dict()
+    state["extra"] = state.pop("norm.weight")
+    state["cls_token"] = paddle.zeros([1, 1, 23])
+    save_state(state, tmp_path / "odd.pdparams")
+    model = build()
+    report = load_weights(model, tmp_path / "odd.pdparams", strict=False)
+    assert (report.missing, report.unexpected, report.dropped) == (["norm.weight"], ["extra"], ["cls_token"])
+    assert equal(model, source, ["pos_embed", "head.weight"])
+
+
+def test_positions_follow_the_image_size_and_it_is_said(path, source):
+    model = build(image_size=(64, 32))
+    report = load_weights(model, path)
+    assert report.resized == ["pos_embed"]
+    assert "resized       1  pos_embed" in str(report)
+    np.testing.assert_array_equal(model.pos_embed[:, 0].numpy(), source.pos_embed[:, 0].numpy())
+    assert equal(model, source, ["blocks.1.mlp.fc2.weight", "cls_token"])
+
+
+def test_another_number_of_classes_is_an_error_that_says_what_to_do(path):
+    with pytest.raises(ValueError, match=r"head.weight \[24, 5\] for \[24, 7\].*new_heads=True"):
+        load_weights(build(num_classes=7), path)
+
+
+@pytest.mark.parametrize("classes", [5, 7])
+def test_new_heads_stay_fresh_even_where_the_old_ones_would_fit(path, source, classes):
+    model = build(num_classes=classes)
+    fresh = model.head.weight.numpy().copy()
+    report = load_weights(model, path, new_heads=True)
+    assert report.dropped == ["head.weight", "head.bias", "aux_head.weight", "aux_head.bias"]
+    np.testing.assert_array_equal(model.head.weight.numpy(), fresh)
+    assert equal(model, source, ["norm.weight", "blocks.0.attn.qkv.weight"])
+
+
+def test_new_heads_do_not_excuse_other_differences(tmp_path, source):
+    state = source.state_dict()
+    del state["norm.weight"]
+    save_state(state, tmp_path / "w.pdparams")
+    with pytest.raises(ValueError, match=r"only in the model \(1\): norm.weight"):
+        load_weights(build(), tmp_path / "w", new_heads=True)
+
+
+def test_a_path_in_an_error_is_the_users(tmp_path):
+    (tmp_path / "w.pdparams").write_bytes(b"not a weights file")
+    with pytest.raises(ValueError, match="w.pdparams: neither .pdparams nor safetensors"):
+        load_weights(build(), tmp_path / "w.pdparams")

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+import safetensors
+
+from ppim.weights import read_state, save_state
+
+
+@pytest.fixture()
+def state():
+    return {"a": paddle.to_tensor([[1.0, 2.0]]), "b": np.arange(6).reshape(2, 3).T, "c": paddle.to_tensor(3)}
+
+
+@pytest.mark.parametrize("name", ["w.pdparams", "w.safetensors"])
+def test_what_is_saved_is_read_back(tmp_path, state, name):
+    save_state(state, tmp_path / name)
+    got, layout = read_state(tmp_path / name)
+    assert layout == "paddle"
+    assert got.keys() == state.keys()
+    np.testing.assert_array_equal(got["a"], [[1, 2]])
+    np.testing.assert_array_equal(got["b"], state["b"])
+    assert got["c"].shape == () and got["c"] == 3
+
+
+def test_paddle_loads_our_file_as_tensors(tmp_path):
+    net, other = paddle.nn.Linear(3, 2), paddle.nn.Linear(3, 2)
+    save_state(net.state_dict(), tmp_path / "w.pdparams")
+    loaded = paddle.load(str(tmp_path / "w.pdparams"))
+    assert isinstance(loaded["weight"], paddle.Tensor)
+    assert other.set_state_dict(loaded) == ([], [])
+    np.testing.assert_array_equal(other.weight.numpy(), net.weight.numpy())
+
+
+def test_safetensors_read_our_file(tmp_path, state):
+    save_state(state, tmp_path / "w.safetensors")
+    with safetensors.safe_open(tmp_path / "w.safetensors", "np") as file:
+        assert file.metadata() == {"layout": "paddle"}
+        np.testing.assert_array_equal(file.get_tensor("b"), state["b"])
+
+
+def test_bfloat16_is_saved_as_float32(tmp_path):
+    save_state({"w": paddle.to_tensor([1.5, -2.0]).astype("bfloat16")}, tmp_path / "w.pdparams")
+    got = read_state(tmp_path / "w")[0]["w"]
+    assert got.dtype == np.float32 and got.tolist() == [1.5, -2.0]
+
+
+def test_only_the_finished_file_is_left(tmp_path, state):
+    save_state(state, tmp_path / "w.pdparams")
+    save_state({"a": state["a"]}, tmp_path / "w.pdparams")
+    assert [p.name for p in tmp_path.iterdir()] == ["w.pdparams"]
+    assert list(read_state(tmp_path / "w")[0]) == ["a"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path, state):
+    save_state(state, tmp_path / "w.pdparams")
+    with pytest.raises(Exception, match="pickle"):
+        save_state({"a": state["a"], "b": np.array([lambda: 0])}, tmp_path / "w.pdparams")
+    assert [p.name for p in tmp_path.iterdir()] == ["w.pdparams"]
+    assert list(read_state(tmp_path / "w")[0]) == ["a", "b", "c"]
