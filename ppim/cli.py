@@ -53,6 +53,7 @@ def _import_paddle_quietly() -> None:
     with contextlib.redirect_stderr(notices), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import paddle  # noqa: F401
+    warnings.filterwarnings("ignore", message="When training, we now always track global mean and variance")
     for line in notices.getvalue().splitlines():
         if "OMP_NUM_THREADS" not in line:
             print(line, file=sys.stderr)

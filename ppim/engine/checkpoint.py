@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ppim.engine.run_folder import RunFolder, sync
@@ -45,7 +46,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, step: int, keep: int) 
             shutil.rmtree(target)
         os.replace(beside, target)
         sync(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ValueError(f"cannot write checkpoint {target}: {error}; earlier checkpoints are untouched") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -1,0 +1,29 @@
+"""Installs the package `ppim`; the recipes in configs/ travel inside it as `ppim.configs`."""
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+VERSION = re.search(r'__version__ = "(.+?)"', (ROOT / "ppim" / "__init__.py").read_text(encoding="utf-8"))[1]
+RECIPES = [str(path.relative_to(ROOT / "configs")) for path in sorted((ROOT / "configs").glob("*/*.yaml"))]
+
+setup(
+    name="ppim",
+    version=VERSION,
+    description="Vision transformers supervised by tokens (LV-ViT, T2T-ViT, DeiT), on PaddlePaddle",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.9",
+    packages=[*find_packages(include=["ppim", "ppim.*"]), "ppim.configs"],
+    package_dir={"ppim.configs": "configs"},
+    package_data={"ppim.configs": RECIPES},
+    install_requires=["numpy", "pyyaml", "yacs>=0.1.8", "pillow>=9.1", "visualdl>=2.5", "rich>=13", "safetensors>=0.4"],
+    extras_require={
+        "cpu": ["paddlepaddle>=2.6.2"],
+        "gpu": ["paddlepaddle-gpu>=2.6.2"],
+        "dev": ["pytest", "pytest-timeout", "hypothesis", "ruff", "matplotlib"],
+    },
+    entry_points={"console_scripts": ["ppim=ppim.cli:main"]},
+)

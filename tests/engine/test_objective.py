@@ -1,0 +1,149 @@
+"""The whole loss of a batch, mixed in every way, against dense arrays and loops."""
+import numpy as np
+import paddle
+import pytest
+
+from ppim.data.mixing import Mix, draw_mix
+from ppim.engine.objective import Objective
+from ppim.models import create_model
+from ppim.token_labels.targets import SparseTargets, concat, dense, label_targets
+
+CLASSES, GRID, SIDE = 5, (3, 3), 24
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+def random_targets(rng, rows):
+    """Sparse targets of `rows` rows with one to three classes each; repeated ids are allowed and add up."""
+    parts = []
+    for _ in range(rows):
+        n = rng.integers(1, 4)
+        weight = rng.uniform(0.1, 0.3, n).astype("float32")
+        background = np.float32((1 - weight.sum()) / CLASSES)
+        const = np.array([[background, 1.0, rng.choice([0.0, 1.0], p=[0.2, 0.8])]], "float32")
+        parts.append(SparseTargets(np.zeros(n, "int32"), rng.integers(0, CLASSES, n).astype("int32"), weight, const))
+    return concat(parts)
+
+
+def make_batch(rng, size):
+    tokens = GRID[0] * GRID[1]
+    batch = {
+        "image": paddle.to_tensor(rng.integers(0, 256, (size, 3, SIDE, SIDE)).astype("uint8")),
+        "erase_at": paddle.to_tensor(np.array([3, SIDE * SIDE - 1], "int64")),
+        "erase_value": paddle.to_tensor(rng.normal(size=(2, 3)).astype("float32")),
+    }
+    class_targets, token_targets = random_targets(rng, size), random_targets(rng, size * tokens)
+    for kind, targets in (("class", class_targets), ("token", token_targets)):
+        batch.update({f"{kind}_{name}": paddle.to_tensor(value) for name, value in targets._asdict().items()})
+    return batch, class_targets, token_targets
+
+
+def weighted_dense(targets):
+    """(R, C) targets times their row weight: what cross entropy is linear in."""
+    return dense(targets, CLASSES).astype("float64") * targets.const[:, 2:].astype("float64")
+
+
+def mixed_by_hand(mix, class_targets, token_targets, size):
+    """Class and token targets after mixing, pixel by pixel and token by token."""
+    rows, columns = GRID
+    patch = SIDE // rows
+    own_pixel = np.empty((size, SIDE, SIDE))
+    for b in range(size):
+        own_pixel[b] = mix.blend[b]
+        top, left, bottom, right = mix.pixel_box[b]
+        own_pixel[b, top:bottom, left:right] = 0.0
+    token = weighted_dense(token_targets).reshape(size, rows, columns, CLASSES)
+    cls = weighted_dense(class_targets)
+    shown = np.empty_like(token)
+    own_of_cell = np.empty((size, rows, columns))
+    for b in range(size):
+        for r in range(rows):
+            for c in range(columns):
+                share = own_pixel[b, r * patch : (r + 1) * patch, c * patch : (c + 1) * patch].mean()
+                own_of_cell[b, r, c] = share
+                shown[b, r, c] = share * token[b, r, c] + (1 - share) * token[mix.partner[b], r, c]
+    mixed_token, class_share = shown.copy(), np.empty(size)
+    for b in range(size):
+        p = mix.partner[b]
+        top, left, bottom, right = mix.token_box[b]
+        mixed_token[b, top:bottom, left:right] = shown[p, top:bottom, left:right]
+        taken = np.zeros((rows, columns), bool)
+        taken[top:bottom, left:right] = True
+        own = own_pixel[b].mean()
+        class_share[b] = (1 - taken.mean()) * own + taken.mean() * (1 - own_pixel[p].mean())
+    mixed_class = class_share[:, None] * cls + (1 - class_share[:, None]) * cls[mix.partner]
+    return mixed_class, mixed_token.reshape(-1, CLASSES), own_pixel
+
+
+def cross_entropy(logits, target):
+    logits = logits.astype("float64")
+    peak = logits.max(-1, keepdims=True)
+    log_probability = logits - peak - np.log(np.exp(logits - peak).sum(-1, keepdims=True))
+    return -(target * log_probability).sum(-1).mean()
+
+
+MIXES = {
+    "nothing": {},
+    "mixup": {"mixup_alpha": 0.8},
+    "cutmix": {"cutmix_alpha": 1.0},
+    "pairs of mixup or cutmix": {"mixup_alpha": 0.8, "cutmix_alpha": 1.0, "mode": "pair"},
+    "elements": {"mixup_alpha": 0.8, "cutmix_alpha": 1.0, "mode": "elem"},
+    "MixToken": {"token_alpha": 1.0},
+    "MixToken on cutmix": {"cutmix_alpha": 1.0, "token_alpha": 1.0},
+    "MixToken on mixup": {"mixup_alpha": 0.8, "token_alpha": 1.0},
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    paddle.seed(0)
+    net = create_model("lvvit_t", image_size=SIDE, patch_size=8, num_classes=CLASSES, embed_dim=8, depth=1, num_heads=2,
+                       stem_channels=4, stem_bn="frozen")
+    net.eval()
+    return net
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("how", MIXES, ids=list(MIXES))
+def test_the_loss_is_the_cross_entropy_against_targets_mixed_by_hand(model, how, size):
+    rng = np.random.default_rng(size * 31 + len(how))
+    batch, class_targets, token_targets = make_batch(rng, size)
+    mix = draw_mix(rng, size, (SIDE, SIDE), GRID, **MIXES[how])
+    mixed_class, mixed_token, own_pixel = mixed_by_hand(mix, class_targets, token_targets, size)
+
+    # the mixed picture, by hand: normalised, erased, mixed
+    image = batch["image"].numpy().astype("float64") / 255
+    image = (image - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+    image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
+    own = own_pixel[:, None]
+    image = own * image + (1 - own) * image[mix.partner]
+    output = model.tokens(paddle.to_tensor(image.astype("float32")), mix.tensors() if mix.token_box.any() else None)
+
+    terms = Objective(model, 0.7, 0.4, MEAN, STD)(batch, mix)
+    classes = cross_entropy(output.class_logits.numpy(), mixed_class)
+    tokens = cross_entropy(output.token_logits.numpy().reshape(-1, CLASSES), mixed_token)
+    assert terms.classes.item() == pytest.approx(classes, abs=2e-5)
+    assert terms.tokens.item() == pytest.approx(tokens, abs=2e-5)
+    assert terms.total.item() == pytest.approx(0.7 * classes + 0.4 * tokens, abs=2e-5)
+
+
+def test_without_a_token_loss_the_token_head_is_not_run(model):
+    rng = np.random.default_rng(0)
+    batch, _, _ = make_batch(rng, 2)
+    labels = label_targets(np.array([1, 4]), CLASSES, 0.1)
+    batch.update({f"class_{name}": paddle.to_tensor(value) for name, value in labels._asdict().items()})
+    nothing = draw_mix(rng, 2, (SIDE, SIDE), GRID)
+    terms = Objective(model, 1.0, 0.0, MEAN, STD)(batch, nothing)
+    terms.total.backward()
+    assert terms.tokens.item() == 0.0
+    assert model.aux_head.weight.grad is None and model.head.weight.grad is not None
+    model.clear_gradients()
+
+
+def test_an_empty_mix_changes_nothing(model):
+    rng = np.random.default_rng(1)
+    batch, _, _ = make_batch(rng, 2)
+    nothing = draw_mix(rng, 2, (SIDE, SIDE), GRID)
+    whole = Mix(nothing.partner, nothing.blend, nothing.pixel_box, np.array([[0, 0, 3, 3]] * 2))
+    plain, swapped = (Objective(model, 1.0, 1.0, MEAN, STD)(batch, mix) for mix in (nothing, whole))
+    # a box over the whole grid exchanges the two samples, tokens and targets alike
+    assert swapped.total.item() == pytest.approx(plain.total.item(), abs=1e-5)

@@ -1,0 +1,41 @@
+"""Learning rates against values worked out by hand, and against the formulas of the two trainers they follow."""
+import math
+
+import pytest
+
+from ppim.engine.schedule import Schedule, scaled_lr
+
+LV_VIT = Schedule("cosine", base=1.6e-3, start=1e-6, end=1e-5, epochs=300, warmup=5)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [
+        (0, 1e-6),
+        (2.5, 1e-6 + (1.6e-3 - 1e-6) / 2),
+        (5, 1e-5 + 0.5 * 1.59e-3 * (1 + math.cos(math.pi / 60))),
+        (150, 1e-5 + 0.5 * 1.59e-3),
+        (225, 1e-5 + 0.5 * 1.59e-3 * (1 - math.sqrt(0.5))),
+        (300, 1e-5),
+        (309.9, 1e-5),
+    ],
+)
+def test_the_recipe_of_lv_vit_at_moments_worked_out_by_hand(epoch, rate):
+    assert LV_VIT.at(epoch) == pytest.approx(rate, rel=1e-12)
+
+
+def test_paddlevits_curve_starts_where_the_warm_up_ends_and_is_cut_off_at_its_end():
+    schedule = Schedule("warmupcosine", base=1.0, start=0.0, end=0.1, epochs=110, warmup=10)
+    assert schedule.at(10) == 1.0
+    assert schedule.at(60) == pytest.approx(0.5)
+    assert schedule.at(109) == 0.1
+
+
+def test_a_constant_rate_stays_after_its_warm_up():
+    schedule = Schedule("constant", base=5e-6, start=0.0, end=0.0, epochs=30, warmup=0)
+    assert {schedule.at(epoch) for epoch in (0, 1, 29, 40)} == {5e-6}
+
+
+def test_the_rate_is_scaled_to_the_batch_only_where_the_recipe_names_one():
+    assert scaled_lr(1.6e-3, 1024, 256) == 4e-4
+    assert scaled_lr(1.6e-3, None, 256) == 1.6e-3

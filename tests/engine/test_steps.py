@@ -1,0 +1,34 @@
+"""Micro-batches, steps and epochs."""
+import pytest
+
+from ppim.engine.steps import Steps, resumed_micro_step
+
+
+def completed(steps: Steps) -> list:
+    return [steps.ends_epoch(step) for step in range(1, steps.total + 1)]
+
+
+def test_each_epoch_ends_once_at_its_last_step():
+    assert completed(Steps(per_epoch=3, accumulate=1, epochs=2)) == [None, None, 1, None, None, 2]
+
+
+def test_a_step_that_reaches_into_the_next_epoch_ends_the_first():
+    # 5 micro-batches an epoch, 2 a step: epoch 1 ends inside step 3, epoch 2 with step 5
+    assert completed(Steps(per_epoch=5, accumulate=2, epochs=2)) == [None, None, 1, None, 2]
+
+
+def test_a_run_whose_last_epoch_is_cut_short_still_ends_it():
+    steps = Steps(per_epoch=3, accumulate=2, epochs=3)
+    assert steps.total == 4
+    assert completed(steps) == [None, 1, 2, 3]
+
+
+def test_a_resumed_run_finds_its_place_under_another_division_into_processes():
+    state = {"epoch": 2, "offset": 24, "samples_per_micro": 8}
+    assert resumed_micro_step(state, samples_per_micro=8, per_epoch=10) == 23
+    assert resumed_micro_step(state, samples_per_micro=4, per_epoch=20) == 46
+
+
+def test_a_place_between_two_batches_is_refused():
+    with pytest.raises(ValueError, match="end of an epoch"):
+        resumed_micro_step({"epoch": 0, "offset": 24, "samples_per_micro": 8}, samples_per_micro=5, per_epoch=9)
