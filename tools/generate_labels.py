@@ -11,26 +11,27 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
-from ppim.annotate.generate import View, generate, image_files, write_card
-from ppim.config import get_config
-from ppim.models import build_model
-from ppim.weights.load import load_weights
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ppim.cli import guarded  # noqa: E402
 
 
 def parse(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Write label maps of the photos in a folder, by a trained model.")
-    parser.add_argument("-c", "--config", required=True, help="yaml file of the annotator's model")
-    parser.add_argument("--load", required=True, metavar="WEIGHTS", help="the annotator's weights")
+    parser.add_argument("-c", "--config", required=True, metavar="FILE", help="yaml file of the annotator")
+    parser.add_argument("--load", required=True, metavar="WEIGHTS", help="the annotator's weights, suffix optional")
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of photos, sub-folders included")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the maps")
-    parser.add_argument("--input-size", type=int, help="side the photo is squashed to (default: DATA.IMAGE_SIZE)")
-    parser.add_argument("--top-k", type=int, default=5, help="classes kept per cell (default: 5)")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--input-size", type=int, metavar="PX", help="side the photo is squashed to (DATA.IMAGE_SIZE)")
+    parser.add_argument("--top-k", type=int, default=5, metavar="K", help="classes kept per cell (5)")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="B", help="photos per forward pass (64)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N photos")
     parser.add_argument("--overwrite", action="store_true", help="make maps anew that exist already")
+    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY VALUE",
+                        help="change keys of the config")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument("-o", dest="opts", nargs="+", default=[], metavar="KEY VALUE", help="change keys of the config")
     return parser.parse_args(argv)
 
 
@@ -55,14 +56,16 @@ def progress(total: int):
     yield advance
 
 
-def run(args: argparse.Namespace) -> None:
+def annotate(args: argparse.Namespace) -> None:
+    from ppim.annotate.generate import View, generate, image_files, load_annotator, write_card
+    from ppim.config import get_config
+
     size = [] if args.input_size is None else ["DATA.IMAGE_SIZE", str(args.input_size)]
-    config = get_config(args.config, [*args.opts, *size])
+    config = get_config(args.config, [*args.override, *size])
     files = image_files(args.images)[: args.limit]
-    model = build_model(config)
-    load_weights(model, args.load)
-    side, data = config.DATA.IMAGE_SIZE, config.DATA
-    view = View((side, side), tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION)
+    model = load_annotator(config, args.load)
+    data = config.DATA
+    view = View((data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION)
     write_card(args.output, model, view, args.top_k, config.MODEL.NAME, args.load, args.overwrite)
     with progress(len(files)) as advance:
         report = generate(model, args.images, files, args.output, view, top_k=args.top_k,
@@ -73,14 +76,7 @@ def run(args: argparse.Namespace) -> None:
 
 def main(argv=None) -> int:
     args = parse(argv)
-    try:
-        run(args)
-    except (ValueError, OSError) as error:
-        if args.debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return guarded(lambda: annotate(args))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,11 @@ import paddle
 from ppim.data.datasets import SUFFIXES, read_photo
 from ppim.data.pixels import normalise
 from ppim.data.transforms import INTERPOLATION, to_array
-from ppim.engine.run_folder import write_atomically
+from ppim.engine.command import tokens_were_trained
+from ppim.models import build_model
+from ppim.models.paddle_vision import PaddleVision
 from ppim.token_labels.maps import MapError, map_path, read_map, write_map
+from ppim.weights.load import load_weights
 
 CARD = "annotation.json"
 
@@ -43,6 +47,21 @@ class Report(NamedTuple):
 
     written: int
     skipped: int  # a valid map was there already
+
+
+def load_annotator(config, weights):
+    """The model a config describes, with these weights, ready to score cells.
+
+    Raises:
+        ValueError: the weights were trained with plain labels, so that the token head knows nothing.
+    """
+    model = build_model(config)
+    load_weights(model, weights)
+    if not isinstance(model, PaddleVision) and not tokens_were_trained(str(weights)):
+        raise ValueError(f"{weights}: trained without token labels, its token head knows no classes; take weights "
+                         "trained with them, or a classifier of paddle.vision (MODEL.TYPE paddle_vision)")
+    model.eval()
+    return model
 
 
 def image_files(folder) -> list[str]:
@@ -74,7 +93,7 @@ def top_scores(model, images: np.ndarray, view: View, top_k: int):
     """Score every cell of a batch of photos.
 
     Args:
-        model: `model.tokens(x)` gives `token_logits` (B, N, C), N = rows * columns of `model.grid`, in evaluation mode.
+        model: in evaluation mode; `model.tokens(x)` gives `token_logits` (B, N, C), N = rows * columns of `grid`.
         images: (B, 3, h, w) uint8.
 
     Returns:
@@ -142,9 +161,10 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
         if different:
             says = ", ".join(f"{key} {there.get(key)!r} (now {card[key]!r})" for key in different)
             raise ValueError(f"{output} holds maps of another annotator: {says}; choose another folder or --overwrite")
-    text = json.dumps(card, indent=1) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    os.replace(beside, path)
 
 
 def _weights_file(path) -> Path:
@@ -192,7 +212,7 @@ def generate(model, folder, files: Sequence[str], output, view: View, *, top_k: 
     """Write the label maps of `files` (relative to `folder`) below `output`; maps that are there and valid are kept.
 
     Args:
-        model: see `top_scores`; also `grid` (rows, columns) at this view and `num_classes`.
+        model: see `top_scores`; `grid` must be that of this view.
         advance: told the number of photos done since the last call.
 
     Raises:
@@ -203,7 +223,6 @@ def generate(model, folder, files: Sequence[str], output, view: View, *, top_k: 
     place = _places(files, output)
     todo = [n for n in files if overwrite or not is_valid_map(place[n], model.grid, top_k, model.num_classes)]
     advance(len(files) - len(todo))
-    model.eval()
     for names, images in _batches(todo, batch_size, lambda name: squash(Path(folder) / name, view), threads):
         for name, *cells in zip(names, *top_scores(model, images, view, top_k)):
             write_map(place[name], *cells)

@@ -26,12 +26,13 @@ SPLITS = ("train", "val")
 class Difficulty(NamedTuple):
     """How hard the pictures are. Areas are shares of the picture, colours lie in 0..255."""
 
-    noise: float = 12.0  # standard deviation of the noise on every pixel
-    contrast: float = 110.0  # least distance in RGB between a shape and the ground it covers
-    texture: float = 50.0  # how far the colours of one surface stray from its mean
-    distractors: tuple[int, int] = (1, 3)  # fewest and most
+    noise: float = 5.0  # standard deviation of the noise on every pixel
+    contrast: float = 150.0  # least distance in RGB between a shape and the ground it covers
+    texture: float = 25.0  # how far the colours of one surface stray from its mean
+    turn: float = 15.0  # shapes are rotated by up to so many degrees either way
+    distractors: tuple[int, int] = (2, 3)  # fewest and most
     main_area: tuple[float, float] = (0.16, 0.26)
-    distractor_area: tuple[float, float] = (0.015, 0.04)
+    distractor_area: tuple[float, float] = (0.015, 0.03)
 
 
 DEFAULT = Difficulty()
@@ -82,7 +83,7 @@ def _hourglass(x, y):
 
 
 def _hook(x, y):
-    return np.minimum(_box(x + 0.5, y, 0.3, 0.9), _box(x, y - 0.6, 0.9, 0.3))
+    return np.minimum(_box(x + 0.6, y, 0.3, 0.9), _box(x, y - 0.6, 0.9, 0.3))
 
 
 # class -> signed distance from its outline (negative inside) of points in units of the shape's own radius
@@ -130,7 +131,7 @@ def _paint(rng, canvas, owner, name, area, look: Difficulty, window=(1.0, 1.0)) 
     radius = np.sqrt(area * height * width / _unit_area(name))
     reach = np.maximum(np.array(window) / 2 - 0.8 * radius / np.array([width, height]), 0)
     centre = rng.uniform(0.5 - reach, 0.5 + reach) * (width, height)
-    turn = rng.uniform(0, 2 * np.pi)
+    turn = np.radians(rng.uniform(-look.turn, look.turn))
     x, y = np.arange(width)[None, :] + 0.5 - centre[0], np.arange(height)[:, None] + 0.5 - centre[1]
     cos, sin = np.cos(turn) / radius, np.sin(turn) / radius
     distance = SHAPES[name](cos * x + sin * y, cos * y - sin * x) * radius

@@ -213,6 +213,21 @@ def test_the_command_writes_the_maps_of_a_token_head(command, lvvit, photos, tmp
     np.testing.assert_allclose(stored.scores[0].ravel(), logits.max(axis=-1), atol=1e-3)
 
 
+def test_a_token_head_that_was_never_taught_is_refused(command, lvvit, photos, tmp_path, capsys):
+    """A run folder tells how its weights were trained."""
+    config, weights, _ = lvvit
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text(config.read_text() + "TOKEN_LABEL: {ENABLE: False}\n")
+    (run / "log.jsonl").write_text("")
+    (run / "last.pdparams").write_bytes(weights.read_bytes())
+    args = ["-c", str(config), "--load", str(run / "last"), "--images", str(photos), "--output", str(tmp_path / "maps")]
+    assert command(args) == 1
+    assert "trained without token labels" in capsys.readouterr().err
+    (run / "config.yaml").write_text(config.read_text() + "TOKEN_LABEL: {ENABLE: True}\n")
+    assert command(args) == 0
+
+
 def test_the_command_tells_mistakes_in_one_line(command, lvvit, photos, tmp_path, capsys):
     config, weights, _ = lvvit
     out = str(tmp_path / "maps")
