@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -19,8 +19,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "test")}
 
 
-class ImageList(NamedTuple):
-    """The images of one split."""
+@dataclass(frozen=True)
+class ImageList:
+    """The images of one split; its length is their number (so not a NamedTuple, whose length is its fields')."""
 
     root: str
     paths: list  # of str, relative to root, with forward slashes
