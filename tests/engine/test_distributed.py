@@ -1,0 +1,127 @@
+"""Several processes through Paddle's launcher: the same samples, the same losses, the same weights."""
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT, launch, run_python
+from tests.engine.test_train import losses
+
+SCRIPT = ROOT / "tests" / "engine" / "report_rank.py"
+# the conditions under which losses are claimed to be equal: no batch statistics, no drop rates
+EQUAL = ["MODEL.STEM_BN", "frozen", "TRAIN.MAX_STEPS", "20", "TRAIN.NUM_EPOCHS", "8", "TRAIN.MIXUP_ALPHA", "0.8",
+         "TRAIN.CUTMIX_ALPHA", "1.0", "TRAIN.RANDOM_ERASE_PROB", "0.5"]
+
+
+def ranks_of(folder, count) -> list:
+    return [dict(np.load(folder / f"rank{rank}.npz")) for rank in range(count)]
+
+
+def assert_ranks_agree(ranks):
+    for rank in ranks[1:]:
+        for name, value in ranks[0].items():
+            np.testing.assert_array_equal(value, rank[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def single(tiny_data, tmp_path_factory):
+    """One process with batches of 6, 20 steps."""
+    from tests.conftest import TINY
+
+    root = tmp_path_factory.mktemp("single")
+    config = root / "tiny.yaml"
+    config.write_text(TINY.format(data=tiny_data, save=root / "run"))
+    done = run_python(SCRIPT, root, config, *EQUAL, "DATA.BATCH_SIZE", "6", env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    return config, losses(root / "run"), ranks_of(root, 1)[0]
+
+
+@pytest.mark.parametrize(("processes", "batch"), [(2, 3), (3, 2)])
+def test_the_division_into_processes_changes_nothing(single, tmp_path, processes, batch):
+    config, expected, alone = single
+    done = launch(processes, SCRIPT, tmp_path, config, *EQUAL, "DATA.BATCH_SIZE", batch, "SAVE", tmp_path / "run",
+                  log_dir=tmp_path / "log")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert losses(tmp_path / "run") == pytest.approx(expected, abs=1e-5)
+    assert len(expected) == 20
+    ranks = ranks_of(tmp_path, processes)
+    assert_ranks_agree(ranks)
+    assert ranks[0]["evaluation"][2] == 11
+    np.testing.assert_allclose(ranks[0]["evaluation"], alone["evaluation"], rtol=1e-4)
+
+
+def test_processes_with_statistics_of_their_own_still_end_with_one_model(tiny_config, tmp_path):
+    done = launch(2, SCRIPT, tmp_path, tiny_config, "TRAIN.MAX_STEPS", "3", "TRAIN.ACCUM_ITER", "2", "DATA.BATCH_SIZE",
+                  "2", log_dir=tmp_path / "log")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ranks = ranks_of(tmp_path, 2)
+    assert_ranks_agree(ranks)
+    assert np.abs(ranks[0]["patch_embed.bn1._mean"]).max() > 0
+
+
+def test_more_processes_than_fit_evenly_count_each_image_once(single, tmp_path):
+    config, _, _ = single
+    weights = config.parent / "run" / "last.pdparams"
+    alone = run_python("tools/train.py", "-c", config, "--load", weights, "--evaluate-only")
+    several = launch(3, "tools/train.py", "-c", config, "--load", weights, "--evaluate-only",
+                     "-o", "DATA.BATCH_SIZE_EVAL", "2", log_dir=tmp_path / "log")
+    assert several.returncode == 0, several.stdout + several.stderr
+    one, three = (
+        json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1]) for done in (alone, several)
+    )
+    assert three["count"] == 11 and three["top1"] == one["top1"]
+    assert three["loss"] == pytest.approx(one["loss"], abs=1e-6)
+
+
+def test_two_launchers_on_one_machine_are_two_nodes(single, tmp_path):
+    config, expected, _ = single
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nodes = []
+    for rank in range(2):
+        folder = tmp_path / f"node{rank}"
+        folder.mkdir()
+        command = [sys.executable, "-m", "paddle.distributed.launch", "--master", f"127.0.0.1:{port}", "--nnodes", "2",
+                   "--nproc_per_node", "1", "--rank", rank, "--log_dir", folder / "log", SCRIPT, folder, config, *EQUAL,
+                   "DATA.BATCH_SIZE", "3", "SAVE", tmp_path / "run"]
+        nodes.append(subprocess.Popen(
+            list(map(str, command)), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "PPIM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        ))
+    outputs = [node.communicate(timeout=150)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], "\n".join(outputs)
+    assert losses(tmp_path / "run") == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_run_goes_on_with_another_number_of_processes(single, tmp_path):
+    config, expected, _ = single
+    run = tmp_path / "run"
+    half = [*EQUAL, "DATA.BATCH_SIZE", "6", "SAVE", run]
+    half[half.index("20")] = "9"
+    assert run_python("tools/train.py", "-c", config, "-o", *half).returncode == 0
+    done = launch(2, "tools/train.py", "-c", config, "--resume", "-o", *EQUAL, "DATA.BATCH_SIZE", "3", "SAVE", run,
+                  log_dir=tmp_path / "log")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert losses(run) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_process_that_fails_ends_the_job_and_says_why(tiny_data, tiny_config, tmp_path):
+    broken = tmp_path / "data"
+    for image in sorted(tiny_data.glob("train/*/*.png")):
+        target = broken / image.relative_to(tiny_data)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(image).save(target)
+    os.symlink(tiny_data / "val", broken / "val")
+    victim = broken / "train" / "class1" / "photo.3.png"
+    victim.write_bytes(victim.read_bytes()[:200])
+    done = launch(2, "tools/train.py", "-c", tiny_config, "-o", "DATA.DATA_PATH", broken, "DATA.BATCH_SIZE", "4",
+                  log_dir=tmp_path / "log")
+    assert done.returncode != 0
+    logs = "".join(log.read_text() for log in (tmp_path / "log").glob("workerlog.*"))
+    assert f"error: {victim}" in logs

@@ -1,0 +1,164 @@
+"""Whole runs as a user starts them: real processes, real files, real kills."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import paddle
+import pytest
+
+from tests.conftest import ROOT, run_python
+
+TRAIN = "tools/train.py"
+
+
+def losses(run) -> dict:
+    """Loss by step, as logged; a resumed run repeats steps, the last word counts."""
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return {record["step"]: record["loss"] for record in records if record["event"] == "train"}
+
+
+def weights(path) -> dict:
+    return {name: value.numpy() for name, value in paddle.load(str(path)).items()}
+
+
+def assert_same_weights(one, other):
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tiny_data, tmp_path_factory):
+    """A run of 10 steps, never interrupted, with everything random switched on."""
+    root = tmp_path_factory.mktemp("unbroken")
+    from tests.conftest import TINY
+
+    config = root / "tiny.yaml"
+    config.write_text(TINY.format(data=tiny_data, save=root / "run"))
+    done = run_python(TRAIN, "-c", config, "-o", *NOISY)
+    assert done.returncode == 0, done.stderr
+    return config, root / "run", done
+
+
+NOISY = ["TRAIN.MAX_STEPS", "10", "SAVE_STEPS", "1", "MODEL.DROPPATH", "0.2", "MODEL.DROPOUT", "0.1",
+         "TRAIN.MIXUP_ALPHA", "0.8", "TRAIN.CUTMIX_ALPHA", "1.0", "DATA.NUM_WORKERS", "1"]
+
+
+@pytest.mark.smoke
+def test_a_run_leaves_all_its_files_and_says_what_it_did(unbroken):
+    _, run, done = unbroken
+    weights_files = ("last.pdparams", "last_ema.pdparams", "best.pdparams")
+    for name in ("config.yaml", "log.jsonl", "vdl", "checkpoints", *weights_files):
+        assert (run / name).exists(), name
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["count"] == 11
+    assert json.loads((run / "best.json").read_text())["top1"] == result["top1"]
+    assert "batch      4 = 1 processes x 4 x 1 accumulated" in done.stdout
+    assert "differs from the recipe: TRAIN.MIXUP_ALPHA is 0.8, the recipe has 0.0" in done.stdout
+    record = json.loads((run / "log.jsonl").read_text().splitlines()[0])
+    assert {"loss", "lr", "images_per_second", "data_wait", "peak_memory_mb"} <= set(record)
+
+
+def test_a_killed_run_goes_on_bit_for_bit(unbroken, tmp_path):
+    config, whole, _ = unbroken
+    run = tmp_path / "killed"
+    command = [sys.executable, TRAIN, "-c", str(config), "-o", *NOISY, "SAVE", str(run)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, "PPIM_THREADS": "1"})
+    deadline = time.monotonic() + 60
+    while not list(run.glob("checkpoints/step_*3")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (run / "checkpoints" / "step_00000010").exists(), "killed too late to show anything"
+    done = run_python(*command[1:4], "--resume", *command[4:])
+    assert done.returncode == 0, done.stderr
+    assert "going on from" in done.stdout
+    assert losses(run) == losses(whole)
+    for name in ("last.pdparams", "last_ema.pdparams"):
+        assert_same_weights(run / name, whole / name)
+
+
+def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(unbroken, tmp_path):
+    config, whole, _ = unbroken
+    run = tmp_path / "stopped"
+    command = [sys.executable, TRAIN, "-c", str(config), "-o", *NOISY, "SAVE", str(run), "SAVE_STEPS", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "PPIM_THREADS": "1"})
+    deadline = time.monotonic() + 60
+    while not (run / "log.jsonl").exists() or not losses(run):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.terminate()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and "--resume" in stderr
+    done = run_python(*command[1:4], "--resume", *command[4:])
+    assert done.returncode == 0, done.stderr
+    assert_same_weights(run / "last.pdparams", whole / "last.pdparams")
+
+
+def test_two_accumulated_halves_make_the_step_of_a_whole(tiny_config, tmp_path):
+    common = ["TRAIN.MAX_STEPS", "4", "MODEL.STEM_BN", "frozen", "TRAIN.MIXUP_ALPHA", "0", "MIX.TOKEN_ALPHA", "0",
+              "TRAIN.OPTIMIZER.NAME", "SGD"]
+    runs = {}
+    for name, batch, accumulated in (("whole", 8, 1), ("halves", 4, 2)):
+        runs[name] = tmp_path / name
+        done = run_python(TRAIN, "-c", tiny_config, "-o", *common, "DATA.BATCH_SIZE", batch, "TRAIN.ACCUM_ITER",
+                          accumulated, "SAVE", runs[name])
+        assert done.returncode == 0, done.stderr
+    assert losses(runs["whole"]) == pytest.approx(losses(runs["halves"]), abs=1e-5)
+    whole, halves = weights(runs["whole"] / "last.pdparams"), weights(runs["halves"] / "last.pdparams")
+    for name in whole:
+        np.testing.assert_allclose(halves[name], whole[name], atol=2e-6, err_msg=name)
+
+
+@pytest.mark.smoke
+def test_evaluation_needs_only_validation_files_and_agrees_with_training(unbroken, tiny_data, tmp_path):
+    config, run, done = unbroken
+    trained = json.loads(done.stdout.splitlines()[-1])
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    os.symlink(tiny_data / "val", alone / "val")
+    for root in (alone, tiny_data / "val"):  # a root with val/ only, and the split itself
+        evaluated = run_python(TRAIN, "-c", config, "--load", run / "best", "--evaluate-only", "-o",
+                               "DATA.DATA_PATH", root, "DATA.BATCH_SIZE_EVAL", "3", "TOKEN_LABEL.PATH", "/nowhere")
+        assert evaluated.returncode == 0, evaluated.stderr
+        result = json.loads(evaluated.stdout.splitlines()[-1])
+        assert (result["top1"], result["count"]) == (trained["top1"], 11)
+        assert result["loss"] == pytest.approx(trained["loss"], abs=1e-5)
+
+
+def test_evaluation_of_a_run_takes_the_averaged_weights_unless_told_otherwise(unbroken):
+    config, run, _ = unbroken
+    for which, expected in (("auto", "ema"), ("raw", "raw"), ("ema", "ema")):
+        done = run_python(TRAIN, "-c", config, "--resume", run, "--evaluate-only", "-o", "EVAL.WEIGHTS", which)
+        assert done.returncode == 0, done.stderr
+        assert f"evaluating {expected} weights" in done.stdout
+
+
+def test_plain_labels_train_with_every_way_of_mixing_and_leave_the_token_head_out(tiny_config, tmp_path):
+    done = run_python(TRAIN, "-c", tiny_config, "-o", "TOKEN_LABEL.ENABLE", "False", "TOKEN_LABEL.PATH", "/nowhere",
+                      "TRAIN.MIXUP_ALPHA", "0.8", "TRAIN.CUTMIX_ALPHA", "1.0", "TRAIN.MAX_STEPS", "3")
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    assert all(loss > 0 for loss in losses(run).values())
+    evaluated = run_python(TRAIN, "-c", tiny_config, "--load", run / "last.pdparams", "--evaluate-only")
+    assert "token head off" in evaluated.stdout
+
+
+def test_validation_maps_give_token_accuracy(unbroken, tiny_data, tmp_path):
+    config, run, _ = unbroken
+    maps = tmp_path / "maps"
+    for image in (tiny_data / "val").glob("*/*.png"):
+        label = int(image.parent.name[-1])
+        path = maps / image.parent.name / f"{image.stem}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.stack([np.full((1, 4, 4), 9.0), np.full((1, 4, 4), label)]).astype("float16"))
+    done = run_python(TRAIN, "-c", config, "--load", run / "best", "--evaluate-only",
+                      "-o", "TOKEN_LABEL.VAL_PATH", maps)
+    assert done.returncode == 0, done.stderr
+    assert 0 <= json.loads(done.stdout.splitlines()[-1])["token_top1"] <= 100
