@@ -256,7 +256,7 @@ class Loader:
 
 def make_loader(samples, batches, workers: int) -> Loader:
     """Samples in the order of `batches`, made by `workers` processes (0: in this one; the same values)."""
-    import paddle
+    import paddle  # only here: samples are numpy, and whoever only wants samples need not wait for Paddle
 
     shared = workers > 0 and _shared_memory_suffices(samples, batches, workers)
     return Loader(paddle.io.DataLoader(

@@ -112,6 +112,10 @@ def test_the_order_of_a_view_is_crop_first_or_released():
     assert 70 < flips < 130
 
 
+def test_views_may_be_wider_than_high():
+    assert draw_view(sample_rng(0, 0, 0), (50, 60), RECIPE._replace(image_hw=(96, 160)))[0].out == (160, 96)
+
+
 def test_colour_jitter_stands_in_where_rand_augment_is_off():
     policy = Policy((32, 32), color_jitter=0.4)
     ops = [op for i in range(300) for op in draw_view(sample_rng(0, 0, i), (50, 50), policy) if hasattr(op, "amount")]

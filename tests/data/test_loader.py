@@ -1,6 +1,11 @@
 """Samples, their order and their workers, on real files."""
 from __future__ import annotations
 
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -251,6 +256,16 @@ def test_batches_too_large_for_shared_memory_go_through_pipes_with_a_message(pho
     assert _shared_memory_suffices(samples, TrainBatches(13, 2, seed=0, stop=1), 1)
     with pytest.warns(UserWarning, match="shm-size"):
         assert not _shared_memory_suffices(samples, [[(0, 0, 0)] * 10**8], 8)
+
+
+def test_the_benchmark_measures_every_task_on_a_folder_or_a_tar(photos, tmp_path):
+    tool = Path(__file__).resolve().parents[2] / "tools" / "benchmark" / "loader.py"
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        archive.add(photos.root, "photos")
+    for source in (photos.root, tmp_path / "photos.tar"):
+        done = subprocess.run([sys.executable, tool, "--photos", source, "--rounds", "1", "--count", "2"],
+                              capture_output=True, text=True, check=True)
+        assert done.stdout.count("/s/core") == 5 and "1.00 of decode-only" in done.stdout
 
 
 def test_released_geometry_needs_the_released_order(photos):

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tarfile
 import tempfile
 import time
+from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"  # one core is what is measured
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
+import numpy as np  # noqa: E402
 
-from ppim.data.augment import Policy, draw_crop, parse_rand_augment, sample_rng
-from ppim.data.datasets import ImageList, find_images, read_photo
-from ppim.data.loader import TrainSamples
-from ppim.data.transforms import CropResize, to_array
-from ppim.token_labels.maps import map_path, write_map
-from ppim.token_labels.store import MapFolder
+from ppim.data.augment import Policy, draw_crop, parse_rand_augment, sample_rng  # noqa: E402
+from ppim.data.datasets import ImageList, find_images, read_photo  # noqa: E402
+from ppim.data.loader import TrainSamples  # noqa: E402
+from ppim.data.transforms import CropResize, to_array  # noqa: E402
+from ppim.token_labels.maps import map_path, write_map  # noqa: E402
+from ppim.token_labels.store import MapFolder  # noqa: E402
 
 CLASSES, SEED = 1000, 0
 POLICY = Policy((224, 224), rand_augment=parse_rand_augment("rand-m9-mstd0.5-inc1"), erase_prob=0.25)
