@@ -47,7 +47,8 @@ class _SparseCrossEntropy(PyLayer):
         gradient = ctx.softmax
         gradient.multiply_((mass * upstream).unsqueeze(-1))
         gradient.subtract_((background * upstream).unsqueeze(-1))
-        paddle.index_put_(gradient, (row, ids), -weight * upstream, accumulate=True)
+        places = row.astype("int64"), ids.astype("int64")
+        paddle.index_put_(gradient, places, -weight * upstream, accumulate=True)
         return gradient.astype(ctx.dtype), None, None, None, None
 
 
@@ -65,7 +66,7 @@ def sparse_cross_entropy(logits: paddle.Tensor, targets: SparseTargets) -> paddl
         raise ValueError(f"wanted logits (R, C) with R = {targets.const.shape[0]} rows of targets, got "
                          f"{list(logits.shape)}")
     row, ids, weight, const = targets
-    return _SparseCrossEntropy.apply(logits, row.astype("int64"), ids.astype("int64"), weight.detach(), const.detach())
+    return _SparseCrossEntropy.apply(logits, row.astype("int32"), ids.astype("int32"), weight.detach(), const.detach())
 
 
 def soft_cross_entropy(logits: paddle.Tensor, target: paddle.Tensor, weight: paddle.Tensor | None = None,

@@ -43,10 +43,10 @@ def drawn_picture(seed: int):
 
 def map_confidence(label_map: LabelMap) -> tuple[np.ndarray, np.ndarray]:
     """Best class of each cell, -1 where no class stands out, and its probability; both (rows, columns)."""
-    best, second = np.sort(label_map.scores, axis=0)[::-1][:2]
+    best, least = label_map.scores.max(axis=0), label_map.scores.min(axis=0)
     ids = np.take_along_axis(label_map.ids, label_map.scores.argmax(axis=0)[None], axis=0)[0]
     log_z = label_map.log_z if label_map.log_z is not None else np.logaddexp.reduce(label_map.scores, axis=0)
-    return np.where(best > second, ids, -1), np.exp(best - log_z)
+    return np.where((best > least) | (len(label_map.scores) == 1), ids, -1), np.exp(best - log_z)
 
 
 class Classes:

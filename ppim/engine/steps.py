@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Steps(NamedTuple):
     """`per_epoch`: micro-batches in an epoch; `accumulate`: of them in an optimizer step; `epochs`: in the run."""
@@ -49,3 +51,8 @@ def resumed_micro_step(state: dict, samples_per_micro: int, per_epoch: int) -> i
             f"was ({state['samples_per_micro']}), or resume from a checkpoint at the end of an epoch"
         )
     return state["epoch"] * per_epoch + state["offset"] // samples_per_micro
+
+
+def dropout_seed(seed: int, rank: int, micro: int) -> int:
+    """What Paddle's generator (dropout, drop-path) starts a micro-batch with; so there is no state of it to save."""
+    return int(np.random.SeedSequence([seed, rank, micro]).generate_state(1)[0])

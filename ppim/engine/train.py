@@ -32,7 +32,7 @@ from ppim.engine.log import Log, peak_memory_mb
 from ppim.engine.objective import LossTerms
 from ppim.engine.run_folder import RunFolder
 from ppim.engine.schedule import Schedule
-from ppim.engine.steps import Steps, resumed_micro_step
+from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
 from ppim.weights.load import load_weights
 from ppim.weights.write import save_state
 
@@ -171,8 +171,7 @@ def fit(run: Run, batches: Iterator[dict], micro: int) -> Evaluation:
 def _forward_backward(run: Run, batch: dict, micro: int, is_last_part: bool) -> LossTerms:
     """One micro-batch: gradients add up; with the last of a step they are averaged over the processes."""
     learner, batches, world = run.learner, run.batches, run.world
-    # dropout and drop-path: drawn anew for every micro-batch and process, so there is no generator state to save
-    paddle.seed(int(np.random.SeedSequence([run.config.SEED, world.rank, micro]).generate_state(1)[0]))
+    paddle.seed(dropout_seed(run.config.SEED, world.rank, micro))
     rng = mix_rng(run.config.SEED, micro)
     image_hw = tuple(batch["image"].shape[2:])
     mix = draw_mix(rng, batches.global_batch, image_hw, learner.model.grid, **build.mix_arguments(run.config))

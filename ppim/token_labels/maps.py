@@ -6,8 +6,8 @@ On disk a map is one `.npy` array per photo:
     [3, K, H, W]   our own form: plane 2 is the annotator's log-sum-exp over all its classes in that cell, the same for
                    each k, so exp(score - log_z) is a probability; `array[:2]` is the published form
 
-The array has one dtype for all: float16 (ids are exact to 2048 only, so it is refused for more classes), float32,
-float64, int16 or int32. H runs along the photo's height ('rows-first'); files written the other way are read with
+The array has one dtype for all: float16 (ids are exact below 2048 only, beyond it is refused), float32, float64,
+int16 or int32. H runs along the photo's height ('rows-first'); files written the other way are read with
 orientation 'columns-first'. The published set: K = 5, H = W = 18, float16 (arXiv 2104.10858).
 """
 from __future__ import annotations
@@ -88,6 +88,10 @@ def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarra
     if not (low >= 0 and high < num_classes):
         raise MapError(f"{path}: class ids must lie in 0 .. {num_classes - 1}, got {low} .. {high}; is the number of "
                        "classes that of the annotator?")
+    # 2049 is read as 2048, so an id of 2048 in half precision is a true one only where no larger class exists.
+    if raw_ids.dtype.str[1:] == "f2" and high >= HALF_EXACT and num_classes > HALF_EXACT + 1:
+        raise MapError(f"{path}: half precision holds class ids exactly only below {HALF_EXACT}, got {high}; "
+                       "write this map as float32")
     if raw_ids.dtype.kind == "f" and (raw_ids != ids).any():
         raise MapError(f"{path}: class ids must be whole numbers, got {raw_ids[raw_ids != ids][0]}; are the planes "
                        "(scores first, ids second) exchanged?")
@@ -115,9 +119,6 @@ def read_map(path: str, num_classes: int, orientation: str = "rows-first") -> La
     if array.ndim != 4 or array.shape[0] not in (2, 3) or 0 in array.shape:
         raise MapError(f"{path}: wanted [2, K, H, W] (scores, class ids) or [3, K, H, W] (and log-sum-exp), "
                        f"got shape {list(array.shape)}")
-    if array.dtype.itemsize == 2 and array.dtype.kind == "f" and num_classes > HALF_EXACT:
-        raise MapError(f"{path}: half precision holds class ids exactly only to {HALF_EXACT}, and there are "
-                       f"{num_classes} classes; write this map as float32")
     if orientation == "columns-first":
         # (P, K, W, H) -> (P, K, H, W)
         array = array.transpose(0, 1, 3, 2)

@@ -219,11 +219,15 @@ def sample_map(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row:
         background = np.bincount(row, (rest[cells] * shares).sum(axis=0), minlength=rows)
         background += (1 - covered) / num_classes
     else:
-        # softmax over all classes, the ones without a score being zeros, shifted so that no exponential overflows
-        shift = np.maximum(sums.max(axis=1), 0)
-        zero = np.exp(-shift)
-        extra = np.exp(extra - shift[hit]) - zero[hit]
-        background = 1 / (num_classes * zero + np.bincount(hit, extra, minlength=rows))
+        # A softmax over all classes, those without a score being zeros, shifted so that no exponential overflows.
+        # Where no class is without one, none has the background, and zero must not set the scale.
+        count = np.bincount(hit, minlength=rows)
+        complete, shift = count == num_classes, sums.max(axis=1)
+        shift = np.where(complete, shift, np.maximum(shift, 0))
+        zero = np.exp(np.where(complete, -np.inf, -shift))
+        extra = np.exp(extra - shift[hit])
+        background = 1 / ((num_classes - count) * zero + np.bincount(hit, extra, minlength=rows))
+        extra -= zero[hit]
         extra *= background[hit]
         background *= zero
     scale, floor = 1 - smoothing + smoothing / num_classes, smoothing / num_classes

@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
-from ppim.models.layers import attend, drop_path
+from ppim.models.layers import _softmax, attend, drop_path
 from ppim.models.lvvit import LVViT
 
 
@@ -25,6 +25,14 @@ def test_attention_equals_the_textbook(heads, scale):
     qkv = np.random.RandomState(0).standard_normal((2, 7, 3 * heads * 4)).astype("float32")
     got = attend(paddle.to_tensor(qkv), heads, scale).numpy()
     np.testing.assert_allclose(got, softmax_attention(qkv, heads, scale), atol=1e-6)
+
+
+def test_softmax_of_half_precision_scores_is_computed_in_single():
+    scores = np.array([[11.0, 0.0, -30.0], [60000.0, 59968.0, 0.0]], "float16")
+    got = _softmax(paddle.to_tensor(scores))  # Paddle has no half-precision softmax on the CPU: it must be cast
+    e = np.exp(scores.astype("float64") - scores.max(1, keepdims=True))
+    assert got.dtype == paddle.float16
+    np.testing.assert_allclose(got.numpy(), e / e.sum(1, keepdims=True), rtol=1e-3, atol=1e-7)
 
 
 def test_attention_dropout_keeps_the_mean():

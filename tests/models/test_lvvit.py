@@ -135,6 +135,24 @@ def test_evaluation_logits_are_class_plus_half_the_best_token():
     np.testing.assert_allclose(model(x).numpy(), class_logits, atol=1e-6)
 
 
+@pytest.mark.parametrize("weight", [0.5, 0.0])
+def test_evaluation_with_tokens_gives_the_same_logits(weight):
+    model, x = small(), images(3)
+    model.eval()
+    model.eval_token_weight = weight
+    out, features = model.evaluate_tokens(x), model.features(x)
+    np.testing.assert_allclose(out.class_logits.numpy(), model(x).numpy(), atol=1e-6)
+    head = model.aux_head if weight else model.head  # a head without a say is one that nothing taught
+    np.testing.assert_allclose(out.token_logits.numpy(), head(features[:, 1:]).numpy(), atol=1e-6)
+
+
+def test_class_logits_alone_are_those_beside_the_tokens():
+    model, x = small(stem_bn="frozen"), images(2)
+    model.train()
+    mix = Mix(paddle.to_tensor([[0, 0, 2, 3], [0, 0, 2, 3]]), paddle.to_tensor([1, 0]))
+    np.testing.assert_allclose(model.class_logits(x, mix).numpy(), model.tokens(x, mix).class_logits.numpy(), atol=1e-6)
+
+
 def test_model_gives_the_same_kind_of_logits_in_training_mode():
     model = small()
     model.train()

@@ -84,10 +84,15 @@ def test_what_is_written_is_read_back(tmp_path_factory, data):
     np.testing.assert_array_equal(np.load(path)[:2], np.stack([scores, ids]))
 
 
-def test_half_precision_is_refused_where_it_cannot_hold_the_ids(save):
-    assert "2048" in refused(save(good_map(np.float16)), classes=2049)
-    read_map(save(good_map(np.float16)), 2048)
-    read_map(save(good_map(np.float32)), 21841)
+@pytest.mark.parametrize("classes", [2050, 21841])
+def test_half_precision_is_refused_where_it_cannot_hold_the_ids(save, classes):
+    array = good_map(np.float32)
+    assert read_map(save(array.astype(np.float16)), classes).ids.max() < 50
+    array[1, 0, 0, 0] = 2047
+    assert read_map(save(array.astype(np.float16)), classes).ids[0, 0, 0] == 2047
+    array[1, 0, 0, 0] = 2049
+    assert "2048" in refused(save(array.astype(np.float16)), classes=classes)
+    assert read_map(save(array), classes).ids[0, 0, 0] == 2049
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (4, 3, 2, 4), (1, 3, 2, 4), (2, 3, 0, 4), (2, 0, 2, 4), (6,), ()])

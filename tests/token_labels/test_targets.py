@@ -110,6 +110,10 @@ def test_huge_scores_stay_finite_and_certain():
     loud = LabelMap(np.array([60000, -60000], np.float32).reshape(2, 1, 1), np.array([2, 4], np.int32).reshape(2, 1, 1))
     for sparse in token_targets(loud, [], (1, 1), 6, smoothing=0.0):
         np.testing.assert_allclose(dense(sparse, 6), [[0, 0, 1, 0, 0, 0]], atol=1e-7)
+    for scores, expected in (([-60000, -60001], [1 / (1 + np.exp(-1)), 1 / (1 + np.e)]), ([60000, -60000], [1, 0])):
+        every = LabelMap(np.array(scores, np.float32).reshape(2, 1, 1), np.array([0, 1], np.int32).reshape(2, 1, 1))
+        for sparse in token_targets(every, [], (1, 1), 2, smoothing=0.0):
+            np.testing.assert_allclose(dense(sparse, 2), [expected], rtol=1e-6, atol=1e-7)
     quiet = loud._replace(scores=np.array([-60000, -60000], np.float32).reshape(2, 1, 1))
     for sparse in token_targets(quiet, [], (1, 1), 6, smoothing=0.0):
         np.testing.assert_allclose(dense(sparse, 6), [[0.25, 0.25, 0, 0.25, 0, 0.25]], atol=1e-7)

@@ -145,7 +145,7 @@ def test_a_hostile_pickle_never_runs(tmp_path, attack, protocol, wrap):
     "content",
     [
         b"\x80\x04cposix\nsystem\n(S'true'\ntR.",  # text opcodes, as the classic attack spells them
-        b"\x80\x04}r\xff\xff\xff\x3f.",  # a memo slot at one thousand million
+        b"\x80\x04}r\x00\x00\x00\x01.",  # memo slot 16,777,216, which would cost 270 MB
         b"\x80\x04}\x8d\xff\xff\xff\xff\xff\xff\xff\x7f.",  # a string longer than any memory
         b"\x80\x04}\x8e\x00\x00\x00\x00\x01\x00\x00\x00.",  # bytes that are not there
         b"\x80\x04Pnobody\n.",  # a persistent id
