@@ -123,6 +123,10 @@ def test_names_of_a_passl_wrapper_are_understood(model, state):
     np.testing.assert_array_equal(model.cls_token.numpy(), state["cls_token"].numpy())
 
 
+def test_paddles_table_of_generated_names_is_ignored(model, state):
+    assert model.set_state_dict({**state, "StructuredToParameterName@@": {"cls_token": "x"}}) == ([], [])
+
+
 def test_two_names_for_one_parameter_are_refused(model, state):
     state["backbone.cls_token"] = state["cls_token"]
     with pytest.raises(ValueError, match="both 'cls_token' and 'backbone.cls_token'"):

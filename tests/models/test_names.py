@@ -38,6 +38,19 @@ def test_an_unknown_name_brings_the_nearest_ones(typed, nearest):
         create_model(typed)
 
 
+def test_a_network_without_exact_cell_logits_is_refused_by_name_too():
+    with pytest.raises(ValueError, match="mobilenet_v3_small.*nonlinearity.*resnet, resnext"):
+        create_model("mobilenet_v3_small")
+
+
+def test_an_unknown_family_is_an_error_naming_the_known_ones():
+    config = get_config(None)
+    config.defrost()
+    config.MODEL.TYPE = "ViT"
+    with pytest.raises(ValueError, match="MODEL.TYPE wants one of LV-ViT, paddle_vision.*'ViT'"):
+        build_model(config)
+
+
 def test_the_cifar_model_has_between_one_and_two_million_parameters():
     model = create_model("lvvit_cifar10")
     assert 1e6 < sum(int(np.prod(p.shape)) for p in model.parameters() if not p.stop_gradient) < 2e6
