@@ -26,13 +26,13 @@ SPLITS = ("train", "val")
 class Difficulty(NamedTuple):
     """How hard the pictures are. Areas are shares of the picture, colours lie in 0..255."""
 
-    noise: float = 5.0  # standard deviation of the noise on every pixel
-    contrast: float = 150.0  # least distance in RGB between a shape and the ground it covers
-    texture: float = 25.0  # how far the colours of one surface stray from its mean
-    turn: float = 15.0  # shapes are rotated by up to so many degrees either way
+    noise: float = 4.0  # standard deviation of the noise on every pixel
+    contrast: float = 170.0  # least distance in RGB between a shape and the ground it covers
+    texture: float = 15.0  # how far the colours of one surface stray from its mean
+    turn: float = 10.0  # shapes are rotated by up to so many degrees either way
     distractors: tuple[int, int] = (2, 3)  # fewest and most
-    main_area: tuple[float, float] = (0.16, 0.26)
-    distractor_area: tuple[float, float] = (0.015, 0.03)
+    main_area: tuple[float, float] = (0.18, 0.28)
+    distractor_area: tuple[float, float] = (0.012, 0.025)
 
 
 DEFAULT = Difficulty()

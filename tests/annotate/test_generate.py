@@ -66,6 +66,23 @@ def test_the_mean_of_the_cells_logits_is_the_class_logits(annotator, photos):
     assert (np.diff(scores, axis=1) <= 0).all()
 
 
+def test_the_log_sum_exp_is_over_all_classes_however_few_are_kept(annotator, photos):
+    images = squash(photos / "e.bmp", VIEW)[None]
+    everything, _, _ = top_scores(annotator, images, VIEW, CLASSES)
+    _, _, log_z = top_scores(annotator, images, VIEW, 2)
+    np.testing.assert_allclose(log_z, np.log(np.exp(everything.astype(float)).sum(axis=1)), rtol=1e-5)
+
+
+def test_the_whole_photo_is_squashed_to_the_view(tmp_path):
+    pixels = np.zeros((30, 40, 3), np.uint8)
+    pixels[:, 20:, 0], pixels[15:, :, 1] = 255, 255  # red to the right, green below
+    Image.fromarray(pixels).save(tmp_path / "quarters.png")
+    seen = squash(tmp_path / "quarters.png", VIEW)
+    assert seen.shape == (3, *VIEW.size) and seen.dtype == np.uint8
+    for channel, right, below in [(0, 255, 0), (1, 0, 255), (2, 0, 0)]:
+        assert seen[channel, 8, 80] == right and seen[channel, 56, 16] == below and seen[channel, 8, 16] == 0
+
+
 def test_cells_keep_their_place_in_the_photo():
     """A token head that reads one colour: the cell over the red quarter of the photo must score highest."""
 
