@@ -32,9 +32,10 @@ class _SparseCrossEntropy(PyLayer):
         weight = weight * paddle.gather(share, row)
         # Everything is counted from the row's largest logit, so that large logits do not cancel; there the softmax is
         # at least 1 / C, so its logarithm is exact, and minus that logarithm is what log-sum-exp is above it.
-        peak = x.max(axis=-1)
+        best = paddle.stack([paddle.arange(x.shape[0], dtype="int64"), x.argmax(axis=-1)], axis=1)
+        peak, log_peak = paddle.gather_nd(x, best), paddle.gather_nd(softmax, best).log()
         below = x.sum(axis=-1) - x.shape[1] * peak
-        loss = -(share * (mass * softmax.max(axis=-1).log() + background * below)).sum()
+        loss = -(share * (mass * log_peak + background * below)).sum()
         loss -= (weight * (paddle.gather_nd(x, paddle.stack([row, ids], axis=1)) - paddle.gather(peak, row))).sum()
         ctx.softmax, ctx.dtype = softmax, logits.dtype
         ctx.save_for_backward(row, ids, weight, share * mass, share * background)
