@@ -95,7 +95,7 @@ _C.TRAIN.AUTO_AUGMENT = "rand-m9-mstd0.5-inc1"  # RandAugment policy, "" for non
 _C.TRAIN.RANDOM_ERASE_PROB = 0.25
 _C.TRAIN.RANDOM_ERASE_MODE = "pixel"  # const | rand | pixel
 _C.TRAIN.RANDOM_ERASE_COUNT = 1
-_C.TRAIN.RANDOM_ERASE_SPLIT = False  # PaddleViT's key: spare the first split of a batch; not offered (samples stand alone)
+_C.TRAIN.RANDOM_ERASE_SPLIT = False  # PaddleViT's key; not offered: every sample stands alone
 
 _C.TOKEN_LABEL = CfgNode()
 _C.TOKEN_LABEL.ENABLE = False
@@ -253,9 +253,9 @@ def _check_training(config: CfgNode) -> None:
             f"TRAIN.WARMUP_EPOCHS ({train.WARMUP_EPOCHS}) must be less than TRAIN.NUM_EPOCHS ({train.NUM_EPOCHS})"
         )
     if train.RANDOM_ERASE_SPLIT:
-        raise ValueError("TRAIN.RANDOM_ERASE_SPLIT True is not offered: every sample stands alone here; set it to False")
+        raise ValueError("TRAIN.RANDOM_ERASE_SPLIT True is not offered: samples stand alone here; set it to False")
     if train.LAST_EPOCH:
-        raise ValueError("TRAIN.LAST_EPOCH is PaddleViT's; here --resume goes on from a checkpoint, which knows its epoch")
+        raise ValueError("TRAIN.LAST_EPOCH is PaddleViT's; --resume goes on from a checkpoint, which knows its epoch")
     for key, pair in (("DATA.CROP_SCALE", data.CROP_SCALE), ("DATA.CROP_RATIO", data.CROP_RATIO)):
         if len(pair) != 2 or not 0 < pair[0] <= pair[1]:
             raise ValueError(f"{key} wants [least, most] with 0 < least <= most; got {list(pair)}")
@@ -360,7 +360,7 @@ def _merge_values(config: CfgNode, values: dict, source: str, prefix: str = "") 
 
 
 def _converted(key: str, value: object, source: str) -> object:
-    """The value in the key's type; yaml reads `1e-3` and `None` as text, and whole numbers where fractions are meant."""
+    """The value in the key's type; yaml reads `1e-3` and `None` as text, and `1` where a fraction is meant."""
     default = _lookup(_C, key)
     if isinstance(value, str) and value.strip() in ("None", "none", "null", "~"):
         value = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib  # noqa: F401  (Paddle 2.6.2 crashes in it where it is first imported after Paddle)
 from collections.abc import Mapping
 
 

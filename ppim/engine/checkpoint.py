@@ -9,7 +9,6 @@ index), every draw for a batch by (seed, step), and Paddle's own generator is se
 """
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,7 +19,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ppim.engine.run_folder import RunFolder, sync
+from ppim.engine.run_folder import RunFolder
+from ppim.files import sha256, sync
 
 _PREFIX = "step_"
 
@@ -83,7 +83,7 @@ def find_fault(path: Path) -> str | None:
             return f"{name} is missing"
         if file.stat().st_size != int(size):
             return f"{name} has {file.stat().st_size} bytes, {size} were written"
-        if _sha256(file) != digest:
+        if sha256(file) != digest:
             return f"{name} has changed since it was written"
     return None
 
@@ -141,15 +141,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
         save_file(tensors, folder / f"{name}.safetensors", metadata={"layout": "paddle"})
     (folder / "state.json").write_text(json.dumps(checkpoint.state, indent=1), encoding="utf-8")
     files = sorted(folder.iterdir())
-    lines = [f"{_sha256(file)} {file.stat().st_size} {file.name}\n" for file in files]
+    lines = [f"{sha256(file)} {file.stat().st_size} {file.name}\n" for file in files]
     (folder / "MANIFEST").write_text("".join(lines), encoding="utf-8")
     for file in [*files, folder / "MANIFEST", folder]:
         sync(file)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

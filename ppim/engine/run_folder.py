@@ -10,7 +10,6 @@
 """
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 
@@ -53,12 +52,3 @@ class RunFolder:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"cannot write the run folder {self.path}: {error.strerror}; set another SAVE") from error
-
-
-def sync(path: Path) -> None:
-    """Have the system put a file or a folder's entries on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

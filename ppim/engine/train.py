@@ -33,6 +33,7 @@ from ppim.engine.objective import LossTerms
 from ppim.engine.run_folder import RunFolder
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
+from ppim.files import write_whole
 from ppim.weights.load import load_weights
 from ppim.weights.write import save_state
 
@@ -260,7 +261,7 @@ def _evaluate_and_keep_best(run: Run) -> Evaluation:
         if run.world.is_main:
             state = learner.ema.state_dict() if weights == "ema" else learner.model.state_dict()
             save_state(as_arrays(state), folder.best)
-            folder.best_card.write_text(json.dumps(learner.best, indent=1), encoding="utf-8")
+            write_whole(folder.best_card, lambda path: path.write_text(json.dumps(learner.best, indent=1)))
     return results[weights]
 
 

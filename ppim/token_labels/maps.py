@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ppim.files import write_whole
+
 ORIENTATIONS = ("rows-first", "columns-first")
 HALF_EXACT = 2048
 DTYPES = ("f2", "f4", "f8", "i2", "i4")
@@ -152,8 +154,9 @@ def write_map(path: str, scores: np.ndarray, ids: np.ndarray, log_z: np.ndarray 
                        f"{ids.shape}")
     array = np.stack(planes).astype(np.float16 if ids.max() < HALF_EXACT else np.float32)
     check_map(path, array[0].astype(np.float32), ids, ids.astype(np.int32), int(ids.max()) + 1)
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    unfinished = f"{path}.{os.getpid()}.tmp"
-    with open(unfinished, "wb") as stream:
-        np.save(stream, array)
-    os.replace(unfinished, path)
+    write_whole(path, lambda beside: _save(array, beside), durable=False)
+
+
+def _save(array: np.ndarray, path) -> None:
+    with open(path, "wb") as file:  # given a name, numpy would add a suffix to it
+        np.save(file, array)

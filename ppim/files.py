@@ -1,0 +1,47 @@
+"""How does a file appear? Whole or not at all: written beside its place, synced to the disk, renamed."""
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool = True) -> None:
+    """Let `write` fill a file beside `path`, then put it in place in one step; its folder is made.
+
+    Whoever reads `path` sees the old file or the new one; a crash leaves at most the unfinished `.<name>.<pid>`.
+
+    Args:
+        durable: wait for the disk, so that not even a power cut leaves less; False for files easily made again.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(beside)
+        if durable:
+            sync(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    if durable:
+        sync(path.parent)
+
+
+def sync(path: str | Path) -> None:
+    """Have the system put a file's bytes, or a folder's entries, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: str | Path) -> str:
+    """Hexadecimal digest of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
