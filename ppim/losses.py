@@ -48,8 +48,11 @@ class _SparseCrossEntropy(PyLayer):
         gradient = ctx.softmax
         gradient.multiply_((mass * upstream).unsqueeze(-1))
         gradient.subtract_((background * upstream).unsqueeze(-1))
-        places = row.astype("int64"), ids.astype("int64")
-        paddle.index_put_(gradient, places, -weight * upstream, accumulate=True)
+        rows, classes = gradient.shape
+        places = row.astype("int64") * classes + ids.astype("int64")
+        # (R, C) -> (R * C,) and back, in place. Not index_put_, whose CPU threads race where a place is named twice.
+        flat = gradient.reshape_([rows * classes])
+        gradient = paddle.index_add_(flat, places, 0, -weight * upstream).reshape_([rows, classes])
         return gradient.astype(ctx.dtype), None, None, None, None
 
 

@@ -84,8 +84,8 @@ def tiny_config(tiny_data, tmp_path) -> Path:
 
 
 def run_python(*args, timeout: float = 120, env: dict | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    """Run this interpreter with `args` from the repository root, on one thread a process."""
-    own = {"PPIM_THREADS": "1", **(env or {})}
+    """Run this interpreter with `args` from the repository root, on two threads a process."""
+    own = {"PPIM_THREADS": "2", **(env or {})}
     return subprocess.run(
         [sys.executable, *map(str, args)], cwd=cwd, timeout=timeout, env={**os.environ, **own}, text=True,
         capture_output=True,

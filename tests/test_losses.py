@@ -202,3 +202,17 @@ def test_mixed_plain_labels_are_the_originals(reference):
     labels = tensors(label_targets(vectors["classes"], 40, 0.1))
     mixed = losses.blend(labels, paddle.arange(5, -1, -1), paddle.full([6], float(vectors["lam"])))
     np.testing.assert_allclose(dense(numpys(mixed), 40), vectors["target"], atol=1e-6)
+
+
+def test_a_class_named_many_times_in_a_row_counts_every_time_whatever_the_threads():
+    rng = np.random.default_rng(0)
+    row, ids = rng.integers(0, 50, 100_000), rng.integers(0, 20, 100_000)
+    const = np.tile(np.array([[0.0, 0.0, 1.0]], np.float32), (50, 1))
+    targets = tensors(SparseTargets(row.astype(np.int32), ids.astype(np.int32), np.ones(len(row), np.float32), const))
+    expected = np.zeros((50, 20))
+    np.add.at(expected, (row, ids), -1 / 50)
+    for _ in range(20):
+        logits = paddle.zeros([50, 20])
+        logits.stop_gradient = False
+        losses.sparse_cross_entropy(logits, targets).backward()
+        np.testing.assert_allclose(logits.grad.numpy(), expected, rtol=1e-4)

@@ -9,9 +9,7 @@ Files: `<output>/<path of the image without its last suffix>.npy`, in the form o
 """
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ from ppim.data.datasets import SUFFIXES, read_photo
 from ppim.data.pixels import normalise
 from ppim.data.transforms import INTERPOLATION, to_array
 from ppim.engine.command import tokens_were_trained
+from ppim.files import sha256, write_whole
 from ppim.models import build_model
 from ppim.models.paddle_vision import PaddleVision
 from ppim.token_labels.maps import MapError, map_path, read_map, write_map
@@ -141,7 +140,7 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
         "form": 1,
         "model": name,
         "weights": weights.name,
-        "weights_sha256": _sha256(weights),
+        "weights_sha256": sha256(weights),
         "input_size": list(view.size),
         "mean": list(view.mean),
         "std": list(view.std),
@@ -161,10 +160,7 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
         if different:
             says = ", ".join(f"{key} {there.get(key)!r} (now {card[key]!r})" for key in different)
             raise ValueError(f"{output} holds maps of another annotator: {says}; choose another folder or --overwrite")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    write_whole(path, lambda beside: beside.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8"))
 
 
 def _weights_file(path) -> Path:
@@ -173,14 +169,6 @@ def _weights_file(path) -> Path:
         if candidate.is_file():
             return candidate
     raise FileNotFoundError(f"no weights at {path} (nor with .pdparams or .safetensors added)")
-
-
-def _sha256(path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _batches(files: Sequence[str], batch_size: int, read, threads: int) -> Iterator[tuple[Sequence[str], np.ndarray]]:

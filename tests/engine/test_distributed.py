@@ -92,7 +92,7 @@ def test_two_launchers_on_one_machine_are_two_nodes(single, tmp_path):
                    "DATA.BATCH_SIZE", "3", "SAVE", tmp_path / "run"]
         nodes.append(subprocess.Popen(
             list(map(str, command)), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "PPIM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PPIM_THREADS": "2", "PYTHONPATH": str(ROOT)},
         ))
     outputs = [node.communicate(timeout=150)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], "\n".join(outputs)

@@ -68,7 +68,7 @@ def test_a_killed_run_goes_on_bit_for_bit(unbroken, tmp_path):
     config, whole, _ = unbroken
     run = tmp_path / "killed"
     command = [sys.executable, TRAIN, "-c", str(config), "-o", *NOISY, "SAVE", str(run)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, "PPIM_THREADS": "1"})
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, "PPIM_THREADS": "2"})
     deadline = time.monotonic() + 60
     while not list(run.glob("checkpoints/step_*3")) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -88,7 +88,7 @@ def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(unbroken, tmp_path):
     run = tmp_path / "stopped"
     command = [sys.executable, TRAIN, "-c", str(config), "-o", *NOISY, "SAVE", str(run), "SAVE_STEPS", "0"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "PPIM_THREADS": "1"})
+                               env={**os.environ, "PPIM_THREADS": "2"})
     deadline = time.monotonic() + 60
     while not (run / "log.jsonl").exists() or not losses(run):
         assert time.monotonic() < deadline
