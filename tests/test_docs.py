@@ -1,0 +1,235 @@
+"""What the pages promise: files that exist, keys and options that are accepted, commands that parse, one text in two
+languages."""
+import ast
+import functools
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from yacs.config import CfgNode
+
+import ppim
+from ppim import config
+from tests.conftest import ROOT, run_python
+
+PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md"])
+PAIRS = [(page, page.with_name(page.name.replace("_cn", ""))) for page in PAGES if page.stem.endswith("_cn")]
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+TOOLS = [ROOT / "tools" / name for name in ("train.py", "generate_labels.py", "draw_token_labels_figure.py")]
+
+LABEL_DATA = [
+    *(f"wget https://passl.bj.bcebos.com/vision_transformers/TokenLabeling/label_top5_train_nfnet.tgz.0{part}"
+      for part in range(7)),
+    "cat label_top5_train_nfnet.tgz.0* > label_top5_train_nfnet.tgz",
+    "tar -zxvf label_top5_train_nfnet.tgz",
+    "cd data",
+    "ln -s /path/to/label_top5_train_nfnet/ label_top5_train_nfnet",
+    'python -m paddle.distributed.launch --gpus="0,1,2,3,4,5,6,7" tools/train.py -c configs/lvvit/lvvit_tiny.yaml',
+    "python tools/train.py -c configs/lvvit/lvvit_tiny.yaml --load ${LVViT_WEGHT_FILE} --evaluate-only",
+]
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
+each_pair = pytest.mark.parametrize(("chinese", "english"), PAIRS, ids=[pair[1].stem for pair in PAIRS])
+
+
+def code_blocks(page: Path) -> list:
+    """(language, text) of the fenced blocks."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(page: Path) -> list:
+    """(level, text)"""
+    return [(len(marks), text) for marks, text in re.findall(r"^(#+) (.+)$", prose(page), re.MULTILINE)]
+
+
+def tables(page: Path) -> list:
+    """Rows of cells of all tables, one after another."""
+    return [[cell.strip() for cell in line.strip("| ").split(" | ")]
+            for line in prose(page).splitlines() if line.startswith("|")]
+
+
+def links(page: Path) -> list:
+    return re.findall(r"\]\(([^)\s]+)\)", prose(page))
+
+
+def slug(heading: str) -> str:
+    """The anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def commands(page: Path) -> list:
+    """Lines of the shell blocks."""
+    return [line for language, text in code_blocks(page) if language == "bash" for line in text.splitlines() if line]
+
+
+def flat(node: CfgNode, prefix: str = "") -> dict:
+    found = {}
+    for name, value in node.items():
+        found.update(flat(value, f"{prefix}{name}.") if isinstance(value, CfgNode) else {f"{prefix}{name}": value})
+    return found
+
+
+KEYS = flat(config.get_config())
+
+
+@functools.cache
+def help_of(tool: Path) -> str:
+    done = run_python(tool, "--help")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# ---- one text in two languages -------------------------------------------------------------------------------------
+
+
+def test_every_translated_page_has_its_original():
+    assert PAIRS and all(english.is_file() for _, english in PAIRS)
+
+
+@each_pair
+def test_both_languages_have_the_same_headings(chinese, english):
+    assert [level for level, _ in headings(chinese)] == [level for level, _ in headings(english)]
+
+
+@each_pair
+def test_both_languages_have_the_same_code(chinese, english):
+    assert code_blocks(chinese) == code_blocks(english)
+
+
+@each_pair
+def test_both_languages_have_the_same_tables(chinese, english):
+    ours, theirs = tables(chinese), tables(english)
+    assert [len(row) for row in ours] == [len(row) for row in theirs]
+    for row, other in zip(ours, theirs):
+        numbers, others = ([sorted(re.findall(r"\d[\d.,]*\d|\d", cell)) for cell in cells] for cells in (row, other))
+        assert numbers == others, (row, other)
+
+
+@each_pair
+def test_both_languages_name_the_same_keys_and_code(chinese, english):
+    def named(page):
+        return {name for name in re.findall(r"`([^`\n]+)`", prose(page)) if name.isascii() and "<" not in name}
+
+    assert named(chinese) ^ named(english) == set()
+
+
+@each_pair
+def test_both_languages_link_to_the_same_pages(chinese, english):
+    def targets(page):
+        return sorted(link.replace("_cn.md", ".md") for link in links(page) if not link.startswith("#"))
+
+    assert targets(chinese) == targets(english)
+
+
+# ---- what is named exists ------------------------------------------------------------------------------------------
+
+
+@each_page
+def test_every_link_leads_somewhere(page):
+    for link in links(page):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{link} in {page.name}"
+        if anchor:
+            assert anchor in [slug(text) for _, text in headings(target)], f"{link} in {page.name}"
+
+
+@each_page
+def test_every_file_of_ours_that_is_named_exists(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w./-])(?:tools|configs|docs|ppim|tests)/[\w./-]+\.(?:py|yaml|md|png)", text, re.ASCII)
+    missing = sorted({name for name in named if not (ROOT / name).is_file()})
+    assert not missing, f"{page.name} names {missing}"
+
+
+@each_page
+def test_every_key_that_is_named_exists(page):
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w.])[A-Z][A-Z_]+(?:\.[A-Z][A-Z_]*)+(?![\w.]*\w)", text, re.ASCII))
+    unknown = sorted(name for name in named if not any(f"{key}.".startswith(f"{name}.") for key in KEYS))
+    assert not unknown, f"{page.name} names {unknown}"
+
+
+@pytest.mark.parametrize("name", ["training.md", "training_cn.md"])
+def test_every_key_is_documented_with_its_default(name):
+    rows = {row[0].strip("`"): row[1].strip("`") for row in tables(ROOT / "docs" / name) if len(row) == 3}
+    assert set(KEYS) - set(rows) == set()
+    for key, value in KEYS.items():
+        text = rows[key].replace("4/3", repr(4 / 3))
+        assert text.strip('"') == value if isinstance(value, str) else ast.literal_eval(text) == value, key
+
+
+@pytest.mark.parametrize("name", ["README.md", "README_cn.md"])
+def test_the_table_of_models_fits_the_recipes(name):
+    rows = [row for row in tables(ROOT / name) if row[0].startswith("lvvit_")]
+    assert len(rows) == 9
+    for model, _, _, size, _, link in rows:
+        recipe = config.get_config(ROOT / re.search(r"\((.+)\)", link)[1])
+        assert (recipe.MODEL.NAME, str(recipe.DATA.IMAGE_SIZE)) == (model, size)
+
+
+# ---- what is typed is accepted -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["README.md", "README_cn.md"])
+def test_the_published_commands_stand_as_they_were_published(name):
+    lines = commands(ROOT / name)
+    assert [line for line in LABEL_DATA if line not in lines] == []
+
+
+@each_page
+def test_shell_commands_parse(page):
+    for command in commands(page):
+        done = subprocess.run(["bash", "-n"], input=command, text=True, capture_output=True)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+@each_page
+def test_options_of_our_tools_are_theirs(page):
+    for command in commands(page):
+        for tool in TOOLS:
+            _, found, arguments = command.partition(f"tools/{tool.name}")
+            unknown = [word for word in arguments.split() if re.fullmatch(r"--?[a-z][a-z-]*", word)
+                       and not re.search(rf"(?<![\w-]){word}(?![\w-])", help_of(tool))] if found else []
+            assert not unknown, f"{unknown} in {command}"
+
+
+@each_page
+def test_recipes_and_keys_that_are_typed_make_a_configuration(page):
+    for command in commands(page):
+        found = re.search(r"tools/(?:train|generate_labels)\.py (.*)", command)
+        if not found:
+            continue
+        words = found[1].split()
+        recipe = words[words.index("-c") + 1]
+        changes = []
+        if "-o" in words:
+            changes = words[words.index("-o") + 1:]
+            changes = changes[:next((i for i, word in enumerate(changes) if word.startswith("--")), len(changes))]
+        # a recipe below output/ is one that an earlier command leaves behind
+        path = None if recipe.startswith("output/") else ROOT / recipe
+        config.get_config(path, changes)
+
+
+@each_page
+def test_python_examples_use_what_there_is(page):
+    for language, text in code_blocks(page):
+        if language == "python":
+            found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)]
+            names = {node.attr for node in found if isinstance(node.value, ast.Name) and node.value.id == "ppim"}
+            assert [name for name in names if not hasattr(ppim, name)] == []
+
+
+def test_the_package_offers_every_make_target_that_is_named():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = {target for page in PAGES for target in re.findall(r"\bmake ([a-z][a-z-]+)\b(?=`|$)",
+                                                                  page.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert {"env", "demo"} <= named
+    assert [target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
