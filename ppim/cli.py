@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from ppim.memory import keep_freed_memory
+
 
 def train(argv: Sequence[str] | None = None) -> None:
     """`tools/train.py`: train, or evaluate with --evaluate-only."""
@@ -29,6 +31,7 @@ def train(argv: Sequence[str] | None = None) -> None:
 
 def guarded(command: Callable[[], object]) -> int:
     """Run `command`; its exit code. Mistakes of the user's are one line, bugs keep their traceback."""
+    keep_freed_memory()
     _import_paddle_quietly()
     try:
         command()

@@ -34,7 +34,8 @@ class _SparseCrossEntropy(PyLayer):
         # at least 1 / C, so its logarithm is exact, and minus that logarithm is what log-sum-exp is above it.
         best = paddle.stack([paddle.arange(x.shape[0], dtype="int64"), x.argmax(axis=-1)], axis=1)
         peak, log_peak = paddle.gather_nd(x, best), paddle.gather_nd(softmax, best).log()
-        below = x.sum(axis=-1) - x.shape[1] * peak
+        # a product with ones: the sum of each row, several times as fast as the reduction on a CPU
+        below = paddle.matmul(x, paddle.ones([x.shape[1]])) - x.shape[1] * peak
         loss = -(share * (mass * log_peak + background * below)).sum()
         loss -= (weight * (paddle.gather_nd(x, paddle.stack([row, ids], axis=1)) - paddle.gather(peak, row))).sum()
         ctx.softmax, ctx.dtype = softmax, logits.dtype

@@ -62,8 +62,8 @@ def main() -> None:
     print(f"\n{'500 validation pictures, 10 classes':<32}{'top-1':>8}{'tokens':>9}{'time':>9}")
     for name, result in results.items():
         print(f"{name:<32}{result['top1']:>7.1f}%{result['token_top1']:>8.1f}%{result['seconds']:>7.0f} s")
-    print("\ntokens: share of the tokens on an object whose best class is that object's; read from the token head, or from"
-          "\nthe class head at each token where the token head was not trained.")
+    print("\ntokens: share of the tokens on an object whose best class is that object's; read from the token head, or"
+          "\nfrom the class head at each token where the token head was not trained.")
     print(f"\nlogs     {folder}/*/log.jsonl; curves: visualdl --logdir {folder} --language en")
     print("next     another seed: python tools/demo.py --seed 1; your own pictures: README.md, \"Your own data\";")
     print("         how a token gets its label: docs/token_labels.md")

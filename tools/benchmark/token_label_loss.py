@@ -29,6 +29,7 @@ import paddle  # noqa: E402
 import paddle.nn.functional as F  # noqa: E402
 
 from ppim import geometry, losses  # noqa: E402
+from ppim.memory import keep_freed_memory  # noqa: E402
 from ppim.token_labels.maps import LabelMap  # noqa: E402
 from ppim.token_labels.targets import SparseTargets, concat, token_targets, view_points  # noqa: E402
 
@@ -196,6 +197,7 @@ def main() -> None:
     if args.measure:
         measure_memory(args.measure[0], args.batch, args.measure[1], args.classes)
         return
+    keep_freed_memory()  # as in training, for every way alike
     for ids in ("few", "random"):
         report(args.batch, ids, args.classes, args.runs)
     batch = max(1, args.batch // 8)
