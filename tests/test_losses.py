@@ -11,6 +11,8 @@ from ppim import geometry, losses
 from ppim.token_labels.maps import LabelMap
 from ppim.token_labels.targets import SparseTargets, concat, dense, label_targets, token_targets, with_ground_truth
 
+pytestmark = pytest.mark.smoke
+
 
 def tensors(targets):
     return SparseTargets(*(paddle.to_tensor(array) for array in targets))

@@ -8,6 +8,8 @@ from ppim.engine.distributed import World
 from ppim.engine.evaluate import evaluate
 from ppim.models.layers import TokenOutput
 
+pytestmark = pytest.mark.smoke
+
 STATS = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 

@@ -8,6 +8,8 @@ from ppim.engine.objective import Objective
 from ppim.models import create_model
 from ppim.token_labels.targets import SparseTargets, concat, dense, label_targets
 
+pytestmark = pytest.mark.smoke
+
 CLASSES, GRID, SIDE = 5, (3, 3), 24
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 

@@ -7,6 +7,8 @@ import pytest
 from ppim.models.layers import _softmax, attend, drop_path
 from ppim.models.lvvit import LVViT
 
+pytestmark = pytest.mark.smoke
+
 
 def softmax_attention(qkv: np.ndarray, heads: int, scale: float) -> np.ndarray:
     """Multi-head attention in float64 loops, from packed (B, N, 3 * H * D)."""

@@ -21,6 +21,8 @@ from ppim.token_labels.targets import (
     with_ground_truth,
 )
 
+pytestmark = pytest.mark.smoke
+
 PHOTO = (64, 48)
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 

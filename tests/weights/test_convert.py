@@ -9,6 +9,8 @@ from ppim.models import create_model
 from ppim.weights.convert import from_torch, resize_position
 from ppim.weights.load import load_state
 
+pytestmark = pytest.mark.smoke
+
 
 def test_square_linear_weights_are_transposed_by_value():
     model = create_model("lvvit_demo", depth=1)

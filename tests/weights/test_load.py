@@ -9,6 +9,8 @@ import ppim
 from ppim.models.lvvit import LVViT
 from ppim.weights import load_weights, save_state
 
+pytestmark = pytest.mark.smoke
+
 
 def build(**overrides) -> LVViT:
     arguments = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}

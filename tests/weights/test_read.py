@@ -13,6 +13,8 @@ import safetensors.numpy
 
 from ppim.weights.read import read_state
 
+pytestmark = pytest.mark.smoke
+
 _events: list | None = None
 
 

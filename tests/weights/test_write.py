@@ -7,6 +7,8 @@ import safetensors
 
 from ppim.weights import read_state, save_state
 
+pytestmark = pytest.mark.smoke
+
 
 @pytest.fixture()
 def state():
