@@ -21,7 +21,7 @@ _C.DATA = CfgNode()
 _C.DATA.BATCH_SIZE = 8  # training samples per process and forward pass
 _C.DATA.BATCH_SIZE_EVAL = 8  # evaluation samples per process
 _C.DATA.DATA_PATH = "data/ILSVRC2012"  # root with train/ and val/, or one split's folder of class folders
-_C.DATA.DATASET = "imagenet2012"  # a name for logs; the folder decides what is read
+_C.DATA.DATASET = "imagenet2012"  # PaddleViT's key, a name; the folder decides what is read
 _C.DATA.IMAGE_SIZE = 224  # side of the square the model sees, pixels
 _C.DATA.CROP_PCT = 0.9  # evaluation: short side resized to floor(IMAGE_SIZE / CROP_PCT), then a centre crop
 _C.DATA.NUM_WORKERS = 4  # loader processes per process; 0 loads in the training process itself
@@ -36,7 +36,7 @@ _C.DATA.HFLIP = 0.5  # probability of a horizontal flip
 _C.DATA.REPEATED_AUG = 1  # different views of a photo in the same epoch (DeiT: 3)
 
 _C.MODEL = CfgNode()
-_C.MODEL.TYPE = "LV-ViT"  # family: LV-ViT | T2T-ViT | DeiT | paddle_vision
+_C.MODEL.TYPE = "LV-ViT"  # family: LV-ViT | paddle_vision
 _C.MODEL.NAME = "lvvit_s"  # variant; a name for logs except for paddle_vision, where it selects the network
 _C.MODEL.RESUME = None  # checkpoint to go on from, as --resume
 _C.MODEL.PRETRAINED = None  # weights to start from or to evaluate, as --load
@@ -121,7 +121,7 @@ _C.EVAL.ONLY = False  # as --evaluate-only; PaddleViT's `EVAL: True` is read as 
 _C.EVAL.WEIGHTS = "auto"  # auto (EMA where the file has it) | raw | ema
 
 _C.SAVE = ""  # run folder; "": output/<config name>
-_C.TAG = "default"  # PaddleViT's key; a name for logs
+_C.TAG = "default"  # PaddleViT's key, a name; unused
 _C.SAVE_FREQ = 1  # epochs between checkpoints
 _C.SAVE_STEPS = 0  # also every so many steps; 0: only by epochs
 _C.KEEP_CHECKPOINTS = 2  # newest checkpoints kept, at least 2
@@ -278,6 +278,11 @@ def _check_token_labels(config: CfgNode) -> None:
         )
     if labels.GEOMETRY == "released" and labels.TARGET == "probs":
         raise ValueError("TOKEN_LABEL.GEOMETRY released knows only TOKEN_LABEL.TARGET released")
+    if labels.GEOMETRY == "released" and (labels.FILL != "uniform" or labels.FRAME != "whole"):
+        raise ValueError(
+            "TOKEN_LABEL.GEOMETRY released knows only TOKEN_LABEL.FILL uniform and TOKEN_LABEL.FRAME whole, "
+            f"got {labels.FILL} and {labels.FRAME}"
+        )
     if labels.ENABLE and config.LOSS.CLASS_WEIGHT == 0 and config.LOSS.DENSE_WEIGHT == 0:
         raise ValueError("LOSS.CLASS_WEIGHT and LOSS.DENSE_WEIGHT are both 0: there is nothing to train")
 

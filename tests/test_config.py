@@ -68,6 +68,7 @@ def test_a_configuration_is_frozen():
         (["MODEL.TRANS.EMBED_DIM", "65"], "MODEL.TRANS.NUM_HEADS"),
         (["DATA.IMAGE_SIZE", "230"], "the nearest are 224 and 240"),
         (["TOKEN_LABEL.GEOMETRY", "released"], "DATA.AUG_ORDER released"),
+        (["TOKEN_LABEL.GEOMETRY", "released", "DATA.AUG_ORDER", "released", "TOKEN_LABEL.FILL", "ignore"], "FILL uniform"),
         (["TRAIN.MIXUP_PROB", "1.5"], "TRAIN.MIXUP_PROB wants 0 to 1"),
         (["TRAIN.WARMUP_EPOCHS", "300"], "must be less than TRAIN.NUM_EPOCHS"),
         (["EVAL.WEIGHTS", "best"], "one of auto, raw, ema"),

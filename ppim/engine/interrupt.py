@@ -16,6 +16,7 @@ class StopRequest:
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(ValueError):  # not in the main thread: signals stay as they are
                 self._previous[number] = signal.signal(number, self._on_signal)
+                signal.siginterrupt(number, False)  # or the waits of Paddle's store fail in the middle
         return self
 
     def _on_signal(self, number, _frame) -> None:

@@ -34,15 +34,16 @@ class Steps(NamedTuple):
         return before + 1 if step == self.total else None
 
 
-def resumed_micro_step(state: dict, samples_per_micro: int, per_epoch: int) -> int:
+def resumed_micro_step(state: dict, samples_per_micro: int, per_epoch: int, accumulate: int = 1) -> int:
     """The micro-batch to go on with, for a batch that may have another size than the one in the checkpoint.
 
     Args:
         state: `epoch` and `offset`, samples of that epoch already seen.
-        samples_per_micro: samples of all processes in a micro-batch now; per_epoch: micro-batches in an epoch now.
+        samples_per_micro: samples of all processes in a micro-batch now; per_epoch: micro-batches in an epoch now;
+            accumulate: micro-batches in an optimizer step now.
 
     Raises:
-        ValueError: the samples seen are no whole number of the new micro-batches.
+        ValueError: the samples seen are no whole number of the new micro-batches, or of the new steps.
     """
     if state["offset"] % samples_per_micro:
         raise ValueError(
@@ -50,7 +51,13 @@ def resumed_micro_step(state: dict, samples_per_micro: int, per_epoch: int) -> i
             f"{samples_per_micro} samples that all processes read together now; keep DATA.BATCH_SIZE x processes as it "
             f"was ({state['samples_per_micro']}), or resume from a checkpoint at the end of an epoch"
         )
-    return state["epoch"] * per_epoch + state["offset"] // samples_per_micro
+    micro = state["epoch"] * per_epoch + state["offset"] // samples_per_micro
+    if micro % accumulate:
+        raise ValueError(
+            f"the checkpoint stands at micro-batch {micro}, which is inside a step of TRAIN.ACCUM_ITER {accumulate}; "
+            "resume with the TRAIN.ACCUM_ITER and DATA.BATCH_SIZE it was saved with"
+        )
+    return micro
 
 
 def dropout_seed(seed: int, rank: int, micro: int) -> int:

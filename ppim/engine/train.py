@@ -104,11 +104,12 @@ def train(config: CfgNode, recipe: CfgNode, world: World, resume: str | None = N
     first = 0
     if checkpoint:
         restore(learner, checkpoint)
-        first = resumed_micro_step(checkpoint.state, batches.global_batch, batches.steps_per_epoch)
+        first = resumed_micro_step(checkpoint.state, batches.global_batch, batches.steps_per_epoch, steps.accumulate)
+        learner.step = first // steps.accumulate
     if world.is_main:
         folder.prepare()
         remove_leftovers(folder.checkpoints)
-        configuration.save(config, folder.config)
+        configuration.save(_without_sources(config), folder.config)
     log = Log(world.is_main, folder, steps.total)
     run = Run(config, world, folder, learner, batches, steps, schedule, val, log, Meter())
     try:
@@ -124,6 +125,14 @@ def train(config: CfgNode, recipe: CfgNode, world: World, resume: str | None = N
         return fit(run, _timed(loader, run.meter), first)
     finally:
         log.close()
+
+
+def _without_sources(config: CfgNode) -> CfgNode:
+    """The configuration as a recipe: what this start began from is no part of it."""
+    recipe = config.clone()
+    recipe.defrost()
+    recipe.MODEL.PRETRAINED = recipe.MODEL.RESUME = None
+    return recipe
 
 
 def fit(run: Run, batches: Iterator[dict], micro: int) -> Evaluation:

@@ -125,3 +125,28 @@ def test_a_process_that_fails_ends_the_job_and_says_why(tiny_data, tiny_config, 
     assert done.returncode != 0
     logs = "".join(log.read_text() for log in (tmp_path / "log").glob("workerlog.*"))
     assert f"error: {victim}" in logs
+
+
+WAITING = """
+import os, signal, sys, threading, time
+import paddle.distributed as dist
+from ppim.engine.distributed import join_world
+from ppim.engine.interrupt import StopRequest
+
+world = join_world()
+with StopRequest() as stop:
+    if world.rank == 0:
+        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    else:
+        time.sleep(3)
+    world.meet()
+    print(f"rank {world.rank} met, asked to stop: {stop.requested}", flush=True)
+"""
+
+
+def test_a_signal_does_not_break_the_wait_for_the_other_processes(tmp_path):
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING)
+    done = launch(2, script, log_dir=tmp_path / "log")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "rank 0 met, asked to stop: True" in done.stdout

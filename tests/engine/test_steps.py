@@ -29,6 +29,13 @@ def test_a_resumed_run_finds_its_place_under_another_division_into_processes():
     assert resumed_micro_step(state, samples_per_micro=4, per_epoch=20) == 46
 
 
+def test_a_place_inside_a_step_of_more_micro_batches_is_refused():
+    state = {"epoch": 1, "offset": 0, "samples_per_micro": 8}
+    assert resumed_micro_step(state, samples_per_micro=8, per_epoch=4, accumulate=2) == 4
+    with pytest.raises(ValueError, match="ACCUM_ITER"):
+        resumed_micro_step(state, samples_per_micro=8, per_epoch=3, accumulate=2)
+
+
 def test_a_place_between_two_batches_is_refused():
     with pytest.raises(ValueError, match="end of an epoch"):
         resumed_micro_step({"epoch": 0, "offset": 24, "samples_per_micro": 8}, samples_per_micro=5, per_epoch=9)

@@ -162,3 +162,23 @@ def test_validation_maps_give_token_accuracy(unbroken, tiny_data, tmp_path):
                       "-o", "TOKEN_LABEL.VAL_PATH", maps)
     assert done.returncode == 0, done.stderr
     assert 0 <= json.loads(done.stdout.splitlines()[-1])["token_top1"] <= 100
+
+
+@pytest.mark.parametrize("batch", [2, 8])
+def test_a_run_goes_on_with_another_batch_from_the_end_of_an_epoch(tiny_config, tmp_path, batch):
+    run = tmp_path / "run"
+    assert run_python(TRAIN, "-c", tiny_config, "-o", "TRAIN.MAX_STEPS", "12").returncode == 0
+    done = run_python(TRAIN, "-c", tiny_config, "--resume", "-o", "DATA.BATCH_SIZE", batch)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    epochs = [record["epoch"] for record in records if record["event"] == "train"]
+    assert len(epochs) == 12 + 2 * 24 // batch and epochs == sorted(epochs) and epochs[-1] == 4.0
+    assert records[-1]["count"] == 11
+
+
+def test_a_runs_own_configuration_serves_to_evaluate_it(tiny_config, unbroken, tmp_path):
+    _, other, _ = unbroken
+    run = tmp_path / "run"
+    assert run_python(TRAIN, "-c", tiny_config, "--load", other / "last", "-o", "TRAIN.MAX_STEPS", "1").returncode == 0
+    done = run_python(TRAIN, "-c", run / "config.yaml", "--load", run / "last", "--evaluate-only")
+    assert done.returncode == 0, done.stderr

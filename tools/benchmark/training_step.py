@@ -71,7 +71,8 @@ def main() -> None:
     base = np.array(seconds["plain labels"])
     for name, values in seconds.items():
         ratio = np.median(np.array(values) / base)
-        print(f"{name:<24} median {1e3 * np.median(values):7.0f} ms a step of {args.batch}, {ratio:.3f} of plain labels")
+        median = 1e3 * np.median(values)
+        print(f"{name:<24} median {median:7.0f} ms a step of {args.batch}, {ratio:.3f} of plain labels")
 
 
 if __name__ == "__main__":
