@@ -14,8 +14,11 @@ from ppim.memory import keep_freed_memory
 def train(argv: Sequence[str] | None = None) -> None:
     """`tools/train.py`: train, or evaluate with --evaluate-only."""
     parser = argparse.ArgumentParser(prog="train.py", description="Train a model, or evaluate one.")
-    parser.add_argument("-c", "--config", required=True, metavar="FILE", help="recipe, a yaml file")
+    parser.add_argument("-c", "--config", required=True, metavar="FILE",
+                        help="recipe: a yaml file, or the name of a published one")
     parser.add_argument("--load", metavar="WEIGHTS", help="weights to start from or to evaluate, suffix optional")
+    parser.add_argument("--new-heads", action="store_true",
+                        help="with --load: start the heads afresh, for other classes")
     parser.add_argument("--resume", nargs="?", const="auto", metavar="PATH",
                         help="go on from the newest checkpoint of the run folder, or from PATH")
     parser.add_argument("--evaluate-only", action="store_true", help="evaluate and stop; touches no training file")
@@ -26,7 +29,8 @@ def train(argv: Sequence[str] | None = None) -> None:
 
     from ppim.engine.command import run
 
-    run(args.config, args.override, load=args.load, resume=args.resume, evaluate_only=args.evaluate_only)
+    run(args.config, args.override, load=args.load, resume=args.resume, evaluate_only=args.evaluate_only,
+        new_heads=args.new_heads)
 
 
 def guarded(command: Callable[[], object]) -> int:

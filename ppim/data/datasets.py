@@ -50,7 +50,7 @@ def find_images(data_path: str, split: str = "train") -> ImageList:
         raise ValueError(f"split must be one of {sorted(SPLIT_FOLDERS)}, got {split!r}")
     data_path = os.fspath(data_path)
     if not os.path.isdir(data_path):
-        raise FileNotFoundError(f"{data_path}: no such folder; set DATA.DATA_PATH (--data_path) to the images")
+        raise FileNotFoundError(f"{data_path}: no such folder; set DATA.DATA_PATH to the images")
     list_file = os.path.join(data_path, f"{split}_list.txt")
     if os.path.isfile(list_file):
         return _from_list(data_path, list_file, split)

@@ -13,6 +13,7 @@ from ppim.data.transforms import eval_view
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer
 from ppim.engine.schedule import Schedule, scaled_lr
+from ppim.token_labels.maps import map_path
 from ppim.token_labels.store import MapFolder
 
 
@@ -63,6 +64,11 @@ def label_maps(config: CfgNode, images: ImageList, path: str) -> MapFolder:
         raise FileNotFoundError(
             f"{len(missing)} of {len(images)} images have no label map in {path}, the first is {missing[0]}; "
             "tools/generate_labels.py writes those that are missing"
+        )
+    if labels.TARGET == "probs" and path == labels.PATH and maps.read(images.paths[0], (1, 1)).log_z is None:
+        raise ValueError(
+            f"{map_path(path, images.paths[0])} holds no log-sum-exp, which TOKEN_LABEL.TARGET probs needs; take maps "
+            "written by tools/generate_labels.py, or TOKEN_LABEL.TARGET released"
         )
     return maps
 

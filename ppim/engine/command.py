@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from ppim.config import get_config
+from ppim.config import get_config, recipe_path
 from ppim.engine import build
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation
@@ -20,36 +20,41 @@ from ppim.weights.load import load_weights
 
 def run(
     path: str, overrides: Sequence[str] = (), *, load: str | None = None, resume: str | None = None,
-    evaluate_only: bool = False,
+    evaluate_only: bool = False, new_heads: bool = False,
 ) -> Evaluation:
     """Train as the file at `path` says, or evaluate; prints the result as one JSON line at the end.
 
     Args:
-        path: a yaml file; overrides: alternating keys and values.
+        path: a yaml file, or the name of a published recipe; overrides: alternating keys and values.
         load: weights to start from, or to evaluate; resume: "auto", or a checkpoint or run folder.
+        new_heads: start from `load` without its heads, for other classes.
 
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
+    if not path.endswith((".yaml", ".yml")):
+        path = str(recipe_path(path))
     recipe = get_config(path)
-    config = resolve(path, overrides, load=load, resume=resume, evaluate_only=evaluate_only)
+    config = resolve(path, overrides, load=load, resume=resume, evaluate_only=evaluate_only, new_heads=new_heads)
     world = join_world()
     if config.EVAL.ONLY:
         result = evaluate_weights(config, world)
     else:
-        result = train(config, recipe, world, config.MODEL.RESUME)
+        result = train(config, recipe, world, config.MODEL.RESUME, new_heads)
     if world.is_main:
         print(json.dumps(result.as_dict()), flush=True)
     return result
 
 
-def resolve(path, overrides, *, load, resume, evaluate_only) -> CfgNode:
+def resolve(path, overrides, *, load, resume, evaluate_only, new_heads) -> CfgNode:
     """The configuration with what the command line says folded in."""
     config = get_config(path, overrides).clone()
     config.defrost()
     given = [name for name, value in (("--load", load), ("MODEL.PRETRAINED", config.MODEL.PRETRAINED)) if value]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} both name weights; give one")
+    if evaluate_only and new_heads:
+        raise ValueError("--new-heads starts heads afresh, which leaves nothing to evaluate; train first")
     config.MODEL.PRETRAINED = load or config.MODEL.PRETRAINED
     config.MODEL.RESUME = resume or config.MODEL.RESUME
     config.EVAL.ONLY = evaluate_only or config.EVAL.ONLY

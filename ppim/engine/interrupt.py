@@ -3,14 +3,22 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
+
+_PATIENCE = 10.0  # seconds in which a repeated signal is the same request: launchers and batch systems repeat theirs
 
 
 class StopRequest:
-    """`with StopRequest() as stop:` the first SIGTERM or SIGINT sets `stop.requested`; the second ends the process."""
+    """`with StopRequest() as stop:` the first SIGTERM or SIGINT sets `stop.requested`; one that comes more than ten
+    seconds later ends the process."""
 
     def __init__(self):
-        self.requested = False
+        self._asked = None
         self._previous = {}
+
+    @property
+    def requested(self) -> bool:
+        return self._asked is not None
 
     def __enter__(self) -> StopRequest:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -20,8 +28,12 @@ class StopRequest:
         return self
 
     def _on_signal(self, number, _frame) -> None:
-        self.requested = True
-        signal.signal(number, self._previous[number])
+        now = time.monotonic()
+        if self._asked is None:
+            self._asked = now
+        elif now - self._asked > _PATIENCE:
+            signal.signal(number, self._previous[number])
+            signal.raise_signal(number)
 
     def __exit__(self, *_) -> None:
         for number, handler in self._previous.items():

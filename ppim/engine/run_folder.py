@@ -32,7 +32,8 @@ class RunFolder:
         self.best_card = self.path / "best.json"
 
     def is_used(self) -> bool:
-        return self.log.exists() or self.checkpoints.exists()
+        """Has a run got as far as a record or a checkpoint here?"""
+        return (self.log.is_file() and self.log.stat().st_size > 0) or any(self.checkpoints.glob("step_*"))
 
     def check_free(self) -> None:
         """Raise ValueError if another run lives here."""

@@ -73,13 +73,16 @@ class Meter:
         self.images, self.waited, self.since = 0, 0.0, time.perf_counter()
 
 
-def train(config: CfgNode, recipe: CfgNode, world: World, resume: str | None = None) -> Evaluation:
+def train(
+    config: CfgNode, recipe: CfgNode, world: World, resume: str | None = None, new_heads: bool = False
+) -> Evaluation:
     """Train as configured and return the last evaluation.
 
     Args:
         config: the resolved configuration; `recipe`: the same before changes on the command line.
         resume: None starts anew; "auto" goes on from the newest checkpoint of the run folder; else a checkpoint folder
             or a run folder.
+        new_heads: leave out the heads of MODEL.PRETRAINED, for other classes.
 
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
@@ -93,7 +96,7 @@ def train(config: CfgNode, recipe: CfgNode, world: World, resume: str | None = N
     paddle.seed(config.SEED)
     model = build_model_for(config)
     if config.MODEL.PRETRAINED and checkpoint is None:
-        notes.append(str(load_weights(model, config.MODEL.PRETRAINED)))
+        notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=new_heads)))
     samples = build.train_samples(config, images, model.grid)
     val = build.eval_samples(config, val_images, model.grid)
     learner = build_learner(config, model, world)

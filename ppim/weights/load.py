@@ -67,7 +67,7 @@ def load_state(
     wrong = diff._replace(missing=[name for name in diff.missing if not (new_heads and name.startswith(heads))])
     if strict and any(wrong):
         only_heads = not wrong.missing and all(name.startswith(heads) for name in wrong.unexpected + wrong.misshaped)
-        hint = "; for another number of classes, new_heads=True starts the heads afresh" if only_heads else ""
+        hint = "; for other classes, --new-heads (new_heads=True) starts the heads afresh" if only_heads else ""
         raise ValueError(f"{source} does not fit the model: {describe_diff(wrong, wanted, state)}{hint}")
     dropped += _drop(state, diff.misshaped)
     model.set_state_dict(state, strict=False)

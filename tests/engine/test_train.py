@@ -182,3 +182,19 @@ def test_a_runs_own_configuration_serves_to_evaluate_it(tiny_config, unbroken, t
     assert run_python(TRAIN, "-c", tiny_config, "--load", other / "last", "-o", "TRAIN.MAX_STEPS", "1").returncode == 0
     done = run_python(TRAIN, "-c", run / "config.yaml", "--load", run / "last", "--evaluate-only")
     assert done.returncode == 0, done.stderr
+
+
+def test_weights_for_other_classes_need_new_heads_and_say_so(tiny_config, unbroken, tiny_data, tmp_path):
+    _, other, _ = unbroken
+    more = ["-o", "MODEL.NUM_CLASSES", "4", "TOKEN_LABEL.ENABLE", "False", "TRAIN.MAX_STEPS", "1"]
+    refused = run_python(TRAIN, "-c", tiny_config, "--load", other / "last", *more)
+    assert refused.returncode == 1 and "--new-heads" in refused.stderr
+    done = run_python(TRAIN, "-c", tiny_config, "--load", other / "last", "--new-heads", *more)
+    assert done.returncode == 0, done.stderr
+    assert "dropped" in done.stdout and "head.weight" in done.stdout
+
+
+def test_a_start_that_failed_early_leaves_its_folder_free(tiny_config):
+    probs = run_python(TRAIN, "-c", tiny_config, "-o", "TOKEN_LABEL.TARGET", "probs")
+    assert probs.returncode == 1 and "log-sum-exp" in probs.stderr and "photo.0.npy" in probs.stderr
+    assert run_python(TRAIN, "-c", tiny_config, "-o", "TRAIN.MAX_STEPS", "1").returncode == 0
