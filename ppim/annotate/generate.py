@@ -28,6 +28,7 @@ from ppim.models import build_model
 from ppim.models.paddle_vision import PaddleVision
 from ppim.token_labels.maps import MapError, map_path, read_map, write_map
 from ppim.weights.load import load_weights
+from ppim.weights.read import find_weights
 
 CARD = "annotation.json"
 
@@ -135,7 +136,7 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
     Raises:
         ValueError: the folder holds maps of another annotator.
     """
-    weights = _weights_file(weights)
+    weights = Path(find_weights(weights))
     card = {
         "form": 1,
         "model": name,
@@ -161,14 +162,6 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
             says = ", ".join(f"{key} {there.get(key)!r} (now {card[key]!r})" for key in different)
             raise ValueError(f"{output} holds maps of another annotator: {says}; choose another folder or --overwrite")
     write_whole(path, lambda beside: beside.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8"))
-
-
-def _weights_file(path) -> Path:
-    """The file that is loaded for `path`, which may lack its suffix."""
-    for candidate in (Path(path), Path(f"{path}.pdparams"), Path(f"{path}.safetensors")):
-        if candidate.is_file():
-            return candidate
-    raise FileNotFoundError(f"no weights at {path} (nor with .pdparams or .safetensors added)")
 
 
 def _batches(files: Sequence[str], batch_size: int, read, threads: int) -> Iterator[tuple[Sequence[str], np.ndarray]]:

@@ -91,7 +91,12 @@ class _ArrayUnpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def _find(path: str) -> str:
+def find_weights(path) -> str:
+    """The file meant by `path`, which may lack its suffix.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
     for candidate in (path, f"{path}.pdparams", f"{path}.safetensors"):
         if os.path.isfile(candidate):
             return candidate
@@ -167,7 +172,7 @@ def read_state(path) -> tuple[dict[str, np.ndarray], str]:
         FileNotFoundError: no such file.
         ValueError: damaged, cut off, of another format, or holding more than plain arrays.
     """
-    path = _find(os.fspath(path))
+    path = find_weights(os.fspath(path))
     with open(path, "rb") as file:
         head = file.read(9)
     try:
