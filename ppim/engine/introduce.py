@@ -19,7 +19,7 @@ _HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS")
 
 def introduction(
     config: CfgNode, recipe: CfgNode, schedule: Schedule, steps: Steps, *, processes: int, parameters: int,
-    train_count: int, val_count: int,
+    images: tuple[int, int],
 ) -> list[str]:
     """Lines that name model, data, batch, learning rate, augmentation and precision as they really are."""
     train, data = config.TRAIN, config.DATA
@@ -31,7 +31,7 @@ def introduction(
     lines = [
         f"model      {config.MODEL.NAME}, {parameters:,} trainable parameters, {data.IMAGE_SIZE} px, "
         f"{config.MODEL.NUM_CLASSES} classes",
-        f"data       {train_count:,} training and {val_count:,} validation images in {data.DATA_PATH}",
+        f"data       {images[0]:,} training and {images[1]:,} validation images in {data.DATA_PATH}",
         f"teaching   {teaching}",
         f"batch      {global_batch} = {processes} processes x {data.BATCH_SIZE} x {steps.accumulate} accumulated",
         f"rate       {schedule.base:.4g} after {schedule.warmup:g} warm-up epochs, {schedule.name} to "

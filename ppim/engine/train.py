@@ -21,7 +21,7 @@ from ppim.data.augment import mix_rng
 from ppim.data.loader import EvalBatches, EvalSamples, TrainBatches, make_loader
 from ppim.data.mixing import draw_mix, shard
 from ppim.engine import build
-from ppim.engine.checkpoint import find_resumed, remove_leftovers, save_checkpoint
+from ppim.engine.checkpoint import Checkpoint, find_resumed, remove_leftovers, save_checkpoint
 from ppim.engine.distributed import World, average_statistics
 from ppim.engine.ema import swapped_in
 from ppim.engine.evaluate import Evaluation, evaluate
@@ -104,11 +104,7 @@ def train(
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
     steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)
     schedule = build.schedule(config, batches.global_batch * steps.accumulate)
-    first = 0
-    if checkpoint:
-        restore(learner, checkpoint)
-        first = resumed_micro_step(checkpoint.state, batches.global_batch, batches.steps_per_epoch, steps.accumulate)
-        learner.step = first // steps.accumulate
+    first = _go_on_from(checkpoint, learner, batches, steps) if checkpoint else 0
     if world.is_main:
         folder.prepare()
         remove_leftovers(folder.checkpoints)
@@ -116,18 +112,25 @@ def train(
     log = Log(world.is_main, folder, steps.total)
     run = Run(config, world, folder, learner, batches, steps, schedule, val, log, Meter())
     try:
-        parameters = sum(p.size for p in model.parameters() if not p.stop_gradient)
-        told = introduction(
-            config, recipe, schedule, steps, processes=world.size, parameters=parameters, train_count=len(images),
-            val_count=len(val_images),
-        )
-        for line in [*notes, *told]:
+        for line in [*notes, *introduction(config, recipe, schedule, steps, processes=world.size,
+                                           parameters=_trainable(model), images=(len(images), len(val_images)))]:
             log.say(line)
-        batches = build.train_batches(config, len(images), world, first, run.last * steps.accumulate)
-        loader = make_loader(samples, batches, config.DATA.NUM_WORKERS)
-        return fit(run, _timed(loader, run.meter), first)
+        ahead = build.train_batches(config, len(images), world, first, run.last * steps.accumulate)
+        return fit(run, _timed(make_loader(samples, ahead, config.DATA.NUM_WORKERS), run.meter), first)
     finally:
         log.close()
+
+
+def _go_on_from(checkpoint: Checkpoint, learner: Learner, batches: TrainBatches, steps: Steps) -> int:
+    """Put the checkpoint's state back; the micro-batch to go on with. Steps are counted in today's batch."""
+    restore(learner, checkpoint)
+    micro = resumed_micro_step(checkpoint.state, batches.global_batch, batches.steps_per_epoch, steps.accumulate)
+    learner.step = micro // steps.accumulate
+    return micro
+
+
+def _trainable(model) -> int:
+    return sum(parameter.size for parameter in model.parameters() if not parameter.stop_gradient)
 
 
 def _without_sources(config: CfgNode) -> CfgNode:
