@@ -36,7 +36,7 @@ _C.DATA.HFLIP = 0.5  # probability of a horizontal flip
 _C.DATA.REPEATED_AUG = 1  # different views of a photo in the same epoch (DeiT: 3)
 
 _C.MODEL = CfgNode()
-_C.MODEL.TYPE = "LV-ViT"  # family: LV-ViT | paddle_vision
+_C.MODEL.TYPE = "LV-ViT"  # family: LV-ViT | T2T-ViT | DeiT | paddle_vision
 _C.MODEL.NAME = "lvvit_s"  # variant; a name for logs except for paddle_vision, where it selects the network
 _C.MODEL.RESUME = None  # checkpoint to go on from, as --resume
 _C.MODEL.PRETRAINED = None  # weights to start from or to evaluate, as --load
@@ -45,6 +45,8 @@ _C.MODEL.DROPOUT = 0.0
 _C.MODEL.ATTENTION_DROPOUT = 0.0
 _C.MODEL.DROPPATH = 0.1  # stochastic depth rate of the last block, linear from 0 at the first
 _C.MODEL.STEM_BN = "batch"  # batch (statistics of the local batch) | frozen (running statistics, also in training)
+_C.MODEL.DISTILLED = False  # DeiT: a distillation token with a head of its own
+_C.MODEL.DENSE_HEAD = False  # T2T-ViT, DeiT: a head on every token, which token labels need (LV-ViT has one)
 _C.MODEL.EVAL_TOKENS = "auto"  # add 0.5 x max over tokens to the class logits: auto (if trained) | on | off
 _C.MODEL.TRANS = CfgNode()
 _C.MODEL.TRANS.TOKEN_TYPE = "performer"  # T2T-ViT's tokens-to-token module: performer | transformer
@@ -226,6 +228,7 @@ def check(config: CfgNode) -> None:
             wanted = f"at least {least}" if most is None else f"{least} to {most}"
             raise ValueError(f"{key} wants {wanted}; got {value!r}")
     _check_model(config.MODEL, config.DATA.IMAGE_SIZE)
+    _check_heads(config)
     _check_training(config)
     _check_token_labels(config)
 
@@ -243,6 +246,21 @@ def _check_model(model: CfgNode, image_size: int) -> None:
             f"DATA.IMAGE_SIZE ({image_size}) must be a multiple of MODEL.TRANS.PATCH_SIZE ({trans.PATCH_SIZE}); "
             f"the nearest are {image_size // trans.PATCH_SIZE * trans.PATCH_SIZE} and "
             f"{-(-image_size // trans.PATCH_SIZE) * trans.PATCH_SIZE}"
+        )
+
+
+def _check_heads(config: CfgNode) -> None:
+    model = config.MODEL
+    if model.TYPE not in ("T2T-ViT", "DeiT"):
+        for key in ("DENSE_HEAD", "DISTILLED"):
+            if model[key]:
+                raise ValueError(f"MODEL.{key} is for MODEL.TYPE T2T-ViT or DeiT, got {model.TYPE}; leave it False")
+    elif model.DISTILLED and model.TYPE != "DeiT":
+        raise ValueError(f"MODEL.DISTILLED is for MODEL.TYPE DeiT, got {model.TYPE}; leave it False")
+    elif not model.DENSE_HEAD and config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT:
+        raise ValueError(
+            f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
+            "or set LOSS.DENSE_WEIGHT 0 to teach the class head alone"
         )
 
 

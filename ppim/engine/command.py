@@ -82,7 +82,7 @@ def evaluate_weights(config: CfgNode, world: World) -> Evaluation:
     file, kind = weights_file(weights[0], config.SAVE, config.EVAL.WEIGHTS)
     log.say(str(load_weights(model, file)))
     trained = tokens_were_trained(file)
-    model.eval_token_weight = eval_token_weight(config.MODEL.EVAL_TOKENS, trained)
+    model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained)
     log.say(f"evaluating {kind} weights on {len(images):,} images of {images.root}, "
             f"token head {'on' if model.eval_token_weight else 'off'} (MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")
     data = config.DATA

@@ -46,19 +46,19 @@ class Learner:
 def build_model_for(config: CfgNode) -> nn.Layer:
     """The configured model with its evaluation settings; a token head that nothing teaches is left alone."""
     model = build_model(config)
-    model.eval_token_weight = eval_token_weight(config.MODEL.EVAL_TOKENS, trained=build.teaches_tokens(config))
+    model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained=build.teaches_tokens(config))
     return model
 
 
-def eval_token_weight(setting: str, trained: bool) -> float:
+def eval_token_weight(model: nn.Layer, setting: str, trained: bool) -> float:
     """MODEL.EVAL_TOKENS as the weight of the token head in evaluation logits (0.5 in the released code)."""
-    return 0.5 if setting == "on" or (setting == "auto" and trained) else 0.0
+    return 0.5 if model.has_token_head and (setting == "on" or (setting == "auto" and trained)) else 0.0
 
 
 def build_learner(config: CfgNode, model: nn.Layer, world: World) -> Learner:
     """Objective, optimizer, scaler and running average around `model`."""
     dense_weight = config.LOSS.DENSE_WEIGHT if build.teaches_tokens(config) else 0.0
-    if not dense_weight and hasattr(model, "aux_head"):
+    if not dense_weight and model.has_token_head:
         # without a loss it would only decay, and DataParallel would wait for its gradient
         for parameter in model.aux_head.parameters():
             parameter.stop_gradient = True

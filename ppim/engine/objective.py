@@ -14,6 +14,8 @@ from paddle import nn
 from ppim.data import mixing
 from ppim.data.pixels import erase, normalise
 from ppim.losses import blend, reassign, sparse_cross_entropy
+from ppim.models.layers import TokenOutput
+from ppim.models.transformer import TokenMix
 from ppim.token_labels.targets import SparseTargets
 
 
@@ -89,21 +91,21 @@ class Objective(nn.Layer):
         images = erase(images, batch["erase_at"], batch["erase_value"])
         if mix.mixes_pixels:
             images = mixing.mix_pixels(images, mix.tensors())
-        model_mix = mix.tensors() if mix.mixes_tokens else None
+        token_mix = TokenMix(rows.partner, paddle.to_tensor(mix.token_box)) if mix.mixes_tokens else None
         with paddle.amp.auto_cast(**self.amp):
-            if self.dense_weight:
-                output = self.model.tokens(images, model_mix)
-                class_logits, token_logits = output.class_logits, output.token_logits
-            else:
-                class_logits, token_logits = self.model.class_logits(images, model_mix), None
-        return self._terms(batch, rows, class_logits, token_logits)
+            forward = self.model.tokens if self.dense_weight else self.model.classes
+            output = forward(images, token_mix)
+        return self._terms(batch, rows, output)
 
-    def _terms(self, batch, rows: MixRows, class_logits, token_logits) -> LossTerms:
+    def _terms(self, batch, rows: MixRows, output: TokenOutput) -> LossTerms:
         target = _targets(batch, "class")
         if rows.class_share is not None:
             target = blend(target, rows.partner, rows.class_share)
-        classes = sparse_cross_entropy(class_logits, target)
-        if token_logits is None:
+        classes = sparse_cross_entropy(output.class_logits, target)
+        if output.dist_logits is not None:
+            # without a teacher both heads learn the same, and evaluation averages them
+            classes = (classes + sparse_cross_entropy(output.dist_logits, target)) / 2
+        if not self.dense_weight:
             return LossTerms(self.class_weight * classes, classes, paddle.zeros_like(classes))
         target = _targets(batch, "token")
         if rows.token_share is not None:
@@ -111,7 +113,7 @@ class Objective(nn.Layer):
         if rows.owner is not None:
             target = reassign(target, rows.owner)
         # (B, N, C) -> (B * N, C)
-        tokens = sparse_cross_entropy(token_logits.flatten(0, 1), target)
+        tokens = sparse_cross_entropy(output.token_logits.flatten(0, 1), target)
         return LossTerms(self.class_weight * classes + self.dense_weight * tokens, classes, tokens)
 
 

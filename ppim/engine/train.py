@@ -97,6 +97,7 @@ def train(
     model = build_model_for(config)
     if config.MODEL.PRETRAINED and checkpoint is None:
         notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=new_heads)))
+        model.note_source(())  # from here on the weights are this project's, after --resume as well
     samples = build.train_samples(config, images, model.grid)
     val = build.eval_samples(config, val_images, model.grid)
     learner = build_learner(config, model, world)

@@ -3,22 +3,28 @@ from __future__ import annotations
 
 import difflib
 
-from ppim.models import lvvit, paddle_vision
+from ppim.models import deit, lvvit, paddle_vision, t2t_vit
 from ppim.models.layers import TokenModel
 
-_BUILDERS = {"LV-ViT": lvvit.build_lvvit, "paddle_vision": paddle_vision.build_paddle_vision}
-_ALIASES = {**lvvit.ALIASES}
+_FAMILIES = ((lvvit, lvvit.LVViT), (t2t_vit, t2t_vit.T2TViT), (deit, deit.DeiT))
+_BUILDERS = {
+    "LV-ViT": lvvit.build_lvvit,
+    "T2T-ViT": t2t_vit.build_t2t_vit,
+    "DeiT": deit.build_deit,
+    "paddle_vision": paddle_vision.build_paddle_vision,
+}
+_ALIASES = {**lvvit.ALIASES, **t2t_vit.ALIASES, **deit.ALIASES}
 
 
 def normalise_name(name: str) -> str:
-    """One spelling for a model's name: 'LV-ViT-S' and 'lvvit_s' are 'lvvit_s', 'lvvit_tiny' is 'lvvit_t'."""
+    """One spelling for a model's name: 'LV-ViT-S' is 'lvvit_s', 'T2t_vit_14' 't2t_vit_14', 'deit_s' the full name."""
     name = name.lower().replace("-", "_").replace("lv_vit", "lvvit")
     return _ALIASES.get(name, name)
 
 
 def list_models() -> list[str]:
-    """All names `create_model` knows, sorted."""
-    return sorted([*lvvit.VARIANTS, *paddle_vision.VARIANTS])
+    """All names `create_model` knows, sorted; PPIM's and other short names are understood besides."""
+    return sorted([*(name for family, _ in _FAMILIES for name in family.VARIANTS), *paddle_vision.VARIANTS])
 
 
 def create_model(name: str, **overrides) -> TokenModel:
@@ -32,8 +38,9 @@ def create_model(name: str, **overrides) -> TokenModel:
     if "class_dim" in overrides:
         overrides["num_classes"] = overrides.pop("class_dim")
     known = normalise_name(name)
-    if known in lvvit.VARIANTS:
-        return lvvit.LVViT(**{**lvvit.VARIANTS[known], **overrides})
+    for family, model in _FAMILIES:
+        if known in family.VARIANTS:
+            return model(**{**family.VARIANTS[known], **overrides})
     if known in paddle_vision.zoo.__all__:
         return paddle_vision.PaddleVision(known, **overrides)
     nearest = difflib.get_close_matches(known, [*list_models(), *_ALIASES], n=3, cutoff=0.4)

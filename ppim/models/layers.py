@@ -24,6 +24,7 @@ class TokenOutput(NamedTuple):
     token_logits: paddle.Tensor | None = None  # (B, N, C), tokens row-major over the grid
     share: paddle.Tensor | None = None  # (B,) own share of the class target, where the model works it out
     dist_logits: paddle.Tensor | None = None  # (B, C) of a distillation head
+    dist_share: paddle.Tensor | None = None  # (B,) own share of the distillation head's target, as `share`
 
 
 class StateDiff(NamedTuple):
@@ -61,10 +62,6 @@ def conv(in_channels: int, out_channels: int, kernel: int, stride: int, padding:
     )
 
 
-def layer_norm(dim: int, epsilon: float = 1e-5) -> nn.LayerNorm:
-    return nn.LayerNorm(dim, epsilon=epsilon)
-
-
 def drop_path(x: paddle.Tensor, rate: float, training: bool) -> paddle.Tensor:
     """Drop the whole branch of a sample with probability `rate`, scaling the others to keep the mean."""
     if rate == 0.0 or not training:
@@ -74,34 +71,55 @@ def drop_path(x: paddle.Tensor, rate: float, training: bool) -> paddle.Tensor:
     return x * mask / keep
 
 
+def _as(x: paddle.Tensor, dtype) -> paddle.Tensor:
+    """`x` as `dtype`; no cast where there is nothing to cast, because it would copy all the same."""
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
 def _softmax(scores: paddle.Tensor) -> paddle.Tensor:
-    """In fp32 whatever the input; no cast where there is nothing to cast, because it would copy all the same."""
-    if scores.dtype == paddle.float32:
-        return F.softmax(scores, axis=-1)
-    return F.softmax(scores.astype(paddle.float32), axis=-1).astype(scores.dtype)
+    """Attention weights of scores of any floating type, in float32."""
+    return F.softmax(_as(scores, paddle.float32), axis=-1)
 
 
-def attend(qkv: paddle.Tensor, num_heads: int, scale: float, dropout: float = 0.0) -> paddle.Tensor:
+def carry(weights: paddle.Tensor, carried: paddle.Tensor) -> paddle.Tensor:
+    """Attention weights (B, N, N) times carried numbers (B, N, S): fp32 whatever is automatic, and no gradient."""
+    with paddle.no_grad(), paddle.amp.auto_cast(enable=False):
+        return paddle.matmul(weights.detach(), carried)
+
+
+def attend(
+    qkv: paddle.Tensor, num_heads: int, scale: float, dropout: float = 0.0, carried: paddle.Tensor | None = None
+) -> tuple[paddle.Tensor, paddle.Tensor | None]:
     """Multi-head attention over packed queries, keys and values, (B, N, 3 * H * D) -> (B, N, H * D).
 
     One matmul per head on pieces of one split: no transpose of a 4-D tensor, which on the CPU costs more than the
     products (tools/benchmark/attention.py). The softmax is fp32 whatever the input.
+
+    Args:
+        carried: (B, N, S) float32, numbers that go along with the tokens: each token gets the mean of everyone's,
+            weighted by its attention (mean over heads, before dropout). No gradient flows through them.
+    Returns:
+        the attended values, and what became of `carried` (None without it).
     """
     head_dim = qkv.shape[-1] // (3 * num_heads)
-    if dropout == 0.0 and flash_attention_runs(qkv, head_dim):
+    if carried is None and dropout == 0.0 and flash_attention_runs(qkv, head_dim):
         # (B, N, 3 * H * D) -> 3 x (B, N, H, D); the kernel scales by 1 / sqrt(D) itself
         q, k, v = qkv.reshape([0, 0, 3, num_heads, head_dim]).unbind(2)
-        return F.scaled_dot_product_attention(q * (scale * head_dim**0.5), k, v).flatten(2)
+        return F.scaled_dot_product_attention(q * (scale * head_dim**0.5), k, v).flatten(2), None
     pieces = qkv.split(3 * num_heads, axis=-1)
-    out = []
+    out, passed_on = [], []
     for q, k, v in zip(pieces[:num_heads], pieces[num_heads : 2 * num_heads], pieces[2 * num_heads :]):
-        scores = paddle.matmul(q * scale, k, transpose_y=True)
-        weights = _softmax(scores)
+        weights = _softmax(paddle.matmul(q * scale, k, transpose_y=True))
+        if carried is not None:
+            passed_on.append(carry(weights, carried))
+        weights = _as(weights, v.dtype)
         out.append(paddle.matmul(F.dropout(weights, dropout) if dropout else weights, v))
-    return paddle.concat(out, axis=-1)
+    return paddle.concat(out, axis=-1), sum(passed_on) / num_heads if passed_on else None
 
 
 class Attention(nn.Layer):
+    """Self-attention of `num_heads` heads; returns what `attend` returns, the values projected."""
+
     def __init__(
         self,
         dim: int,
@@ -121,9 +139,10 @@ class Attention(nn.Layer):
         self.qkv = linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = linear(dim, dim)
 
-    def forward(self, x):
-        x = attend(self.qkv(x), self.num_heads, self.scale, self.attention_dropout if self.training else 0.0)
-        return F.dropout(self.proj(x), self.dropout, training=self.training)
+    def forward(self, x, carried=None):
+        dropout = self.attention_dropout if self.training else 0.0
+        x, carried = attend(self.qkv(x), self.num_heads, self.scale, dropout, carried)
+        return F.dropout(self.proj(x), self.dropout, training=self.training), carried
 
 
 class Mlp(nn.Layer):
@@ -152,18 +171,21 @@ class Block(nn.Layer):
         attention_dropout: float = 0.0,
         drop_path: float = 0.0,
         skip_lam: float = 1.0,
+        norm_epsilon: float = 1e-5,
     ):
         super().__init__()
         self.drop_path = drop_path
         self.skip_lam = skip_lam
-        self.norm1 = layer_norm(dim)
+        self.norm1 = nn.LayerNorm(dim, epsilon=norm_epsilon)
         self.attn = Attention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
-        self.norm2 = layer_norm(dim)
+        self.norm2 = nn.LayerNorm(dim, epsilon=norm_epsilon)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
 
-    def forward(self, x):
-        x = x + drop_path(self.attn(self.norm1(x)), self.drop_path, self.training) / self.skip_lam
-        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path, self.training) / self.skip_lam
+    def forward(self, x, carried=None):
+        """`x` (B, N, C) after the block, and what became of `carried` (see `attend`)."""
+        attended, carried = self.attn(self.norm1(x), carried)
+        x = x + drop_path(attended, self.drop_path, self.training) / self.skip_lam
+        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path, self.training) / self.skip_lam, carried
 
 
 def compare_states(wanted: Mapping, got: Mapping) -> StateDiff:
@@ -198,19 +220,24 @@ class TokenModel(nn.Layer):
     Attributes:
         num_classes, image_size (h, w), grid (rows, columns).
         mixes_tokens: whether `tokens(x, mix)` honours `mix`.
+        has_token_head: whether evaluation logits can take in a head of the tokens, by `eval_token_weight`.
     """
 
     foreign_names: tuple[tuple[str, str], ...] = ()  # (pattern, replacement) turning other projects' names into ours
     position_tables: dict[str, int] = {}  # position embeddings that may be resized: name -> tokens before the grid's
+    fixed_tables: tuple[str, ...] = ()  # computed, never trained: those of another image size are the model's own
     heads: tuple[str, ...] = ()  # layers whose shape follows the number of classes
     undecayed: tuple[str, ...] = ()
     mixes_tokens = False
+    has_token_head = False
+    eval_token_weight = 0.0
 
     def tokens(self, x, mix=None) -> TokenOutput:
+        """Logits of classes and of tokens, for training."""
         raise NotImplementedError
 
-    def class_logits(self, x, mix=None):
-        """Class logits (B, C) for training without a token loss."""
+    def classes(self, x, mix=None) -> TokenOutput:
+        """`tokens` without the logits of tokens, for training without a token loss."""
         raise NotImplementedError
 
     def evaluate_tokens(self, x) -> TokenOutput:
@@ -220,6 +247,10 @@ class TokenModel(nn.Layer):
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters weight decay leaves alone: all of one dimension (biases, norms) and `undecayed`."""
         return {name for name, p in self.named_parameters() if len(p.shape) < 2 or name in self.undecayed}
+
+    def note_source(self, names) -> tuple[str, ...]:
+        """Told the names of a file that is being loaded: adopt what its project computes differently, and say so."""
+        return ()
 
     def rename(self, state: Mapping) -> dict:
         """`state` under this model's names.
@@ -259,6 +290,8 @@ class TokenModel(nn.Layer):
         for name, target in wanted.items():
             if name in state and name not in diff.misshaped:
                 _assign(target, state[name])
+        if any(name not in wanted for name in state_dict):
+            self.note_source(state_dict)
         return diff.missing + diff.misshaped, diff.unexpected + diff.misshaped
 
     set_dict = set_state_dict

@@ -5,11 +5,11 @@ that classifies every patch token. Evaluation logits are class + 0.5 * max over 
 """
 from __future__ import annotations
 
-import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from ppim.models.layers import Block, TokenModel, TokenOutput, as_pair, conv, layer_norm, linear
+from ppim.models.layers import conv, linear
+from ppim.models.transformer import TokenTransformer, build_blocks
 
 _T = {"embed_dim": 240, "depth": 12, "num_heads": 4, "skip_lam": 1.0}
 _S = {"embed_dim": 384, "depth": 16, "num_heads": 6, "skip_lam": 2.0}
@@ -39,28 +39,6 @@ VARIANTS = {
 ALIASES = {"lvvit_tiny": "lvvit_t"}
 
 
-def mix_tokens(x: paddle.Tensor, mix, grid: tuple[int, int]) -> paddle.Tensor:
-    """MixToken: tokens inside each sample's box come from its partner (section 3.2 of the paper).
-
-    Args:
-        x: (B, N, C), tokens row-major over `grid`.
-        mix: has `token_box` (B, 4), int: top, left, bottom, right in cells, and `partner` (B,) int64.
-    """
-    rows, columns = grid
-    batch = x.shape[0]
-    top, left, bottom, right = mix.token_box.astype("int64").reshape([batch, 4, 1]).unbind(1)
-    row, column = paddle.arange(rows), paddle.arange(columns)
-    in_rows = (row >= top) & (row < bottom)
-    in_columns = (column >= left) & (column < right)
-    # (B, rows, 1) & (B, 1, columns) -> (B, N)
-    inside = (in_rows.unsqueeze(2) & in_columns.unsqueeze(1)).flatten(1).astype("int64")
-    own = paddle.arange(batch).unsqueeze(1)
-    owner = own + inside * (mix.partner.astype("int64").unsqueeze(1) - own)
-    index = owner * (rows * columns) + paddle.arange(rows * columns)
-    # (B, N, C) -> (B * N, C) -> (B, N, C)
-    return paddle.gather(x.flatten(0, 1), index.flatten()).reshape(x.shape)
-
-
 class Stem(nn.Layer):
     """Three convolutions, the first of stride 2, then a projection whose stride completes the patch (stem "4_2")."""
 
@@ -84,7 +62,7 @@ class Stem(nn.Layer):
         return self.proj(x).flatten(2).transpose([0, 2, 1])
 
 
-class LVViT(TokenModel):
+class LVViT(TokenTransformer):
     """Vision transformer with a token head.
 
     Args:
@@ -99,9 +77,6 @@ class LVViT(TokenModel):
 
     foreign_names = ((r"^(backbone\.)+", ""),)  # PASSL keeps the network inside a wrapper
     position_tables = {"pos_embed": 1}
-    heads = ("head", "aux_head")
-    undecayed = ("cls_token", "pos_embed")
-    mixes_tokens = True
 
     def __init__(
         self,
@@ -121,80 +96,26 @@ class LVViT(TokenModel):
         attention_dropout: float = 0.0,
         drop_path: float = 0.0,
     ):
-        super().__init__()
-        self.num_classes = num_classes
-        self.image_size = height, width = as_pair(image_size)
-        if patch_size % 2 or height % patch_size or width % patch_size:
-            raise ValueError(
-                f"patch_size wants an even number that divides the image, got {patch_size} for {height}x{width}"
-            )
+        super().__init__(image_size, patch_size, num_classes, dropout)
+        if patch_size % 2:
+            raise ValueError(f"patch_size wants an even number of pixels, the stem halves the image; got {patch_size}")
         if stem_bn not in ("batch", "frozen"):
             raise ValueError(f"stem_bn wants 'batch' or 'frozen', got {stem_bn!r}")
-        self.grid = height // patch_size, width // patch_size
+        rows, columns = self.grid
         self.eval_token_weight = 0.5
-        self.dropout = dropout
-        normal = nn.initializer.TruncatedNormal(std=0.02)
-        self.cls_token = self.create_parameter([1, 1, embed_dim], default_initializer=normal)
-        self.pos_embed = self.create_parameter(
-            [1, 1 + self.grid[0] * self.grid[1], embed_dim], default_initializer=normal
-        )
+        self.cls_token = self.new_table(1, 1, embed_dim)
+        self.pos_embed = self.new_table(1, 1 + rows * columns, embed_dim)
         self.patch_embed = Stem(patch_size, stem_channels, embed_dim, frozen_stats=stem_bn == "frozen")
-        self.blocks = nn.LayerList(
-            Block(
-                embed_dim, num_heads, mlp_ratio, qkv_bias, qk_scale, dropout, attention_dropout,
-                drop_path=drop_path * i / max(1, depth - 1), skip_lam=skip_lam,
-            )
-            for i in range(depth)
+        self.blocks = build_blocks(
+            depth, drop_path, embed_dim, num_heads, mlp_ratio, qkv_bias=qkv_bias, qk_scale=qk_scale, dropout=dropout,
+            attention_dropout=attention_dropout, skip_lam=skip_lam,
         )
-        self.norm = layer_norm(embed_dim)
+        self.norm = nn.LayerNorm(embed_dim, epsilon=1e-5)
         self.head = linear(embed_dim, num_classes)
         self.aux_head = linear(embed_dim, num_classes)
 
-    def features(self, x, mix=None):
-        """Normalised tokens (B, 1 + N, C), class token first, of images (B, 3, h, w); `mix` as in `mix_tokens`.
-
-        Raises:
-            ValueError: the images are not of `image_size`.
-        """
-        if tuple(x.shape[2:]) != self.image_size and -1 not in x.shape[2:]:
-            raise ValueError(
-                f"model wants images of {self.image_size[0]}x{self.image_size[1]} (h x w), "
-                f"got {x.shape[2]}x{x.shape[3]}; build it with image_size=({x.shape[2]}, {x.shape[3]})"
-            )
-        x = self.patch_embed(x)
-        if mix is not None:
-            x = mix_tokens(x, mix, self.grid)
-        x = paddle.concat([self.cls_token.expand([x.shape[0], -1, -1]).astype(x.dtype), x], axis=1)
-        x = F.dropout(x + self.pos_embed, self.dropout, training=self.training)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
-
-    def tokens(self, x, mix=None) -> TokenOutput:
-        """Class logits (B, K) and token logits (B, N, K), which belong to whoever owns the token after mixing."""
-        x = self.features(x, mix)
-        return TokenOutput(self.head(x[:, 0]), self.aux_head(x[:, 1:]))
-
-    def class_logits(self, x, mix=None):
-        """Class logits (B, K) alone; the token head is not run."""
-        return self.head(self.features(x, mix)[:, 0])
-
-    def forward(self, x):
-        """Evaluation logits (B, K) of images (B, 3, h, w): class + `eval_token_weight` * max over tokens."""
-        x = self.features(x)
-        logits = self.head(x[:, 0])
-        if self.eval_token_weight:
-            logits = logits + self.eval_token_weight * self.aux_head(x[:, 1:]).max(axis=1)
-        return logits
-
-    def evaluate_tokens(self, x) -> TokenOutput:
-        """Evaluation logits, and logits of every token; of the class head where the token head has no say."""
-        x = self.features(x)
-        logits = self.head(x[:, 0])
-        if not self.eval_token_weight:
-            return TokenOutput(logits, self.head(x[:, 1:]))
-        token_logits = self.aux_head(x[:, 1:])
-        return TokenOutput(logits + self.eval_token_weight * token_logits.max(axis=1), token_logits)
+    def embed(self, x):
+        return self.patch_embed(x)
 
 
 def build_lvvit(config) -> LVViT:

@@ -66,9 +66,9 @@ class PaddleVision(TokenModel):
         head = getattr(self, self.heads[0])
         return TokenOutput(head(cells.mean(axis=1)), head(cells))
 
-    def class_logits(self, x, mix=None):
+    def classes(self, x, mix=None) -> TokenOutput:
         """Class logits (B, K); `mix` is ignored."""
-        return self(x)
+        return TokenOutput(self(x))
 
     def evaluate_tokens(self, x) -> TokenOutput:
         """Class logits and those of every cell."""

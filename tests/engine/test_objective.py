@@ -6,6 +6,7 @@ import pytest
 from ppim.data.mixing import Mix, draw_mix
 from ppim.engine.objective import Objective
 from ppim.models import create_model
+from ppim.models.transformer import TokenMix
 from ppim.token_labels.targets import SparseTargets, concat, dense, label_targets
 
 pytestmark = pytest.mark.smoke
@@ -118,7 +119,8 @@ def test_the_loss_is_the_cross_entropy_against_targets_mixed_by_hand(model, how,
     image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
     own = own_pixel[:, None]
     image = own * image + (1 - own) * image[mix.partner]
-    output = model.tokens(paddle.to_tensor(image.astype("float32")), mix.tensors() if mix.token_box.any() else None)
+    swapped = TokenMix(paddle.to_tensor(mix.partner), paddle.to_tensor(mix.token_box))
+    output = model.tokens(paddle.to_tensor(image.astype("float32")), swapped)
 
     terms = Objective(model, 0.7, 0.4, MEAN, STD)(batch, mix)
     classes = cross_entropy(output.class_logits.numpy(), mixed_class)

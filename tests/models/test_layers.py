@@ -25,7 +25,7 @@ def softmax_attention(qkv: np.ndarray, heads: int, scale: float) -> np.ndarray:
 @pytest.mark.parametrize(("heads", "scale"), [(1, 0.3), (3, 0.5), (4, 1.0)])
 def test_attention_equals_the_textbook(heads, scale):
     qkv = np.random.RandomState(0).standard_normal((2, 7, 3 * heads * 4)).astype("float32")
-    got = attend(paddle.to_tensor(qkv), heads, scale).numpy()
+    got = attend(paddle.to_tensor(qkv), heads, scale)[0].numpy()
     np.testing.assert_allclose(got, softmax_attention(qkv, heads, scale), atol=1e-6)
 
 
@@ -33,14 +33,27 @@ def test_softmax_of_half_precision_scores_is_computed_in_single():
     scores = np.array([[11.0, 0.0, -30.0], [60000.0, 59968.0, 0.0]], "float16")
     got = _softmax(paddle.to_tensor(scores))  # Paddle has no half-precision softmax on the CPU: it must be cast
     e = np.exp(scores.astype("float64") - scores.max(1, keepdims=True))
-    assert got.dtype == paddle.float16
-    np.testing.assert_allclose(got.numpy(), e / e.sum(1, keepdims=True), rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(got.numpy(), e / e.sum(1, keepdims=True), rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_carried_numbers_are_averaged_with_undropped_attention_and_pass_no_gradient(dropout):
+    rng = np.random.RandomState(1)
+    qkv = paddle.to_tensor(rng.standard_normal((2, 5, 3 * 2 * 4)).astype("float32"), stop_gradient=False)
+    carried = rng.rand(2, 5, 2).astype("float32")
+    _, got = attend(qkv, 2, 0.5, dropout, paddle.to_tensor(carried))
+    # attention applied to the numbers instead of the values, head by head
+    q, k, _ = np.moveaxis(qkv.numpy().astype("float64").reshape(2, 5, 3, 2, 4), 2, 0)
+    e = np.exp(0.5 * np.einsum("bihd,bjhd->bhij", q, k))
+    expected = np.einsum("bhij,bjs->bis", e / e.sum(-1, keepdims=True), carried) / 2
+    np.testing.assert_allclose(got.numpy(), expected, atol=1e-6)
+    assert got.stop_gradient
 
 
 def test_attention_dropout_keeps_the_mean():
     paddle.seed(0)
     qkv = paddle.ones([200, 20, 3 * 4])
-    dropped = attend(qkv, 2, 0.5, dropout=0.5).numpy()
+    dropped = attend(qkv, 2, 0.5, dropout=0.5)[0].numpy()
     assert abs(dropped.mean() - 1) < 0.02
     assert dropped.std() > 0.05
 

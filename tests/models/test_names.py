@@ -13,8 +13,9 @@ from ppim.models.lvvit import VARIANTS
     ("typed", "known"),
     [
         ("lvvit_s", "lvvit_s"), ("LV-ViT-S", "lvvit_s"), ("LVViT_M_384", "lvvit_m_384"), ("lvvit_tiny", "lvvit_t"),
-        ("LV-ViT-Tiny", "lvvit_t"), ("T2t_vit_14", "t2t_vit_14"), ("t2t-vit-14", "t2t_vit_14"), ("deit_s", "deit_s"),
-        ("ResNet18", "resnet18"),
+        ("LV-ViT-Tiny", "lvvit_t"), ("T2t_vit_14", "t2t_vit_14"), ("t2t-vit-14", "t2t_vit_14"),
+        ("ResNet18", "resnet18"), ("deit_s", "deit_small_patch16_224"), ("DeiT-Ti", "deit_tiny_patch16_224"),
+        ("deit_b_distilled_384", "deit_base_distilled_patch16_384"),
     ],
 )  # fmt: skip
 def test_a_name_may_be_spelt_in_several_ways(typed, known):
@@ -47,7 +48,7 @@ def test_an_unknown_family_is_an_error_naming_the_known_ones():
     config = get_config(None)
     config.defrost()
     config.MODEL.TYPE = "ViT"
-    with pytest.raises(ValueError, match="MODEL.TYPE wants one of LV-ViT, paddle_vision.*'ViT'"):
+    with pytest.raises(ValueError, match="MODEL.TYPE wants one of LV-ViT, T2T-ViT, DeiT, paddle_vision.*'ViT'"):
         build_model(config)
 
 

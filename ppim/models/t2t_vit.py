@@ -1,0 +1,244 @@
+"""T2T-ViT, "Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet" (arXiv 2101.11986).
+
+Three overlapping splits make 16-pixel tokens out of an image; after each of the first two a small attention lets the
+tokens of a neighbourhood meet (section 3.1). That attention is a performer, linear in the tokens, or a transformer.
+Positions are a fixed sinusoid. Everything behind is a plain vision transformer without bias on queries, keys, values.
+"""
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+from ppim.models.layers import Mlp, attend, linear
+from ppim.models.transformer import TokenTransformer, build_blocks
+
+_SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))  # kernel, stride, padding of each soft split
+_SIZES = {
+    7: {"embed_dim": 256, "depth": 7, "num_heads": 4, "mlp_ratio": 2.0},
+    10: {"embed_dim": 256, "depth": 10, "num_heads": 4, "mlp_ratio": 2.0},
+    12: {"embed_dim": 256, "depth": 12, "num_heads": 4, "mlp_ratio": 2.0},
+    14: {"embed_dim": 384, "depth": 14, "num_heads": 6, "mlp_ratio": 3.0},
+    19: {"embed_dim": 448, "depth": 19, "num_heads": 7, "mlp_ratio": 3.0},
+    24: {"embed_dim": 512, "depth": 24, "num_heads": 8, "mlp_ratio": 3.0},
+}
+
+VARIANTS = {
+    **{f"t2t_vit_{size}": arguments for size, arguments in _SIZES.items()},
+    **{f"t2t_vit_t_{size}": {**_SIZES[size], "token_type": "transformer"} for size in (14, 19, 24)},
+    "t2t_vit_14_384": {**_SIZES[14], "image_size": 384},
+    "t2t_vit_14_resnext": {**_SIZES[14], "num_heads": 32},
+    "t2t_vit_14_wide": {"embed_dim": 768, "depth": 4, "num_heads": 12, "mlp_ratio": 3.0},
+    # trained with token labels, released without the token head
+    "t2t_vit_24_token_labeling": {**_SIZES[24], "image_size": 384},
+}
+ALIASES: dict[str, str] = {}
+
+_PADDLEVIT = r"patch_embed\.attn[12]\."
+
+
+def sinusoid(positions: int, dim: int) -> np.ndarray:
+    """The fixed position table (1, positions, dim): sines at even channels, cosines at odd ones."""
+    channel = np.arange(dim)
+    angle = np.arange(positions)[:, None] / 10000 ** (2 * (channel // 2) / dim)
+    return np.where(channel % 2 == 0, np.sin(angle), np.cos(angle))[None].astype("float32")
+
+
+class TokenPerformer(nn.Layer):
+    """Linear attention over positive random features, FAVOR+ (appendix of the paper; arXiv 2009.14794).
+
+    The kernel is computed in fp32 whatever is automatic: its exponent reaches m / 2 = 16, and e^16 is beyond half
+    precision, where the 1e-8 that guards the division is zero as well.
+    """
+
+    def __init__(self, dim: int, width: int):
+        super().__init__()
+        self.features = width // 2
+        self.dropout = 0.1  # on the projection and the MLP, in every released model
+        self.w = self.create_parameter(
+            [self.features, width], default_initializer=nn.initializer.Assign(_orthogonal(self.features, width))
+        )
+        self.w.stop_gradient = True
+        self.kqv = linear(dim, 3 * width)
+        self.proj = linear(width, width)
+        self.norm1 = nn.LayerNorm(dim, epsilon=1e-5)
+        self.norm2 = nn.LayerNorm(width, epsilon=1e-5)
+        self.mlp = nn.Sequential(linear(width, width), nn.GELU(), linear(width, width))
+
+    def _kernel(self, x):
+        """Positive features (B, N, m) of keys or queries (B, N, D)."""
+        half_square = (x * x).sum(axis=-1, keepdim=True) / 2
+        return paddle.exp(paddle.matmul(x, self.w, transpose_y=True) - half_square) / math.sqrt(self.features)
+
+    def attend(self, kqv):
+        """(B, N, 3 * D), keys first, to (values, attended), each (B, N, D), in float32."""
+        with paddle.amp.auto_cast(enable=False):
+            k, q, v = kqv.astype("float32").split(3, axis=-1)
+            k, q = self._kernel(k), self._kernel(q)
+            # (B, N, m) . (B, m, 1) -> (B, N, 1)
+            norm = paddle.matmul(q, k.sum(axis=1).unsqueeze(2))
+            # (B, D, N) . (B, N, m) -> (B, D, m), then (B, N, m) . (B, m, D) -> (B, N, D)
+            mixed = paddle.matmul(q, paddle.matmul(v, k, transpose_x=True), transpose_y=True)
+            return v, mixed / (norm + 1e-8)
+
+    def forward(self, x):
+        v, mixed = self.attend(self.kqv(self.norm1(x)))
+        x = v + F.dropout(self.proj(mixed), self.dropout, training=self.training)
+        return x + F.dropout(self.mlp(self.norm2(x)), self.dropout, training=self.training)
+
+
+class _WideAttention(nn.Layer):
+    """One head from `dim` channels down to `width`, scaled by the width of its input as in the released code."""
+
+    def __init__(self, dim: int, width: int):
+        super().__init__()
+        self.scale = dim**-0.5
+        self.num_heads = 1
+        self.qkv = linear(dim, 3 * width, bias=False)
+        self.proj = linear(width, width)
+
+    def forward(self, x):
+        qkv = self.qkv(x)
+        attended, _ = attend(qkv, self.num_heads, self.scale)
+        # the values stand in for the residual branch, whose width differs
+        return qkv[:, :, 2 * qkv.shape[-1] // 3 :] + self.proj(attended)
+
+
+class TokenAttention(nn.Layer):
+    """The transformer form of the tokens-to-token attention: exact, quadratic in the tokens."""
+
+    def __init__(self, dim: int, width: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, epsilon=1e-5)
+        self.attn = _WideAttention(dim, width)
+        self.norm2 = nn.LayerNorm(width, epsilon=1e-5)
+        self.mlp = Mlp(width, width)
+
+    def forward(self, x):
+        x = self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+_TOKEN_TYPES = {"performer": TokenPerformer, "transformer": TokenAttention}
+
+
+class TokensToToken(nn.Layer):
+    """Images (B, 3, h, w) to tokens (B, h/16 * w/16, C), row-major."""
+
+    def __init__(self, token_type: str, token_dim: int, embed_dim: int):
+        super().__init__()
+        attention = _TOKEN_TYPES[token_type]
+        self.attention1 = attention(3 * 7 * 7, token_dim)
+        self.attention2 = attention(token_dim * 3 * 3, token_dim)
+        self.project = linear(token_dim * 3 * 3, embed_dim)
+
+    def forward(self, x):
+        for (kernel, stride, padding), attention in zip(_SPLITS, (self.attention1, self.attention2)):
+            rows, columns = x.shape[2] // stride, x.shape[3] // stride
+            x = attention(_split(x, kernel, stride, padding))
+            # (B, N, C) -> (B, C, rows, columns)
+            x = x.transpose([0, 2, 1]).reshape([x.shape[0], -1, rows, columns])
+        return self.project(_split(x, *_SPLITS[2]))
+
+
+def _split(x, kernel: int, stride: int, padding: int):
+    """Overlapping windows of (B, C, h, w) as tokens (B, N, C * kernel * kernel)."""
+    return F.unfold(x, kernel, strides=stride, paddings=padding).transpose([0, 2, 1])
+
+
+def _orthogonal(rows: int, columns: int) -> np.ndarray:
+    """`rows` orthonormal vectors times sqrt(rows), drawn from Paddle's generator so that a seed decides them."""
+    square = paddle.randn([columns, columns]).numpy().astype("float64")
+    return (np.linalg.qr(square)[0][:rows] * math.sqrt(rows)).astype("float32")
+
+
+class T2TViT(TokenTransformer):
+    """Tokens-to-token vision transformer.
+
+    Args:
+        image_size: int or (h, w) in pixels, multiples of 16.
+        token_type: 'performer' | 'transformer', the attention inside tokens-to-token.
+        token_dim: its width.
+        qk_scale: attention scale of the blocks; None is head width ** -0.5, as in the released weights.
+        dense_head: a head on every token (`aux_head`), so that token labels can teach it.
+        drop_path: rate of the last block, rising linearly from 0.
+    Raises:
+        ValueError: a side that 16 does not divide, an unknown `token_type`.
+    """
+
+    foreign_names = (  # PaddleViT's
+        (r"^patch_embed\.attn([12])\.", r"tokens_to_token.attention\1."),
+        (r"^patch_embed\.proj\.", r"tokens_to_token.project."),
+    )
+    fixed_tables = ("pos_embed",)
+
+    def __init__(
+        self,
+        image_size=224,
+        num_classes: int = 1000,
+        token_type: str = "performer",
+        token_dim: int = 64,
+        embed_dim: int = 384,
+        depth: int = 14,
+        num_heads: int = 6,
+        mlp_ratio: float = 3.0,
+        qkv_bias: bool = False,
+        qk_scale: float | None = None,
+        dense_head: bool = False,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        drop_path: float = 0.0,
+    ):
+        super().__init__(image_size, 16, num_classes, dropout)
+        if token_type not in _TOKEN_TYPES:
+            raise ValueError(f"token_type wants one of {', '.join(_TOKEN_TYPES)}, got {token_type!r}")
+        rows, columns = self.grid
+        self.tokens_to_token = TokensToToken(token_type, token_dim, embed_dim)
+        self.cls_token = self.new_table(1, 1, embed_dim)
+        table = sinusoid(1 + rows * columns, embed_dim)
+        self.pos_embed = self.create_parameter(list(table.shape), default_initializer=nn.initializer.Assign(table))
+        self.pos_embed.stop_gradient = True
+        self.blocks = build_blocks(
+            depth, drop_path, embed_dim, num_heads, mlp_ratio, qkv_bias=qkv_bias, qk_scale=qk_scale, dropout=dropout,
+            attention_dropout=attention_dropout,
+        )
+        self.norm = nn.LayerNorm(embed_dim, epsilon=1e-5)
+        self.head = linear(embed_dim, num_classes)
+        if dense_head:
+            self.aux_head = linear(embed_dim, num_classes)
+            self.eval_token_weight = 0.5
+
+    def embed(self, x):
+        return self.tokens_to_token(x)
+
+    def note_source(self, names) -> tuple[str, ...]:
+        """PaddleViT's norms use another epsilon, which its file does not say; its names give it away."""
+        theirs = any(re.search(_PADDLEVIT, name) for name in names)
+        for layer in self.sublayers():
+            if isinstance(layer, nn.LayerNorm):
+                layer._epsilon = 1e-6 if theirs else 1e-5
+        return ("PaddleViT's weights: norms compute with its epsilon, 1e-6 (the original's is 1e-5)",) if theirs else ()
+
+
+def build_t2t_vit(config) -> T2TViT:
+    """The model a config describes (sections DATA and MODEL)."""
+    model, trans = config.MODEL, config.MODEL.TRANS
+    return T2TViT(
+        image_size=config.DATA.IMAGE_SIZE,
+        num_classes=model.NUM_CLASSES,
+        token_type=trans.TOKEN_TYPE,
+        embed_dim=trans.EMBED_DIM,
+        depth=trans.DEPTH,
+        num_heads=trans.NUM_HEADS,
+        mlp_ratio=trans.MLP_RATIO,
+        qkv_bias=trans.QKV_BIAS,
+        qk_scale=trans.QK_SCALE,
+        dense_head=model.DENSE_HEAD,
+        dropout=model.DROPOUT,
+        attention_dropout=model.ATTENTION_DROPOUT,
+        drop_path=model.DROPPATH,
+    )

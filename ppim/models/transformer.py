@@ -1,0 +1,201 @@
+"""What LV-ViT, T2T-ViT and DeiT share: from the tokens of a grid, however they were made, to logits.
+
+A class token (and a distillation token) goes first, positions are added, pre-norm blocks follow, then a norm and the
+heads. On the way the model can work out whose content its class token ends up with, which is one number per token:
+
+- alignment, "Token-Label Alignment for Vision Transformers" (arXiv 2210.06455): in every block a token's share becomes
+  the mean of its own and of what attention brings it;
+- attention, "TransMix" (arXiv 2111.09833): the shares of the patches weighted by the class token's attention to them in
+  the last block.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+from ppim.models.layers import Block, TokenModel, TokenOutput, as_pair
+
+
+class TokenMix(NamedTuple):
+    """How a batch is mixed, as far as a model has to know it.
+
+    Attributes:
+        partner: (B,) int64, the other sample of each.
+        token_box: (B, 4) int64, top, left, bottom, right in cells: these tokens come from the partner (MixToken).
+        partner_share: (B, N) float32, the partner's share of what each token shows, after MixToken. With it the model
+            works out the class token's share by `rule`, without it the share is left to whoever drew the mix.
+        rule: alignment | attention.
+    """
+
+    partner: paddle.Tensor
+    token_box: paddle.Tensor | None = None
+    partner_share: paddle.Tensor | None = None
+    rule: str = "alignment"
+
+
+def mix_tokens(x: paddle.Tensor, mix: TokenMix, grid: tuple[int, int]) -> paddle.Tensor:
+    """MixToken: tokens inside each sample's box come from its partner (section 3.2 of arXiv 2104.10858).
+
+    Args:
+        x: (B, N, C), tokens row-major over `grid`.
+        mix: with `token_box` and `partner`.
+    """
+    rows, columns = grid
+    batch = x.shape[0]
+    top, left, bottom, right = mix.token_box.astype("int64").reshape([batch, 4, 1]).unbind(1)
+    row, column = paddle.arange(rows), paddle.arange(columns)
+    in_rows = (row >= top) & (row < bottom)
+    in_columns = (column >= left) & (column < right)
+    # (B, rows, 1) & (B, 1, columns) -> (B, N)
+    inside = (in_rows.unsqueeze(2) & in_columns.unsqueeze(1)).flatten(1).astype("int64")
+    own = paddle.arange(batch).unsqueeze(1)
+    owner = own + inside * (mix.partner.astype("int64").unsqueeze(1) - own)
+    index = owner * (rows * columns) + paddle.arange(rows * columns)
+    # (B, N, C) -> (B * N, C) -> (B, N, C)
+    return paddle.gather(x.flatten(0, 1), index.flatten()).reshape(x.shape)
+
+
+def carried_shares(mix: TokenMix | None, extra: int) -> paddle.Tensor | None:
+    """What blocks carry along to work out the class token's share: (B, extra + N, S), S = 1 or 2, or None.
+
+    Alignment starts the class token with the mean over the patches. Attention carries shares and ones of patches only,
+    so that the ratio of the two leaves out what the class token looks at besides them.
+    """
+    if mix is None or mix.partner_share is None:
+        return None
+    share = mix.partner_share.unsqueeze(-1)
+    if mix.rule == "alignment":
+        return paddle.concat([share.mean(axis=1, keepdim=True)] * extra + [share], axis=1)
+    patches = paddle.concat([share, paddle.ones_like(share)], axis=-1)
+    return F.pad(patches, [extra, 0], data_format="NLC")
+
+
+class TokenTransformer(TokenModel):
+    """Base of the vision transformers. A family makes its tokens in `embed`, its constructor the rest of the layers.
+
+    Attributes:
+        cls_token, dist_token (or None), pos_embed, blocks, norm, head, aux_head (or None), head_dist (or None).
+        eval_token_weight: of the maximum over the token head's logits in evaluation logits; 0 leaves it out.
+    """
+
+    heads = ("head", "aux_head", "head_dist")
+    undecayed = ("cls_token", "dist_token", "pos_embed")
+    mixes_tokens = True
+
+    def __init__(self, image_size, patch_size: int, num_classes: int, dropout: float):
+        super().__init__()
+        self.num_classes = num_classes
+        self.image_size = height, width = as_pair(image_size)
+        if height < patch_size or height % patch_size or width % patch_size:
+            raise ValueError(
+                f"image_size wants multiples of {patch_size} pixels, got {height}x{width}; the nearest below is "
+                f"{height // patch_size * patch_size}x{width // patch_size * patch_size}"
+            )
+        self.grid = height // patch_size, width // patch_size
+        self.dropout = dropout
+        self.dist_token = self.aux_head = self.head_dist = None
+
+    @property
+    def has_token_head(self) -> bool:
+        return self.aux_head is not None
+
+    @property
+    def extra_tokens(self) -> int:
+        """Tokens before the grid's."""
+        return 1 if self.dist_token is None else 2
+
+    def new_table(self, *shape: int) -> paddle.Tensor:
+        """A parameter for a token or a position table, truncated normal of std 0.02."""
+        return self.create_parameter(list(shape), default_initializer=nn.initializer.TruncatedNormal(std=0.02))
+
+    def embed(self, x):
+        """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
+        raise NotImplementedError
+
+    def encode(self, x, mix: TokenMix | None = None) -> tuple[paddle.Tensor, paddle.Tensor | None]:
+        """Normalised tokens (B, E + N, C), the class token first, and the partner's share (B, E) in the E first tokens.
+
+        The share is None unless `mix` holds those of the patches.
+
+        Raises:
+            ValueError: the images are not of `image_size`.
+        """
+        if tuple(x.shape[2:]) != self.image_size and -1 not in x.shape[2:]:
+            raise ValueError(
+                f"model wants images of {self.image_size[0]}x{self.image_size[1]} (h x w), "
+                f"got {x.shape[2]}x{x.shape[3]}; build it with image_size=({x.shape[2]}, {x.shape[3]})"
+            )
+        x = self.embed(x)
+        if mix is not None and mix.token_box is not None:
+            x = mix_tokens(x, mix, self.grid)
+        first = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
+        x = paddle.concat([token.expand([x.shape[0], -1, -1]).astype(x.dtype) for token in first] + [x], axis=1)
+        x = F.dropout(x + self.pos_embed, self.dropout, training=self.training)
+        carried = carried_shares(mix, len(first))
+        aligns = carried is not None and mix.rule == "alignment"
+        for block in self.blocks[:-1]:
+            x, passed_on = block(x, carried if aligns else None)
+            carried = (carried + passed_on) / 2 if aligns else carried
+        x, passed_on = self.blocks[-1](x, carried)
+        if carried is None:
+            return self.norm(x), None
+        share = (carried + passed_on) / 2 if aligns else passed_on[..., :1] / passed_on[..., 1:]
+        return self.norm(x), share[:, : len(first), 0]
+
+    def features(self, x, mix: TokenMix | None = None):
+        """Normalised tokens (B, E + N, C) of images (B, 3, h, w): class token, distillation token, the grid's."""
+        return self.encode(x, mix)[0]
+
+    def classes(self, x, mix: TokenMix | None = None) -> TokenOutput:
+        """Class logits (B, K), those of the distillation head, and shares where `mix` asks for them."""
+        return self._classify(*self.encode(x, mix))
+
+    def tokens(self, x, mix: TokenMix | None = None) -> TokenOutput:
+        """`classes` and token logits (B, N, K), which belong to whoever owns the token after mixing."""
+        x, share = self.encode(x, mix)
+        output = self._classify(x, share)
+        if self.aux_head is None:
+            return output
+        return output._replace(token_logits=self.aux_head(x[:, self.extra_tokens :]))
+
+    def _classify(self, x, share) -> TokenOutput:
+        return TokenOutput(
+            class_logits=self.head(x[:, 0]),
+            dist_logits=None if self.head_dist is None else self.head_dist(x[:, 1]),
+            share=None if share is None else 1 - share[:, 0],
+            dist_share=None if share is None or self.head_dist is None else 1 - share[:, 1],
+        )
+
+    def evaluate_tokens(self, x) -> TokenOutput:
+        """Evaluation logits, and logits of every token; of the class head where the token head has no say."""
+        x = self.features(x)
+        output = self._classify(x, None)
+        logits = output.class_logits if self.head_dist is None else (output.class_logits + output.dist_logits) / 2
+        if not self.eval_token_weight:
+            return TokenOutput(logits, self.head(x[:, self.extra_tokens :]))
+        token_logits = self.aux_head(x[:, self.extra_tokens :])
+        return TokenOutput(logits + self.eval_token_weight * token_logits.max(axis=1), token_logits)
+
+    def forward(self, x):
+        """Evaluation logits (B, K) of images (B, 3, h, w).
+
+        The class head's, averaged with the distillation head's where there is one, plus `eval_token_weight` * the
+        maximum over tokens of the token head's.
+        """
+        x = self.features(x)
+        logits = self.head(x[:, 0])
+        if self.head_dist is not None:
+            logits = (logits + self.head_dist(x[:, 1])) / 2
+        if self.eval_token_weight:
+            logits = logits + self.eval_token_weight * self.aux_head(x[:, self.extra_tokens :]).max(axis=1)
+        return logits
+
+
+def build_blocks(depth: int, drop_path: float, dim: int, num_heads: int, mlp_ratio: float, **options) -> nn.LayerList:
+    """`depth` blocks whose drop-path rate rises linearly from 0 to `drop_path`; `options` as for `Block`."""
+    return nn.LayerList(
+        Block(dim, num_heads, mlp_ratio, drop_path=drop_path * i / max(1, depth - 1), **options) for i in range(depth)
+    )
