@@ -1,0 +1,151 @@
+"""What holds for every vision transformer here, whatever its family."""
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+
+from ppim.models.deit import DeiT
+from ppim.models.lvvit import LVViT
+from ppim.models.t2t_vit import T2TViT
+from ppim.models.transformer import TokenMix
+from ppim.weights.load import load_weights
+from ppim.weights.write import save_state
+
+pytestmark = pytest.mark.smoke
+
+SMALL = {"image_size": 32, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}
+FAMILIES = {
+    "LV-ViT": lambda **more: LVViT(**{**SMALL, "stem_channels": 8, "stem_bn": "frozen", **more}),
+    "T2T-ViT, performer": lambda **more: T2TViT(**{**SMALL, "token_dim": 16, **more}),
+    "T2T-ViT, transformer": lambda **more: T2TViT(**{**SMALL, "token_dim": 16, "token_type": "transformer", **more}),
+    "DeiT": lambda **more: DeiT(**{**SMALL, **more}),
+    "DeiT, distilled": lambda **more: DeiT(**{**SMALL, "distilled": True, **more}),
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def build(request):
+    def seeded(**more):
+        paddle.seed(5)
+        model = FAMILIES[request.param](**more)
+        model.eval()
+        # fresh weights are so small that logits are nearly equal; these are spread as trained ones are
+        rng = np.random.RandomState(0)
+        for name, p in model.named_parameters():
+            if len(p.shape) > 1 and not p.stop_gradient:
+                p.set_value((rng.standard_normal(p.shape) / np.sqrt(np.prod(p.shape[1:]))).astype("float32"))
+        return model
+
+    return seeded
+
+
+def images(batch: int, height: int = 32, width: int = 32) -> paddle.Tensor:
+    return paddle.to_tensor(np.random.RandomState(3).standard_normal((batch, 3, height, width)).astype("float32"))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_logits_of_an_image_do_not_depend_on_its_batch_mates(build, batch):
+    model, x = build(), images(7)
+    together = model(x).numpy()
+    parts = np.concatenate([model(x[i : i + batch]).numpy() for i in range(0, 7, batch)])
+    assert np.abs(parts - together).max() <= 1e-6 * max(1, np.abs(together).max())
+    assert np.abs(together[0] - together[1]).max() > 1e-2
+
+
+def test_training_and_evaluation_give_class_logits_of_one_shape(build):
+    model = build()
+    model.train()
+    assert model(images(2)).shape == [2, 5]
+    assert model.classes(images(2)).class_logits.shape == [2, 5]
+
+
+def test_wide_images_give_their_grid(build):
+    model = build(image_size=(32, 64))
+    assert model.grid == (2, 4)
+    extra = model.extra_tokens
+    assert model.features(images(2, 32, 64)).shape == [2, extra + 8, 24]
+
+
+@pytest.mark.parametrize("size", [40, (32, 30), 8])
+def test_a_side_that_does_not_divide_is_an_error_that_says_what_would(build, size):
+    with pytest.raises(ValueError, match="multiples of 16 pixels, got"):
+        build(image_size=size)
+
+
+def test_an_image_of_another_size_is_refused_with_both_sizes(build):
+    with pytest.raises(ValueError, match="wants images of 32x32.*got 48x32"):
+        build()(images(1, 48, 32))
+
+
+def test_tokens_are_row_major_over_the_grid(build):
+    model = build(image_size=(64, 96))
+    if isinstance(model, T2TViT):
+        pytest.skip("its tokens see beyond their cell; its order is tested against splits by hand")
+    x = images(1, 64, 96)
+    changed = x.clone()
+    changed[:, :, 38:42, 22:26] += 9.0  # inside the cell of row 2, column 1 of a 4 x 6 grid
+    difference = (model.embed(changed) - model.embed(x)).abs().sum(axis=2)
+    assert difference.argmax().item() == 2 * 6 + 1
+
+
+def test_a_dense_head_sees_every_token_and_none_before_the_grid(build):
+    model = build() if isinstance(build(), LVViT) else build(dense_head=True)
+    x, extra = images(2), model.extra_tokens
+    out, features = model.tokens(x), model.features(x)
+    assert out.token_logits.shape == [2, 4, 5]
+    np.testing.assert_allclose(out.token_logits.numpy(), model.aux_head(features[:, extra:]).numpy(), atol=1e-6)
+    np.testing.assert_allclose(out.class_logits.numpy(), model.head(features[:, 0]).numpy(), atol=1e-6)
+
+
+def test_evaluation_adds_half_the_best_token_where_there_is_a_token_head(build):
+    model = build() if isinstance(build(), LVViT) else build(dense_head=True)
+    out = model.tokens(images(2))
+    classes = out.class_logits if out.dist_logits is None else (out.class_logits + out.dist_logits) / 2
+    expected = classes.numpy() + 0.5 * out.token_logits.numpy().max(1)
+    np.testing.assert_allclose(model(images(2)).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(model.evaluate_tokens(images(2)).class_logits.numpy(), expected, atol=1e-5)
+    model.eval_token_weight = 0
+    np.testing.assert_allclose(model(images(2)).numpy(), classes.numpy(), atol=1e-5)
+
+
+def test_without_a_dense_head_there_is_none_to_load(build):
+    if isinstance(build(), LVViT):
+        pytest.skip("LV-ViT always has its token head")
+    assert not any(name.startswith("aux_head") for name in build().state_dict())
+    assert build().tokens(images(1)).token_logits is None and not build().has_token_head
+
+
+def test_a_file_without_the_token_head_fits_a_dense_model_only_with_new_heads(build, tmp_path):
+    if isinstance(build(), LVViT):
+        pytest.skip("LV-ViT always has its token head")
+    save_state(build().state_dict(), tmp_path / "plain.pdparams")
+    with pytest.raises(ValueError, match=r"aux_head\.weight.*--new-heads"):
+        load_weights(build(dense_head=True), tmp_path / "plain.pdparams")
+    report = load_weights(build(dense_head=True), tmp_path / "plain.pdparams", new_heads=True)
+    assert {"aux_head.weight", "aux_head.bias"} <= set(report.missing)
+
+
+def test_mixed_tokens_come_from_the_partner(build):
+    model, x = build(), images(2)
+    whole = TokenMix(paddle.to_tensor([1, 0]), paddle.to_tensor([[0, 0, 2, 2]] * 2))
+    np.testing.assert_allclose(model.features(x, whole).numpy(), model.features(x.flip(0)).numpy(), atol=1e-6)
+
+
+def test_another_size_resizes_positions_and_other_classes_need_new_heads(build, tmp_path):
+    save_state(build().state_dict(), tmp_path / "small.pdparams")
+    larger = build(image_size=64)
+    report = load_weights(larger, tmp_path / "small.pdparams")
+    assert report.resized == ["pos_embed"] and not report.missing and not report.dropped
+    with pytest.raises(ValueError, match=r"head\.weight.*--new-heads"):
+        load_weights(build(num_classes=7), tmp_path / "small.pdparams")
+    report = load_weights(build(num_classes=7), tmp_path / "small.pdparams", new_heads=True)
+    assert "head.weight" in report.dropped
+
+
+def test_weight_decay_leaves_tokens_positions_and_vectors_alone(build):
+    model = build()
+    decayed = {name for name, _ in model.named_parameters()} - model.no_weight_decay()
+    assert not decayed & {"cls_token", "dist_token", "pos_embed"}
+    assert {"head.weight", "blocks.0.attn.qkv.weight", "blocks.1.mlp.fc2.weight"} <= decayed
+    assert not any(name.endswith(".bias") or ".norm" in name for name in decayed)

@@ -1,0 +1,79 @@
+"""Every recipe in configs/: it builds the model it names, with the published number of parameters, and it trains."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppim.config import get_config
+from ppim.engine.command import run
+from ppim.models import build_model, create_model, list_models, normalise_name
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+RECIPES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob("[!_]*/*.yaml"))
+PARAMETERS = {  # the tables of the papers and of their code, fixed tables included
+    "lvvit_t": 8_534_720, "lvvit_s": 26_151_824, "lvvit_m": 55_830_544, "lvvit_l": 150_021_968,
+    "lvvit_s_384": 26_297_744, "lvvit_m_384": 56_025_104, "lvvit_m_448": 56_131_600, "lvvit_l_448": 150_473_552,
+    "lvvit_l_512": 150_657_872,
+    "t2t_vit_7": 4_310_222, "t2t_vit_10": 5_889_230, "t2t_vit_12": 6_941_902, "t2t_vit_14": 21_545_550,
+    "t2t_vit_19": 39_177_422, "t2t_vit_24": 64_105_934, "t2t_vit_t_14": 21_541_070, "t2t_vit_t_19": 39_172_942,
+    "t2t_vit_t_24": 64_101_454, "t2t_vit_14_384": 21_691_470, "t2t_vit_14_resnext": 21_545_550,
+    "t2t_vit_14_wide": 25_156_302,
+    "t2t_vit_24_token_labeling": 64_105_934 + 380 * 512 + 513_000,  # 384 pixels, and the token head training needs
+    "deit_tiny_patch16_224": 5_717_416, "deit_small_patch16_224": 22_050_664, "deit_base_patch16_224": 86_567_656,
+    "deit_tiny_distilled_patch16_224": 5_910_800, "deit_small_distilled_patch16_224": 22_436_432,
+    "deit_base_distilled_patch16_224": 87_338_192, "deit_base_patch16_384": 86_859_496,
+    "deit_base_distilled_patch16_384": 87_338_192 + 380 * 768,
+}  # fmt: skip
+
+
+def test_every_published_model_has_a_recipe():
+    named = {normalise_name(get_config(CONFIGS / path).MODEL.NAME) for path in RECIPES}
+    ours = {"lvvit_demo", "lvvit_cifar10"}
+    assert set(PARAMETERS) <= named
+    assert {name for name in list_models() if name.startswith(("lvvit", "t2t", "deit"))} - ours == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_a_recipe_builds_the_published_number_of_parameters(name):
+    path = next(path for path in RECIPES if normalise_name(get_config(CONFIGS / path).MODEL.NAME) == name)
+    model = build_model(get_config(CONFIGS / path))
+    statistics = ("._mean", "._variance")
+    sizes = [int(np.prod(p.shape)) for key, p in model.named_parameters() if not key.endswith(statistics)]
+    assert sum(sizes) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_a_recipe_and_a_name_mean_the_same_model(name):
+    path = next(path for path in RECIPES if normalise_name(get_config(CONFIGS / path).MODEL.NAME) == name)
+    described = build_model(get_config(CONFIGS / path, ["MODEL.TRANS.DEPTH", "1"]))
+    named = create_model(name, depth=1, **({"dense_head": True} if name == "t2t_vit_24_token_labeling" else {}))
+    here, there = ({key: value.shape for key, value in model.state_dict().items()} for model in (described, named))
+    assert here == there and type(described) is type(named)
+    a, b = described.blocks[0], named.blocks[0]
+    assert (a.attn.num_heads, a.attn.scale, a.skip_lam, a.norm1._epsilon) == (
+        b.attn.num_heads, b.attn.scale, b.skip_lam, b.norm1._epsilon,
+    )  # fmt: skip
+
+
+def tiny(path: str, tiny_data: Path, folder: Path) -> list[str]:
+    """Overrides that leave a recipe as it is but for its size, its data and its length."""
+    config = get_config(CONFIGS / path)
+    side = 2 * config.MODEL.TRANS.PATCH_SIZE
+    options = {
+        "DATA.DATA_PATH": tiny_data, "TOKEN_LABEL.PATH": tiny_data / "maps", "SAVE": folder, "MODEL.NUM_CLASSES": 3,
+        "DATA.BATCH_SIZE": 4, "DATA.BATCH_SIZE_EVAL": 4, "DATA.NUM_WORKERS": 0, "TRAIN.MAX_STEPS": 1,
+        "DATA.IMAGE_SIZE": side, "MODEL.TRANS.DEPTH": 2, "MODEL.TRANS.EMBED_DIM": 4 * config.MODEL.TRANS.NUM_HEADS,
+        "TOKEN_LABEL.TARGET": "released", "TOKEN_LABEL.VAL_PATH": "",
+    }  # fmt: skip
+    if config.MODEL.TYPE == "paddle_vision":
+        options["DATA.IMAGE_SIZE"] = 64
+    return [str(part) for pair in options.items() for part in pair]
+
+
+@pytest.mark.parametrize("path", RECIPES)
+def test_a_recipe_trains_one_tiny_step(path, tiny_data, tmp_path):
+    result = run(str(CONFIGS / path), tiny(path, tiny_data, tmp_path / "run"))
+    assert result.count == 11 and np.isfinite(result.loss)
+    assert (tmp_path / "run" / "last.pdparams").is_file()
