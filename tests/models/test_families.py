@@ -32,7 +32,7 @@ def build(request):
         model.eval()
         # fresh weights are so small that logits are nearly equal; these are spread as trained ones are
         rng = np.random.RandomState(0)
-        for name, p in model.named_parameters():
+        for p in model.parameters():
             if len(p.shape) > 1 and not p.stop_gradient:
                 p.set_value((rng.standard_normal(p.shape) / np.sqrt(np.prod(p.shape[1:]))).astype("float32"))
         return model
@@ -42,6 +42,12 @@ def build(request):
 
 def images(batch: int, height: int = 32, width: int = 32) -> paddle.Tensor:
     return paddle.to_tensor(np.random.RandomState(3).standard_normal((batch, 3, height, width)).astype("float32"))
+
+
+def test_every_norm_has_the_epsilon_of_the_original_code(build):
+    model = build()
+    epsilons = {layer._epsilon for layer in model.sublayers() if isinstance(layer, paddle.nn.LayerNorm)}
+    assert epsilons == ({1e-6} if isinstance(model, DeiT) else {1e-5})
 
 
 @pytest.mark.parametrize("batch", [1, 2])
