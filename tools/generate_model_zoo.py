@@ -1,0 +1,274 @@
+"""Write the pages docs/{en,cn}/model_zoo/*.md and ppim/zoo_counts.json from ppim/zoo.py and the models themselves.
+
+    python tools/generate_model_zoo.py            count every model again (a minute or two), write counts and pages
+    python tools/generate_model_zoo.py --check    compare the pages with what would be written; 1 when they are stale
+
+The check takes the counts as they are stored; tests/test_zoo.py counts them again.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from ppim import zoo  # noqa: E402
+from ppim.files import write_whole  # noqa: E402
+from ppim.zoo_command import accuracy_text, macs_text  # noqa: E402
+
+
+class Page(NamedTuple):
+    """What a family's page says beyond its rows; `notes` are pairs (English, Chinese)."""
+
+    file: str
+    family: str
+    paper: str
+    arxiv: str
+    project: str
+    code: str
+    example: str
+    notes: tuple
+    citation: str
+
+
+PAGES = (
+    Page(
+        "lvvit", "LV-ViT", "All Tokens Matter: Token Labeling for Training Better Vision Transformers", "2104.10858",
+        "zihangJiang/TokenLabeling", "lvvit.py", "lvvit_s",
+        (
+            ("Evaluation logits are those of the class token plus half the maximum over all tokens of the token head, "
+             "image by image. PPIM's released code adds the first image's maxima to the whole batch; with other "
+             "batches, its figures may come out differently.",
+             "验证时的输出是分类 token 的 logits 加上 token 分类头在所有 token 上最大值的一半，每张图像各自计算。"
+             "PPIM 发布的代码把一个批次里第一张图像的最大值加到整个批次上，因此批次不同，它的指标可能不同。"),
+            ("The published 16.0 G of `lvvit_m` does not fit the network; the figures published for 384 and 448 pixels "
+             "do.",
+             "`lvvit_m` 公布的 16.0 G 与网络不符；384 和 448 像素的公布值则相符。"),
+        ),
+        """@inproceedings{jiang2021all,
+  title={All Tokens Matter: Token Labeling for Training Better Vision Transformers},
+  author={Jiang, Zi-Hang and Hou, Qibin and Yuan, Li and Zhou, Daquan and Shi, Yujun and Jin, Xiaojie and Wang, Anran and Feng, Jiashi},
+  booktitle={Advances in Neural Information Processing Systems},
+  year={2021}
+}""",  # noqa: E501
+    ),
+    Page(
+        "t2t_vit", "T2T-ViT", "Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet",
+        "2101.11986", "yitu-opensource/T2T-ViT", "t2t_vit.py", "t2t_vit_14",
+        (
+            ("Parameters include the fixed position table and the performer's fixed projections.",
+             "参数量包含固定的位置编码表和 performer 的固定投影矩阵。"),
+            ("PaddleViT's norms use epsilon 1e-6, the original's 1e-5; its files are recognised by their names, and "
+             "the model then computes with 1e-6.",
+             "PaddleViT 的归一化层使用 epsilon 1e-6，原版为 1e-5；程序按参数名识别它的文件，随后以 1e-6 计算。"),
+        ),
+        """@inproceedings{yuan2021tokens,
+  title={Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet},
+  author={Yuan, Li and Chen, Yunpeng and Wang, Tao and Yu, Weihao and Shi, Yujun and Jiang, Zihang and Tay, Francis EH and Feng, Jiashi and Yan, Shuicheng},
+  booktitle={International Conference on Computer Vision},
+  year={2021}
+}""",  # noqa: E501
+    ),
+    Page(
+        "deit", "DeiT", "Training data-efficient image transformers & distillation through attention", "2012.12877",
+        "facebookresearch/deit", "deit.py", "deit_s",
+        (
+            ("Evaluation logits of the distilled models are the mean of their two heads.",
+             "蒸馏模型验证时的输出是两个分类头的平均。"),
+        ),
+        """@inproceedings{touvron2021training,
+  title={Training data-efficient image transformers \\& distillation through attention},
+  author={Touvron, Hugo and Cord, Matthieu and Douze, Matthijs and Massa, Francisco and Sablayrolles, Alexandre and J{\\'e}gou, Herv{\\'e}},
+  booktitle={International Conference on Machine Learning},
+  year={2021}
+}""",  # noqa: E501
+    ),
+)  # fmt: skip
+
+WORDS = {
+    "en": {
+        "other": "[中文](../../cn/model_zoo/{file}.md) | English",
+        "paper": "Paper", "project": "Original code", "code": "Model", "use": "Use", "models": "Models",
+        "view": "Evaluation view", "links": "Weights", "citation": "Citation",
+        "use_text": "`pretrained=True` downloads PPIM's file into Paddle's cache, a path loads a file that is there "
+                    "already, of any project listed below.",
+        "view_text": "PPIM's, which `return_transforms=True` gives:",
+        "view_more": "Our recipes evaluate as the original does: short side to size / `crop_pct`, rounded down, "
+                     "bicubic, then the centre crop.",
+        "columns": ("Model", "PPIM's name", "Image", "Parameters", "MACs (G)", "MACs published (G)",
+                    "Top-1 / Top-5 original", "Top-1 / Top-5 PPIM", "Top-1 / Top-5 PaddleViT", "`crop_pct`"),
+        "legend": "Accuracies are published, not re-measured. MACs are counted from the model for one image, attention "
+                  "included. Published MACs: `*` leaves attention out, `?` fits the network neither way.",
+        "weights": ("Model", "Paddle", "PyTorch, original"),
+    },
+    "cn": {
+        "other": "中文 | [English](../../en/model_zoo/{file}.md)",
+        "paper": "论文", "project": "官方项目", "code": "模型代码", "use": "使用", "models": "模型",
+        "view": "验证集数据处理", "links": "预训练权重", "citation": "引用",
+        "use_text": "`pretrained=True` 会把 PPIM 的文件下载到 Paddle 的缓存目录；"
+                    "传入路径则加载已有的文件，下面列出的各项目的文件都可以。",
+        "view_text": "PPIM 的处理，即 `return_transforms=True` 返回的处理：",
+        "view_more": "我们的配置按原版验证：短边缩放到 size / `crop_pct`（向下取整，bicubic），再中心裁剪。",
+        "columns": ("模型", "PPIM 名称", "图像大小", "参数量", "MACs (G)", "公布的 MACs (G)", "Top-1 / Top-5 原版",
+                    "Top-1 / Top-5 PPIM", "Top-1 / Top-5 PaddleViT", "`crop_pct`"),
+        "legend": "精度均为公布值，未重新测量。MACs 按模型对一张图像计数，包含注意力。"
+                  "公布的 MACs 中：`*` 表示不含注意力，`?` 表示两种算法都与网络不符。",
+        "weights": ("模型", "Paddle", "PyTorch 原版"),
+    },
+}  # fmt: skip
+
+
+def cost(row: zoo.Row, counts: dict) -> tuple[str, str, str]:
+    """Parameters, counted MACs, published MACs."""
+    published = ", ".join(macs_text(macs) for macs in row.macs)
+    return f"{counts[row.name]['parameters']:,}", f"{counts[row.name]['macs'] / 1e9:.2f}", published or "-"
+
+
+def table(head: tuple, rows: list[tuple]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def links(files: list[zoo.File]) -> str:
+    def text(file):
+        code = f" ({file.code})" if file.code else ""
+        return f"[{file.name or file.source}]({file.url}){code}"
+
+    return ", ".join(map(text, files)) or "-"
+
+
+def view(sizes: list[int]) -> str:
+    """PPIM's transforms, as its pages print them."""
+    return "\n\n".join(
+        f"""# {size}x{size}
+transforms = T.Compose([
+    T.Resize({zoo.ppim_resize(size)}, interpolation='bicubic'),
+    T.CenterCrop({size}),
+    T.ToTensor(),
+    T.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+])"""
+        for size in sizes
+    )
+
+
+def render(page: Page, language: str, counts: dict) -> str:
+    """One page in one language."""
+    words, chinese = WORDS[language], language == "cn"
+    rows = [row for row in zoo.ROWS if row.family == page.family]
+    sources = ("original", "PPIM", "PaddleViT")
+    models = [
+        (f"`{row.name}`", f"`{row.alias or row.name}`" if row.download else "-", str(row.image_size))
+        + cost(row, counts)
+        + (*(accuracy_text(row, source) for source in sources), f"{row.crop_pct:g}")
+        for row in rows
+    ]
+    weights = [
+        (f"`{row.name}`",)
+        + tuple(links([f for f in row.files if (f.source == "original") == original]) for original in (False, True))
+        for row in rows
+    ]
+    notes = "\n".join(f"- {note[chinese]}" for note in page.notes)
+    example = f"""import paddle
+from ppim import {page.example}
+
+model, val_transforms = {page.example}(pretrained=True, return_transforms=True)
+model.eval()
+logits = model(paddle.rand([1, 3, 224, 224]))
+
+fine_tuned = {page.example}(pretrained='{page.example}.pdparams', class_dim=10)"""
+    colon = "：" if chinese else ": "
+    return f"""# {page.family}
+
+{words["other"].format(file=page.file)}
+
+- {words["paper"]}{colon}[{page.paper}](https://arxiv.org/abs/{page.arxiv})
+- {words["project"]}{colon}[{page.project}](https://github.com/{page.project})
+- {words["code"]}{colon}[{page.code}](../../../ppim/models/{page.code})
+
+## {words["use"]}
+
+{words["use_text"]}
+
+```python
+{example}
+```
+
+## {words["models"]}
+
+{table(words["columns"], models)}
+
+{words["legend"]}
+
+{notes}
+
+## {words["view"]}
+
+{words["view_text"]}
+
+```python
+import paddle.vision.transforms as T
+
+{view(sorted({row.image_size for row in rows if row.download}))}
+```
+
+{words["view_more"]}
+
+## {words["links"]}
+
+{table(words["weights"], weights)}
+
+## {words["citation"]}
+
+```bibtex
+{page.citation}
+```
+"""
+
+
+def count(rows: tuple[zoo.Row, ...]) -> dict:
+    from ppim.macs import count_parameters, split_macs
+    from ppim.models import create_model
+
+    found = {}
+    for row in rows:
+        model = create_model(row.name)
+        in_layers, in_attention = split_macs(model)
+        found[row.name] = {
+            "parameters": count_parameters(model), "macs": in_layers + in_attention, "attention_macs": in_attention,
+        }  # fmt: skip
+        print(row.name, found[row.name], flush=True)
+    return found
+
+
+def pages(counts: dict) -> dict[Path, str]:
+    return {
+        ROOT / "docs" / language / "model_zoo" / f"{page.file}.md": render(page, language, counts)
+        for page in PAGES
+        for language in WORDS
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the pages of the model zoo.")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 when a page is stale")
+    if parser.parse_args().check:
+        stale = [
+            path.relative_to(ROOT).as_posix()
+            for path, text in pages(zoo.counts()).items()
+            if not path.is_file() or path.read_text(encoding="utf-8") != text
+        ]
+        print(f"stale: {', '.join(stale)}; run tools/generate_model_zoo.py" if stale else "the pages are up to date")
+        return 1 if stale else 0
+    counts = count(zoo.ROWS)
+    texts = {**pages(counts), ROOT / "ppim" / "zoo_counts.json": json.dumps(counts, indent=1) + "\n"}
+    for path, text in texts.items():
+        write_whole(path, lambda beside, text=text: beside.write_text(text, encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
