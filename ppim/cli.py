@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ppim.memory import keep_freed_memory
+from ppim.zoo_command import models
 
 
 def train(argv: Sequence[str] | None = None) -> None:
@@ -68,7 +69,7 @@ def _import_paddle_quietly() -> None:
 
 def main() -> int:
     """`ppim COMMAND ...`"""
-    commands = {"train": train}
+    commands = {"train": train, "models": models}
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name not in commands:
         print(f"usage: ppim COMMAND ...\ncommands: {', '.join(commands)}\n`ppim COMMAND --help` tells more")
