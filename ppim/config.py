@@ -117,6 +117,17 @@ _C.LOSS.GROUND_TRUTH = False  # blend the photo's own label into the class targe
 
 _C.MIX = CfgNode()
 _C.MIX.TOKEN_ALPHA = 0.0  # MixToken: beta(a, a) draws the box; 0: off (LV-ViT: 1.0)
+_C.MIX.CUTMIX_GRID = "pixels"  # borders of cutmix boxes: pixels | tokens (each token then shows one image)
+_C.MIX.CLASS_SHARE = "area"  # what shares a mixed class target: area | attention (TransMix) | alignment (TL-Align)
+
+_C.DISTILL = CfgNode()
+_C.DISTILL.TYPE = "none"  # class token learns from a teacher: none | soft (its distribution) | hard (its best class)
+_C.DISTILL.TEACHER = ""  # recipe of the teacher: a yaml file, or the name of a published one
+_C.DISTILL.WEIGHTS = ""  # the teacher's weights
+_C.DISTILL.ALPHA = 0.5  # weight of the teacher's loss; the labels' has the rest
+_C.DISTILL.TAU = 1.0  # soft: temperature
+_C.DISTILL.DENSE_WEIGHT = 0.0  # of a token loss against the teacher's tokens on the same crop; 0: none
+_C.DISTILL.TOP_K = 5  # classes of the teacher's kept per token; the rest of its probability is spread evenly
 
 _C.EVAL = CfgNode()
 _C.EVAL.ONLY = False  # as --evaluate-only; PaddleViT's `EVAL: True` is read as this
@@ -155,6 +166,9 @@ _CHOICES = {
     "TRAIN.LR_SCHEDULER.NAME": ("cosine", "warmupcosine", "constant"),
     "TRAIN.OPTIMIZER.NAME": ("AdamW", "SGD"),
     "TRAIN.MIXUP_MODE": ("batch", "pair", "elem"),
+    "MIX.CUTMIX_GRID": ("pixels", "tokens"),
+    "MIX.CLASS_SHARE": ("area", "attention", "alignment"),
+    "DISTILL.TYPE": ("none", "soft", "hard"),
     "TRAIN.RANDOM_ERASE_MODE": ("const", "rand", "pixel"),
     "TOKEN_LABEL.TARGET": ("released", "probs"),
     "TOKEN_LABEL.GEOMETRY": ("true", "released"),
@@ -175,6 +189,10 @@ _RANGES = {
     **dict.fromkeys(("TRAIN.MIXUP_PROB", "TRAIN.MIXUP_SWITCH_PROB", "TRAIN.RANDOM_ERASE_PROB"), (0, 1)),
     **dict.fromkeys(("TRAIN.SMOOTHING", "TRAIN.MODEL_EMA_DECAY", "DATA.HFLIP", "DATA.CROP_PCT"), (0, 1)),
     **dict.fromkeys(("MODEL.DROPOUT", "MODEL.ATTENTION_DROPOUT", "MODEL.DROPPATH"), (0, 0.999)),
+    "DISTILL.ALPHA": (0, 1),
+    "DISTILL.TAU": (0.01, None),
+    "DISTILL.DENSE_WEIGHT": (0, None),
+    "DISTILL.TOP_K": (1, None),
     "TRAIN.NUM_EPOCHS": (1, None),
     "KEEP_CHECKPOINTS": (2, None),
     "TOKEN_LABEL.FRAME_CROP_PCT": (0.01, 1),
@@ -229,6 +247,7 @@ def check(config: CfgNode) -> None:
             raise ValueError(f"{key} wants {wanted}; got {value!r}")
     _check_model(config.MODEL, config.DATA.IMAGE_SIZE)
     _check_heads(config)
+    _check_teacher(config)
     _check_training(config)
     _check_token_labels(config)
 
@@ -257,11 +276,26 @@ def _check_heads(config: CfgNode) -> None:
                 raise ValueError(f"MODEL.{key} is for MODEL.TYPE T2T-ViT or DeiT, got {model.TYPE}; leave it False")
     elif model.DISTILLED and model.TYPE != "DeiT":
         raise ValueError(f"MODEL.DISTILLED is for MODEL.TYPE DeiT, got {model.TYPE}; leave it False")
-    elif not model.DENSE_HEAD and config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT:
+    elif not model.DENSE_HEAD and (
+        (config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT) or config.DISTILL.DENSE_WEIGHT
+    ):
         raise ValueError(
             f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
-            "or set LOSS.DENSE_WEIGHT 0 to teach the class head alone"
+            "or set LOSS.DENSE_WEIGHT and DISTILL.DENSE_WEIGHT to 0 to teach the class head alone"
         )
+
+
+def _check_teacher(config: CfgNode) -> None:
+    distill = config.DISTILL
+    asked = distill.TYPE != "none" or distill.DENSE_WEIGHT
+    for key in ("TEACHER", "WEIGHTS"):
+        if asked and not distill[key]:
+            what = "a recipe (a yaml file or a published name)" if key == "TEACHER" else "the file of its weights"
+            raise ValueError(f"DISTILL.TYPE {distill.TYPE} with DISTILL.DENSE_WEIGHT {distill.DENSE_WEIGHT:g} needs "
+                             f"DISTILL.{key}, {what}")
+    if config.MIX.CLASS_SHARE != "area" and config.MODEL.TYPE == "paddle_vision":
+        raise ValueError(f"MIX.CLASS_SHARE {config.MIX.CLASS_SHARE} needs a model with attention; MODEL.TYPE "
+                         "paddle_vision has none, set it to area")
 
 
 def _check_training(config: CfgNode) -> None:

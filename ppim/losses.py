@@ -88,6 +88,40 @@ def soft_cross_entropy(logits: paddle.Tensor, target: paddle.Tensor, weight: pad
     return loss.mean() if weight is None else (loss * weight).mean()
 
 
+def distillation(logits: paddle.Tensor, teacher: paddle.Tensor, kind: str, tau: float = 1.0) -> paddle.Tensor:
+    """What a student's logits (B, C) lose against a teacher's, mean over the batch, float32 (arXiv 2012.12877, sec. 4).
+
+    Args:
+        kind: `soft`, tau^2 * KL(teacher at temperature tau || student at tau); `hard`, cross entropy with the teacher's
+            best class.
+
+    DeiT's released code divides the soft loss by B * C; the paper's mean over the batch is kept here.
+    """
+    if kind == "hard":
+        return F.cross_entropy(logits.astype("float32"), teacher.argmax(axis=-1))
+    target = F.softmax(teacher.astype("float32") / tau, axis=-1)
+    log_target = F.log_softmax(teacher.astype("float32") / tau, axis=-1)
+    difference = log_target - F.log_softmax(logits.astype("float32") / tau, axis=-1)
+    return tau**2 * (target * difference).sum(axis=-1).mean()
+
+
+def top_targets(logits: paddle.Tensor, top_k: int) -> SparseTargets:
+    """The distribution of logits (R, C) as sparse targets: its `top_k` classes, the rest spread evenly over the others.
+
+    `top_k` is below C. The counterpart of `TOKEN_LABEL.TARGET: probs` for logits that are at hand.
+    """
+    rows, classes = logits.shape
+    best, ids = F.softmax(logits.astype("float32"), axis=-1).topk(top_k, axis=-1)
+    background = (1 - best.sum(axis=-1)).clip(0) / (classes - top_k)
+    ones = paddle.ones_like(background)
+    return SparseTargets(
+        row=paddle.arange(rows).unsqueeze(1).expand([-1, top_k]).flatten(),
+        id=ids.flatten(),
+        weight=(best - background.unsqueeze(1)).flatten(),
+        const=paddle.stack([background, ones, ones], axis=1),
+    )
+
+
 def blend(targets: SparseTargets, partner_rows: paddle.Tensor, own_share: paddle.Tensor) -> SparseTargets:
     """Row r's target becomes own_share[r] * T[r] + (1 - own_share[r]) * T[partner_rows[r]].
 

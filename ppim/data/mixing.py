@@ -14,6 +14,7 @@ import numpy as np
 import paddle
 
 MODES = ("batch", "pair", "elem")
+CUTMIX_GRIDS = ("pixels", "tokens")
 
 
 class Mix(NamedTuple):
@@ -47,7 +48,8 @@ def partners(batch: int) -> np.ndarray:
 
 def draw_mix(rng: np.random.Generator, batch: int, image_hw: tuple, grid: tuple, *, mixup_alpha: float = 0.0,
              cutmix_alpha: float = 0.0, cutmix_minmax: Sequence[float] | None = None, prob: float = 1.0,
-             switch_prob: float = 0.5, mode: str = "batch", token_alpha: float = 0.0) -> Mix:
+             switch_prob: float = 0.5, mode: str = "batch", token_alpha: float = 0.0,
+             cutmix_grid: str = "pixels") -> Mix:
     """How one (global) batch is mixed; the parameters are timm's, token_alpha LV-ViT's.
 
     Args:
@@ -58,20 +60,24 @@ def draw_mix(rng: np.random.Generator, batch: int, image_hw: tuple, grid: tuple,
         prob: that anything is mixed; switch_prob: of cutmix where both are on.
         mode: one draw for the batch, for every pair, or for every element.
         token_alpha: beta(a, a) draws the box of MixToken; 0 is off. Partners share a token box in every mode.
+        cutmix_grid: where cutmix boxes may begin and end, `pixels`, or `tokens` so that every token shows one image.
 
     Raises:
-        ValueError: an unknown mode.
+        ValueError: an unknown mode or cutmix grid.
     """
-    if mode not in MODES:
-        raise ValueError(f"TRAIN.MIXUP_MODE must be one of {', '.join(MODES)}, got {mode!r}")
+    for key, value, allowed in (("TRAIN.MIXUP_MODE", mode, MODES), ("MIX.CUTMIX_GRID", cutmix_grid, CUTMIX_GRIDS)):
+        if value not in allowed:
+            raise ValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
+    frame = tuple(image_hw) if cutmix_grid == "pixels" else tuple(grid)
     blend, pixel_box = np.ones(batch, np.float32), np.zeros((batch, 4), np.int64)
     # row b takes draw number group[b]
     group = {"batch": np.zeros(batch, int), "pair": np.arange(batch) // 2, "elem": np.arange(batch)}[mode]
     if mixup_alpha > 0 or cutmix_alpha > 0 or cutmix_minmax is not None:
-        draws = [_draw_pixels(rng, image_hw, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, switch_prob)
+        draws = [_draw_pixels(rng, frame, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, switch_prob)
                  for _ in range(group[-1] + 1)]
         blend = np.array([lam for lam, _ in draws], np.float32)[group]
-        pixel_box = np.array([box for _, box in draws], np.int64)[group]
+        cell = np.array(image_hw) // np.array(frame)
+        pixel_box = np.array([box for _, box in draws], np.int64)[group] * np.tile(cell, 2)
     token_box = np.zeros((batch, 4), np.int64)
     if token_alpha > 0:
         group = np.minimum(group, np.arange(batch) // 2)
@@ -80,8 +86,8 @@ def draw_mix(rng: np.random.Generator, batch: int, image_hw: tuple, grid: tuple,
     return Mix(partners(batch), blend, pixel_box, token_box)
 
 
-def _draw_pixels(rng, image_hw, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, switch_prob) -> tuple:
-    """-> own share of every pixel, box."""
+def _draw_pixels(rng, frame, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, switch_prob) -> tuple:
+    """-> own share of every pixel, box within `frame` (rows, columns)."""
     nothing = (0, 0, 0, 0)
     if rng.random() >= prob:
         return 1.0, nothing
@@ -91,8 +97,8 @@ def _draw_pixels(rng, image_hw, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, 
     if not cutmix:
         return rng.beta(mixup_alpha, mixup_alpha), nothing
     if cutmix_minmax is not None:
-        return 1.0, _draw_minmax_box(rng, image_hw, cutmix_minmax)
-    return 1.0, draw_box(rng, image_hw, rng.beta(cutmix_alpha, cutmix_alpha))
+        return 1.0, _draw_minmax_box(rng, frame, cutmix_minmax)
+    return 1.0, draw_box(rng, frame, rng.beta(cutmix_alpha, cutmix_alpha))
 
 
 def draw_box(rng: np.random.Generator, hw: tuple, own_share: float) -> tuple:
@@ -185,3 +191,11 @@ def class_share(mix: Mix, image_hw: tuple, grid: tuple):
     own, taken = own_pixel_share(mix, image_hw), token_box_share(mix, grid)
     partners_own = own[mix.partner] if _of(own) is np else paddle.gather(own, mix.partner)
     return (1 - taken) * own + taken * (1 - partners_own)
+
+
+def partner_token_share(mix: Mix, image_hw: tuple, grid: tuple) -> np.ndarray:
+    """(B, N) float32: the partner's share of what each token shows in the end, for a Mix of arrays. A token that
+    MixToken took from the partner shows the partner's patch, whose own share is the partner's."""
+    own = own_token_share(mix, image_hw, grid)
+    taken = inside_boxes(mix.token_box, *grid).reshape(own.shape)
+    return np.where(taken, own[mix.partner], 1 - own).astype("float32")

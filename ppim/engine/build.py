@@ -18,8 +18,8 @@ from ppim.token_labels.store import MapFolder
 
 
 def teaches_tokens(config: CfgNode) -> bool:
-    """Is the token head trained?"""
-    return config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT > 0
+    """Is the token head trained, by label maps or by a teacher?"""
+    return (config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT > 0) or config.DISTILL.DENSE_WEIGHT > 0
 
 
 def train_images(config: CfgNode) -> ImageList:
@@ -141,6 +141,7 @@ def mix_arguments(config: CfgNode) -> dict:
         "switch_prob": train.MIXUP_SWITCH_PROB,
         "mode": train.MIXUP_MODE,
         "token_alpha": config.MIX.TOKEN_ALPHA,
+        "cutmix_grid": config.MIX.CUTMIX_GRID,
     }
 
 

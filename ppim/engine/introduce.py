@@ -13,7 +13,7 @@ from ppim.engine.steps import Steps
 
 # What an accuracy in the tables hangs on.
 _RECIPE_KEYS = ("TRAIN.", "DATA.BATCH_SIZE", "DATA.IMAGE_SIZE", "DATA.CROP", "DATA.HFLIP", "DATA.AUG_ORDER",
-                "DATA.REPEATED_AUG", "DATA.TRAIN_INTERPOLATION", "MIX.", "LOSS.", "MODEL.DROPPATH")
+                "DATA.REPEATED_AUG", "DATA.TRAIN_INTERPOLATION", "MIX.", "LOSS.", "DISTILL.", "MODEL.DROPPATH")
 _HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS")
 
 
@@ -28,6 +28,9 @@ def introduction(
     teaching = "plain labels"
     if config.TOKEN_LABEL.ENABLE:
         teaching = f"label maps in {config.TOKEN_LABEL.PATH} ({config.TOKEN_LABEL.TARGET} targets)"
+    if config.DISTILL.TYPE != "none" or config.DISTILL.DENSE_WEIGHT:
+        teacher = config.DISTILL
+        teaching += f", {teacher.TEACHER} (classes {teacher.TYPE}, tokens {teacher.DENSE_WEIGHT:g})"
     lines = [
         f"model      {config.MODEL.NAME}, {parameters:,} trainable parameters, {data.IMAGE_SIZE} px, "
         f"{config.MODEL.NUM_CLASSES} classes",
@@ -36,8 +39,9 @@ def introduction(
         f"batch      {global_batch} = {processes} processes x {data.BATCH_SIZE} x {steps.accumulate} accumulated",
         f"rate       {schedule.base:.4g} after {schedule.warmup:g} warm-up epochs, {schedule.name} to "
         f"{schedule.end:.4g}; {steps.epochs:g} epochs, {steps.total:,} steps",
-        f"augment    {train.AUTO_AUGMENT or 'no RandAugment'}, {data.AUG_ORDER}, erasing {train.RANDOM_ERASE_PROB:g}, "
-        f"mixup {train.MIXUP_ALPHA:g}, cutmix {train.CUTMIX_ALPHA:g}, MixToken {config.MIX.TOKEN_ALPHA:g}",
+        f"augment    {train.AUTO_AUGMENT or 'no RandAugment'}, {data.AUG_ORDER}, erasing {train.RANDOM_ERASE_PROB:g}",
+        f"mixing     mixup {train.MIXUP_ALPHA:g}, cutmix {train.CUTMIX_ALPHA:g} (boxes of {config.MIX.CUTMIX_GRID}), "
+        f"MixToken {config.MIX.TOKEN_ALPHA:g}; class target shared by {config.MIX.CLASS_SHARE}",
         f"computing  {'float32' if amp is None else amp['dtype'] + ' mixed precision'} on {paddle.get_device()}, "
         f"{os.environ.get('OMP_NUM_THREADS')} threads a process",
         f"writing to {config.SAVE}",

@@ -16,6 +16,7 @@ from ppim.engine.distributed import World
 from ppim.engine.ema import Ema
 from ppim.engine.objective import Objective
 from ppim.engine.optimizer import load_state_by_structured_names, state_by_structured_names
+from ppim.engine.teacher import Teacher
 from ppim.models import build_model
 
 
@@ -55,16 +56,16 @@ def eval_token_weight(model: nn.Layer, setting: str, trained: bool) -> float:
     return 0.5 if model.has_token_head and (setting == "on" or (setting == "auto" and trained)) else 0.0
 
 
-def build_learner(config: CfgNode, model: nn.Layer, world: World) -> Learner:
+def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teacher | None = None) -> Learner:
     """Objective, optimizer, scaler and running average around `model`."""
-    dense_weight = config.LOSS.DENSE_WEIGHT if build.teaches_tokens(config) else 0.0
-    if not dense_weight and model.has_token_head:
+    if model.has_token_head and not build.teaches_tokens(config):
         # without a loss it would only decay, and DataParallel would wait for its gradient
         for parameter in model.aux_head.parameters():
             parameter.stop_gradient = True
     amp = build.amp_arguments(config)
     objective = Objective(
-        model, config.LOSS.CLASS_WEIGHT, dense_weight, config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD, amp
+        model, config.LOSS.CLASS_WEIGHT, config.LOSS.DENSE_WEIGHT if config.TOKEN_LABEL.ENABLE else 0.0,
+        config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD, amp, config.MIX.CLASS_SHARE, teacher,
     )
     return Learner(
         model=model,

@@ -1,7 +1,8 @@
 """Model and loss as one layer: from a batch and its mix to the terms of the loss.
 
 DataParallel wraps this layer, so that a training step is one forward call whatever is being taught: plain labels, token
-labels, mixed or not. Loss of LV-ViT: arXiv 2104.10858, section 3.1.
+labels, a teacher's, mixed or not, the class target shared by area, by attention or by alignment. Loss of LV-ViT:
+arXiv 2104.10858, section 3.1.
 """
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from paddle import nn
 
 from ppim.data import mixing
 from ppim.data.pixels import erase, normalise
-from ppim.losses import blend, reassign, sparse_cross_entropy
+from ppim.engine.teacher import Teacher
+from ppim.losses import blend, distillation, reassign, sparse_cross_entropy
 from ppim.models.layers import TokenOutput
 from ppim.models.transformer import TokenMix
 from ppim.token_labels.targets import SparseTargets
@@ -31,13 +33,15 @@ class MixRows(NamedTuple):
     """A Mix as the loss needs it: whose target each row of logits is scored against. None: nothing to do there.
 
     Attributes:
-        partner: (B,) int64, class_share: (B,) float32 own share of the class target.
+        partner: (B,) int64, class_share: (B,) float32 own share of the class target, by area.
+        partner_share: (B, N) float32, the partner's share of what each token shows, after MixToken.
         token_partner: (B * N,) int64, token_share: (B * N,) float32 own share of a token's target (pixel mixing).
         owner: (B * N,) int64, whose token this is (MixToken).
     """
 
     partner: paddle.Tensor | None = None
     class_share: paddle.Tensor | None = None
+    partner_share: paddle.Tensor | None = None
     token_partner: paddle.Tensor | None = None
     token_share: paddle.Tensor | None = None
     owner: paddle.Tensor | None = None
@@ -55,6 +59,7 @@ def mix_rows(mix: mixing.Mix, image_hw: tuple[int, int], grid: tuple[int, int]) 
     return MixRows(
         partner=paddle.to_tensor(mix.partner),
         class_share=paddle.to_tensor(mixing.class_share(mix, image_hw, grid).astype("float32")),
+        partner_share=paddle.to_tensor(mixing.partner_token_share(mix, image_hw, grid)),
         token_partner=paddle.to_tensor(token_partner) if mix.mixes_pixels else None,
         token_share=_flat(mixing.own_token_share(mix, image_hw, grid)) if mix.mixes_pixels else None,
         owner=paddle.to_tensor(owner) if mix.mixes_tokens else None,
@@ -71,50 +76,87 @@ class Objective(nn.Layer):
 
     Args:
         model: any model of ours.
-        class_weight, dense_weight: of the class loss and the token loss; at `dense_weight` 0 the token head is not run.
+        class_weight, dense_weight: of the class loss and the token loss; where no token is taught the token head is not
+            run.
         mean, std: of pixel values in [0, 1], per channel.
         amp: `paddle.amp.auto_cast` arguments for the model's forward pass, or None; losses are always float32.
+        class_rule: whose the class target of a mixed picture is: area | attention | alignment.
+        teacher: of classes, of tokens or of both.
     """
 
-    def __init__(self, model: nn.Layer, class_weight: float, dense_weight: float, mean, std, amp: dict | None = None):
+    def __init__(
+        self, model: nn.Layer, class_weight: float, dense_weight: float, mean, std, amp: dict | None = None,
+        class_rule: str = "area", teacher: Teacher | None = None,
+    ):
         super().__init__()
         self.model = model
         self.class_weight = class_weight
         self.dense_weight = dense_weight
         self.mean, self.std = mean, std
         self.amp = amp or {"enable": False}
+        self.class_rule = class_rule
+        self.teacher = teacher
+        self.teacher_weight = teacher.dense_weight if teacher else 0.0
 
     def forward(self, batch: dict, mix: mixing.Mix) -> LossTerms:
         """`batch` as the loader gives it (tensors), `mix` as drawn (numpy) for these samples."""
         rows = mix_rows(mix, tuple(batch["image"].shape[2:]), self.model.grid)
-        images = normalise(batch["image"], self.mean, self.std)
-        images = erase(images, batch["erase_at"], batch["erase_value"])
-        if mix.mixes_pixels:
-            images = mixing.mix_pixels(images, mix.tensors())
-        token_mix = TokenMix(rows.partner, paddle.to_tensor(mix.token_box)) if mix.mixes_tokens else None
+        pictures = normalise(batch["image"], self.mean, self.std)
+        pictures = erase(pictures, batch["erase_at"], batch["erase_value"])
+        images = mixing.mix_pixels(pictures, mix.tensors()) if mix.mixes_pixels else pictures
+        token_weight = self.dense_weight + self.teacher_weight
         with paddle.amp.auto_cast(**self.amp):
-            forward = self.model.tokens if self.dense_weight else self.model.classes
-            output = forward(images, token_mix)
-        return self._terms(batch, rows, output)
-
-    def _terms(self, batch, rows: MixRows, output: TokenOutput) -> LossTerms:
-        target = _targets(batch, "class")
-        if rows.class_share is not None:
-            target = blend(target, rows.partner, rows.class_share)
-        classes = sparse_cross_entropy(output.class_logits, target)
-        if output.dist_logits is not None:
-            # without a teacher both heads learn the same, and evaluation averages them
-            classes = (classes + sparse_cross_entropy(output.dist_logits, target)) / 2
-        if not self.dense_weight:
+            forward = self.model.tokens if token_weight else self.model.classes
+            output = forward(images, self._token_mix(mix, rows))
+        classes = self._class_loss(batch, rows, output, images)
+        if not token_weight:
             return LossTerms(self.class_weight * classes, classes, paddle.zeros_like(classes))
-        target = _targets(batch, "token")
-        if rows.token_share is not None:
-            target = blend(target, rows.token_partner, rows.token_share)
-        if rows.owner is not None:
-            target = reassign(target, rows.owner)
+        tokens = self._token_loss(batch, rows, output, pictures) / token_weight
+        return LossTerms(self.class_weight * classes + token_weight * tokens, classes, tokens)
+
+    def _token_mix(self, mix: mixing.Mix, rows: MixRows) -> TokenMix | None:
+        model_shares = self.class_rule != "area" and rows.partner is not None
+        if not mix.mixes_tokens and not model_shares:
+            return None
+        box = paddle.to_tensor(mix.token_box) if mix.mixes_tokens else None
+        return TokenMix(rows.partner, box, rows.partner_share if model_shares else None, self.class_rule)
+
+    def _class_loss(self, batch, rows: MixRows, output: TokenOutput, images) -> paddle.Tensor:
+        def against_labels(logits, share):
+            target = _targets(batch, "class")
+            share = rows.class_share if share is None else share
+            return sparse_cross_entropy(logits, target if share is None else blend(target, rows.partner, share))
+
+        classes = against_labels(output.class_logits, output.share)
+        if self.teacher and self.teacher.kind != "none":
+            with paddle.amp.auto_cast(**self.amp):
+                theirs = self.teacher.class_logits(images)
+            learned = output.class_logits if output.dist_logits is None else output.dist_logits
+            taught = distillation(learned, theirs, self.teacher.kind, self.teacher.tau)
+            return (1 - self.teacher.alpha) * classes + self.teacher.alpha * taught
+        if output.dist_logits is None:
+            return classes
+        # without a teacher both heads learn the labels, since evaluation averages them
+        return (classes + against_labels(output.dist_logits, output.dist_share)) / 2
+
+    def _token_loss(self, batch, rows: MixRows, output: TokenOutput, pictures) -> paddle.Tensor:
         # (B, N, C) -> (B * N, C)
-        tokens = sparse_cross_entropy(output.token_logits.flatten(0, 1), target)
-        return LossTerms(self.class_weight * classes + self.dense_weight * tokens, classes, tokens)
+        logits = output.token_logits.flatten(0, 1)
+        loss = paddle.zeros([])
+        if self.dense_weight:
+            loss += self.dense_weight * sparse_cross_entropy(logits, _mixed(_targets(batch, "token"), rows))
+        if self.teacher_weight:
+            with paddle.amp.auto_cast(**self.amp):
+                theirs = self.teacher.token_targets(pictures, self.model.grid)
+            loss += self.teacher_weight * sparse_cross_entropy(logits, _mixed(theirs, rows))
+        return loss
+
+
+def _mixed(tokens: SparseTargets, rows: MixRows) -> SparseTargets:
+    """Targets of the tokens of a batch, before mixing -> what its tokens show in the end."""
+    if rows.token_share is not None:
+        tokens = blend(tokens, rows.token_partner, rows.token_share)
+    return tokens if rows.owner is None else reassign(tokens, rows.owner)
 
 
 def _targets(batch: dict, kind: str) -> SparseTargets:

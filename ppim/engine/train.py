@@ -33,6 +33,7 @@ from ppim.engine.objective import LossTerms
 from ppim.engine.run_folder import RunFolder
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
+from ppim.engine.teacher import build_teacher
 from ppim.files import write_whole
 from ppim.weights.load import load_weights
 from ppim.weights.write import save_state
@@ -100,7 +101,10 @@ def train(
         model.note_source(())  # from here on the weights are this project's, after --resume as well
     samples = build.train_samples(config, images, model.grid)
     val = build.eval_samples(config, val_images, model.grid)
-    learner = build_learner(config, model, world)
+    teacher, report = build_teacher(config)
+    if teacher:
+        notes.append(f"teacher: {report}")
+    learner = build_learner(config, model, world, teacher)
     batches = build.train_batches(config, len(images), world)
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
     steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)

@@ -220,6 +220,7 @@ class TokenModel(nn.Layer):
     Attributes:
         num_classes, image_size (h, w), grid (rows, columns).
         mixes_tokens: whether `tokens(x, mix)` honours `mix`.
+        classifies_tokens: whether `tokens(x)` has logits of tokens.
         has_token_head: whether evaluation logits can take in a head of the tokens, by `eval_token_weight`.
     """
 
@@ -229,6 +230,7 @@ class TokenModel(nn.Layer):
     heads: tuple[str, ...] = ()  # layers whose shape follows the number of classes
     undecayed: tuple[str, ...] = ()
     mixes_tokens = False
+    classifies_tokens = False
     has_token_head = False
     eval_token_weight = 0.0
 

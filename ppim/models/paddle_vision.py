@@ -36,6 +36,8 @@ class PaddleVision(TokenModel):
         ValueError: a network that does not end in global pooling and one linear layer.
     """
 
+    classifies_tokens = True
+
     def __init__(self, name: str, num_classes: int = 1000, image_size=224):
         super().__init__()
         if name not in VARIANTS:

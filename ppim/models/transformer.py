@@ -5,8 +5,8 @@ heads. On the way the model can work out whose content its class token ends up w
 
 - alignment, "Token-Label Alignment for Vision Transformers" (arXiv 2210.06455): in every block a token's share becomes
   the mean of its own and of what attention brings it;
-- attention, "TransMix" (arXiv 2111.09833): the shares of the patches weighted by the class token's attention to them in
-  the last block.
+- attention, "TransMix" (arXiv 2111.09833): the mean of the plain share and that of the patches weighted by the class
+  token's attention to them in the last block.
 """
 from __future__ import annotations
 
@@ -102,6 +102,8 @@ class TokenTransformer(TokenModel):
     def has_token_head(self) -> bool:
         return self.aux_head is not None
 
+    classifies_tokens = has_token_head
+
     @property
     def extra_tokens(self) -> int:
         """Tokens before the grid's."""
@@ -142,8 +144,10 @@ class TokenTransformer(TokenModel):
         x, passed_on = self.blocks[-1](x, carried)
         if carried is None:
             return self.norm(x), None
-        share = (carried + passed_on) / 2 if aligns else passed_on[..., :1] / passed_on[..., 1:]
-        return self.norm(x), share[:, : len(first), 0]
+        if aligns:
+            return self.norm(x), ((carried + passed_on) / 2)[:, : len(first), 0]
+        seen = passed_on[:, : len(first), 0] / passed_on[:, : len(first), 1]
+        return self.norm(x), (mix.partner_share.mean(axis=1, keepdim=True) + seen) / 2
 
     def features(self, x, mix: TokenMix | None = None):
         """Normalised tokens (B, E + N, C) of images (B, 3, h, w): class token, distillation token, the grid's."""

@@ -16,6 +16,7 @@ from ppim.data.mixing import (
     mix_pixels,
     own_pixel_share,
     own_token_share,
+    partner_token_share,
     partners,
     shard,
 )
@@ -46,7 +47,9 @@ def whose_tokens(mix: Mix) -> np.ndarray:
 SETTINGS = {
     "mixup": dict(mixup_alpha=0.8), "cutmix": dict(cutmix_alpha=1.0), "minmax": dict(cutmix_minmax=[0.2, 0.8]),
     "token": dict(token_alpha=1.0), "both": dict(mixup_alpha=0.8, cutmix_alpha=1.0),
-    "mixup+token": dict(mixup_alpha=0.8, token_alpha=1.0), "sometimes": dict(cutmix_alpha=1.0, prob=0.5),
+    "mixup+token": dict(mixup_alpha=0.8, token_alpha=1.0),
+    "patches": dict(cutmix_alpha=1.0, cutmix_grid="tokens"),
+    "sometimes": dict(cutmix_alpha=1.0, prob=0.5),
 }
 
 
@@ -135,3 +138,33 @@ def test_a_shard_keeps_its_rows_and_refuses_to_part_partners():
             np.testing.assert_array_equal(whose_pixels(part), whole[start:stop, start:stop])
     with pytest.raises(ValueError, match="part two partners"):
         shard(mix, 1, 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(batch=st.integers(1, 7), seed=st.integers(0, 9999), mode=st.sampled_from(MODES),
+       name=st.sampled_from(sorted(SETTINGS)))
+def test_the_partner_has_in_every_token_what_counting_says(batch, seed, mode, name):
+    mix = draw_mix(np.random.default_rng(seed), batch, HW, GRID, mode=mode, **SETTINGS[name])
+    rows, tokens = np.arange(batch), whose_tokens(mix)
+    counted = tokens[rows, mix.partner].reshape(batch, -1)
+    lonely = mix.partner == rows
+    share = partner_token_share(mix, HW, GRID)
+    np.testing.assert_allclose(share[~lonely], counted[~lonely], atol=1e-5)
+    # the class share by area is what remains of the mean over tokens
+    np.testing.assert_allclose(1 - share.mean(1)[~lonely], class_share(mix, HW, GRID)[~lonely], atol=1e-5)
+
+
+def test_boxes_on_the_token_grid_leave_every_token_to_one_image():
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(50):
+        mix = draw_mix(rng, 2, HW, GRID, cutmix_alpha=1.0, cutmix_grid="tokens")
+        share = own_token_share(mix, HW, GRID)
+        assert set(np.unique(share)) <= {0.0, 1.0}
+        seen.add(tuple(mix.pixel_box[0]))
+    assert len(seen) > 10 and max(box[3] for box in seen) == HW[1] and max(box[2] for box in seen) == HW[0]
+
+
+@pytest.mark.parametrize("wrong", [{"mode": "half"}, {"cutmix_grid": "cells"}])
+def test_an_unknown_mode_or_grid_is_named(wrong):
+    with pytest.raises(ValueError, match=f"must be one of .*, got '{next(iter(wrong.values()))}'"):
+        draw_mix(np.random.default_rng(0), 2, HW, GRID, **wrong)

@@ -151,3 +151,60 @@ def test_an_empty_mix_changes_nothing(model):
     plain, swapped = (Objective(model, 1.0, 1.0, MEAN, STD)(batch, mix) for mix in (nothing, whole))
     # a box over the whole grid exchanges the two samples, tokens and targets alike
     assert swapped.total.item() == pytest.approx(plain.total.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["attention", "alignment"])
+@pytest.mark.parametrize("how", ["mixup", "cutmix", "elements", "MixToken on cutmix"])
+def test_the_class_target_takes_the_share_the_model_works_out(model, how, rule):
+    rng = np.random.default_rng(len(how))
+    for p in model.blocks.parameters():  # attention as uneven as a trained model's
+        if len(p.shape) > 1:
+            p.set_value(rng.normal(size=p.shape).astype("float32"))
+    model.head.weight.set_value(rng.normal(size=model.head.weight.shape).astype("float32"))
+    batch, class_targets, token_targets = make_batch(rng, 4)
+    mix = draw_mix(rng, 4, (SIDE, SIDE), GRID, **MIXES[how])
+    _, mixed_token, own_pixel = mixed_by_hand(mix, class_targets, token_targets, 4)
+    image = (batch["image"].numpy().astype("float64") / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+    image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
+    image = own_pixel[:, None] * image + (1 - own_pixel[:, None]) * image[mix.partner]
+    # the partner's part of every token, counted in pixels
+    patches = (1 - own_pixel).reshape(4, 3, SIDE // 3, 3, SIDE // 3).mean((2, 4))
+    share = patches.copy()
+    for b, (top, left, bottom, right) in enumerate(mix.token_box):
+        share[b, top:bottom, left:right] = 1 - patches[mix.partner[b], top:bottom, left:right]
+    told = TokenMix(paddle.to_tensor(mix.partner), paddle.to_tensor(mix.token_box),
+                    paddle.to_tensor(share.reshape(4, -1).astype("float32")), rule)
+    output = model.tokens(paddle.to_tensor(image.astype("float32")), told)
+    own = output.share.numpy().astype("float64")[:, None]
+    target = weighted_dense(class_targets)
+
+    terms = Objective(model, 1.0, 1.0, MEAN, STD, class_rule=rule)(batch, mix)
+    expected = cross_entropy(output.class_logits.numpy(), own * target + (1 - own) * target[mix.partner])
+    assert terms.classes.item() == pytest.approx(expected, abs=2e-5)
+    tokens = cross_entropy(output.token_logits.numpy().reshape(-1, CLASSES), mixed_token)
+    assert terms.tokens.item() == pytest.approx(tokens, abs=2e-5)  # token targets keep their place
+    by_area = Objective(model, 1.0, 1.0, MEAN, STD)(batch, mix).classes.item()
+    assert (abs(by_area - expected) < 1e-5) == (how == "mixup")  # mixup leaves every token the same share
+
+
+def test_both_heads_of_a_distilled_model_learn_the_labels_where_there_is_no_teacher():
+    paddle.seed(1)
+    net = create_model("deit_tiny_distilled_patch16_224", image_size=SIDE, patch_size=8, num_classes=CLASSES,
+                       embed_dim=12, depth=1, num_heads=3)
+    rng = np.random.default_rng(0)
+    batch, _, _ = make_batch(rng, 2)
+    labels = label_targets(np.array([1, 4]), CLASSES, 0.1)
+    batch.update({f"class_{name}": paddle.to_tensor(value) for name, value in labels._asdict().items()})
+    mix = draw_mix(rng, 2, (SIDE, SIDE), GRID, mixup_alpha=0.8)
+    terms = Objective(net, 1.0, 0.0, MEAN, STD, class_rule="alignment")(batch, mix)
+    terms.total.backward()
+    assert np.abs(net.head.weight.grad.numpy()).max() > 0 and np.abs(net.head_dist.weight.grad.numpy()).max() > 0
+    target, a = weighted_dense(labels), mix.blend[:, None].astype("float64")
+    image = (batch["image"].numpy().astype("float64") / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+    image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
+    image = a[..., None, None] * image + (1 - a[..., None, None]) * image[mix.partner]
+    output = net.classes(paddle.to_tensor(image.astype("float32")))
+    # under mixup every token starts from lambda and stays there
+    mixed = a * target + (1 - a) * target[mix.partner]
+    expected = [cross_entropy(logits.numpy(), mixed) for logits in (output.class_logits, output.dist_logits)]
+    assert terms.classes.item() == pytest.approx(sum(expected) / 2, abs=2e-5)
