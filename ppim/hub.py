@@ -1,0 +1,119 @@
+"""Models as functions, PPIM's interface: `lvvit_s(pretrained=True, return_transforms=True)`.
+
+One function for every name of a vision transformer that `create_model` knows, PPIM's and other short names included.
+`from ppim import lvvit_s` gets them from here, and so does Paddle's hub through hubconf.py.
+"""
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import paddle.utils.download
+import paddle.vision.transforms as T
+
+from ppim import zoo
+from ppim.download import download, is_url
+from ppim.models import create_model, deit, lvvit, normalise_name, t2t_vit
+from ppim.models.layers import TokenModel
+from ppim.weights.load import load_weights
+from ppim.weights.read import read_state
+
+NAMES = sorted(name for family in (lvvit, t2t_vit, deit) for name in (*family.VARIANTS, *family.ALIASES))
+_PPIM_WORDS = {
+    "class_dim": "num_classes",
+    "img_size": "image_size",
+    "drop_rate": "dropout",
+    "attn_drop_rate": "attention_dropout",
+    "drop_path_rate": "drop_path",
+}
+
+
+def evaluation_transforms(image_size: tuple[int, int]) -> T.Compose:
+    """PPIM's view for evaluation: a PIL picture to a normalised (3, h, w) tensor of `image_size`.
+
+    The short side goes to 248 pixels for 224, else to the size itself, bicubic; then the centre is cut out. The
+    originals' view, which the recipes use, has `crop_pct` instead; see the model zoo's pages.
+    """
+    return T.Compose([
+        T.Resize(zoo.ppim_resize(max(image_size)), interpolation="bicubic"),
+        T.CenterCrop(image_size),
+        T.ToTensor(),
+        T.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
+    ])  # fmt: skip
+
+
+def published_weights(name: str) -> Path:
+    """The published Paddle file of a model, downloaded into Paddle's cache unless it is there.
+
+    Raises:
+        ValueError: none has been published.
+        DownloadError (an OSError): not to be had; says which file to put where.
+    """
+    row = zoo.find(normalise_name(name))
+    if row is None or row.download is None:
+        elsewhere = [file.url for file in row.files] if row else []
+        hint = f"there is {elsewhere[0]}: fetch it and give its path" if elsewhere else "train it, or give a path"
+        known = ", ".join(row.name for row in zoo.ROWS if row.download)
+        raise ValueError(f"no Paddle weights of {name!r} have been published; {hint}. pretrained=True knows: {known}")
+    folder = Path(paddle.utils.download.WEIGHTS_HOME)
+    by_paddle = folder / row.download.url.rpartition("/")[2]  # what Paddle's own download, PPIM's, calls it
+    if by_paddle.is_file():
+        return by_paddle
+    return download(row.download.url, folder, row.download.name, check=read_state)
+
+
+def _find_weights(name: str, pretrained) -> str:
+    if pretrained is True:
+        return str(published_weights(name))
+    if is_url(pretrained):
+        return str(download(pretrained, paddle.utils.download.WEIGHTS_HOME, check=read_state))
+    return os.fspath(pretrained)
+
+
+def _load(model: TokenModel, path: str) -> None:
+    """Strictly, but for heads: a model of another number of classes than ImageNet's gets fresh ones, with a warning."""
+    try:
+        report = load_weights(model, path)
+    except ValueError:
+        if model.num_classes == zoo.CLASSES:
+            raise
+        report = load_weights(model, path, new_heads=True)
+    if any(report._replace(source="")):
+        warnings.warn(str(report), stacklevel=4)
+
+
+def _entry(name: str) -> Callable:
+    def build(pretrained=False, return_transforms=False, **overrides):
+        known = {_PPIM_WORDS.get(word, word): value for word, value in overrides.items()}
+        if known.get("num_classes", 1) < 1:
+            raise ValueError("class_dim (num_classes) wants at least 1; model.features(x) gives tokens without a head")
+        path = _find_weights(name, pretrained) if pretrained else None
+        model = create_model(name, **known)
+        if path:
+            _load(model, path)
+        return (model, evaluation_transforms(model.image_size)) if return_transforms else model
+
+    build.__name__ = build.__qualname__ = name
+    row = zoo.find(normalise_name(name))
+    published = row.download.url if row and row.download else "none; pass a path"
+    build.__doc__ = f"""The model `{normalise_name(name)}`.
+
+    Args:
+        pretrained: False for fresh weights, True for the published file, or a path or URL of a file of any project that
+            `ppim.load_weights` knows. Published: {published}
+        return_transforms: also return the transforms that evaluation applies to a PIL picture.
+        overrides: arguments of the constructor, e.g. image_size, drop_path, or PPIM's words for them (class_dim,
+            img_size, ...). With another `class_dim` than the file's, heads start afresh, which a warning tells.
+    Returns:
+        the model, or (model, transforms).
+    Raises:
+        ValueError: nothing published, or a file that does not fit.
+        OSError: the file cannot be downloaded or is not there.
+    """
+    return build
+
+
+globals().update({name: _entry(name) for name in NAMES})
+__all__ = NAMES
