@@ -1,0 +1,412 @@
+"""Models as functions, downloads from a real (local) web server, and Paddle's hub."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import paddle
+import paddle.vision.transforms as T
+import pytest
+from PIL import Image
+
+import ppim
+from ppim import hub, zoo
+from ppim.config import get_config
+from ppim.data.transforms import eval_view
+from ppim.download import DownloadError, download, name_of
+from ppim.models import create_model, list_models
+from ppim.weights.write import save_state
+from tests.conftest import ROOT, SHARED, _present, run_python
+
+BODY = np.random.default_rng(0).bytes(200_000)
+TINY = {"image_size": 16, "patch_size": 8, "embed_dim": 8, "depth": 1, "num_heads": 2, "stem_channels": 4}
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Serves the server's `body` under any path, with its faults."""
+
+    def do_GET(self):
+        web, start = self.server, 0
+        web.seen.append(self.headers.get("Range"))
+        time.sleep(web.delay)
+        if web.status != 200:
+            return self.send_error(web.status)
+        if web.ranges and self.headers.get("Range") and self.headers.get("If-Range") in (web.tag, None):
+            start = int(re.fullmatch(r"bytes=(\d+)-", self.headers["Range"])[1])
+            if start >= len(web.body):
+                return self.send_error(416)
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start + web.off_by}-{len(web.body) - 1}/{len(web.body)}")
+        else:
+            self.send_response(200)
+        if web.tag:
+            self.send_header("ETag", web.tag)
+        self.send_header("Content-Length", str(web.length or len(web.body) - start))
+        self.end_headers()
+        self.wfile.write(web.body[start:][: web.cuts.pop(0) if web.cuts else None])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def web(monkeypatch):
+    """A web server; `url` is where its file is, `seen` the Range headers asked for."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    server.body, server.tag, server.status, server.length, server.ranges = BODY, '"v1"', 200, None, True
+    server.cuts, server.seen, server.delay, server.off_by = [], [], 0, 0
+    server.url = f"http://127.0.0.1:{server.server_address[1]}/some/file.bin"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+# ---- downloads -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.smoke
+def test_a_file_arrives_whole_and_leaves_nothing_beside_it(web, tmp_path):
+    path = download(web.url, tmp_path / "new" / "folder")
+    assert path == tmp_path / "new" / "folder" / "file.bin" and path.read_bytes() == BODY
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_is_there_is_not_fetched(web, tmp_path):
+    (tmp_path / "file.bin").write_bytes(b"mine")
+    assert download(web.url, tmp_path).read_bytes() == b"mine" and web.seen == []
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(web, tmp_path):
+    web.cuts = [70_000, 1]
+    assert download(web.url, tmp_path).read_bytes() == BODY
+    assert web.seen == [None, "bytes=70000-", "bytes=70001-"]
+
+
+def test_the_next_call_goes_on_where_the_last_gave_up(web, tmp_path):
+    web.cuts = [50_000, 0, 0]
+    with pytest.raises(DownloadError, match="broke after 50000 of 200000 bytes"):
+        download(web.url, tmp_path)
+    assert not (tmp_path / "file.bin").exists() and (tmp_path / "file.bin.part").read_bytes() == BODY[:50_000]
+    web.seen.clear()
+    assert download(web.url, tmp_path).read_bytes() == BODY and web.seen == ["bytes=50000-"]
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_anew(web, tmp_path):
+    web.cuts = [50_000, 0, 0]
+    with pytest.raises(DownloadError):
+        download(web.url, tmp_path)
+    web.body, web.tag = BODY[::-1], '"v2"'
+    assert download(web.url, tmp_path).read_bytes() == BODY[::-1]
+
+
+@pytest.mark.parametrize("tag", ["", 'W/"v1"'])
+def test_without_a_sure_sign_of_the_version_nothing_is_added_to_a_beginning(tag, web, tmp_path):
+    web.tag, web.cuts = tag, [50_000]
+    assert download(web.url, tmp_path).read_bytes() == BODY and web.seen == [None, None]
+
+
+def test_a_server_that_knows_no_ranges_starts_over(web, tmp_path):
+    web.ranges, web.cuts = False, [50_000]
+    assert download(web.url, tmp_path).read_bytes() == BODY
+
+
+def test_a_beginning_longer_than_the_file_is_dropped(web, tmp_path):
+    (tmp_path / "file.bin.part").write_bytes(BODY + b"more")
+    (tmp_path / "file.bin.part.tag").write_text(web.tag)
+    assert download(web.url, tmp_path).read_bytes() == BODY and len(web.seen) == 2
+
+
+def test_another_rest_than_asked_for_is_not_appended(web, tmp_path):
+    web.cuts, web.off_by = [50_000], 7
+    assert download(web.url, tmp_path).read_bytes() == BODY and web.seen == [None, "bytes=50000-", None]
+
+
+def test_less_than_announced_is_no_file(web, tmp_path):
+    web.length, web.ranges = len(BODY) + 5, False
+    with pytest.raises(DownloadError, match=f"{len(BODY)} of {len(BODY) + 5} bytes"):
+        download(web.url, tmp_path)
+    assert not (tmp_path / "file.bin").exists()
+
+
+def test_an_error_of_the_server_says_what_to_put_where(web, tmp_path):
+    web.status = 404
+    with pytest.raises(OSError) as error:
+        download(web.url, tmp_path, "weights.pdparams")
+    assert all(part in str(error.value) for part in (web.url, "404", "weights.pdparams", str(tmp_path)))
+    assert len(web.seen) == 1
+
+
+def test_an_unreachable_server_says_what_to_put_where(monkeypatch, tmp_path):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    url = f"http://127.0.0.1:{closed_port()}/weights.pdparams"
+    with pytest.raises(OSError) as error:
+        download(url, tmp_path)
+    assert all(part in str(error.value) for part in (url, "weights.pdparams", str(tmp_path)))
+
+
+def test_what_the_check_refuses_is_not_kept(web, tmp_path):
+    def refuse(path):
+        raise ValueError("not what was wanted")
+
+    with pytest.raises(DownloadError, match="not what was wanted"):
+        download(web.url, tmp_path, check=refuse)
+    assert not (tmp_path / "file.bin").exists()
+    web.seen.clear()
+    assert download(web.url, tmp_path).read_bytes() == BODY and web.seen == [None]
+
+
+def test_of_several_that_want_a_file_one_fetches_it(web, tmp_path):
+    web.delay, found = 0.3, []
+    threads = [threading.Thread(target=lambda: found.append(download(web.url, tmp_path))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [path.read_bytes() == BODY for path in found] == [True] * 3 and len(web.seen) == 1
+
+
+def test_the_storage_names_its_files_in_the_query():
+    assert name_of(zoo.find("lvvit_s").download.url) == "lvvit_s_224.pdparams"
+    assert name_of("https://a.b/c/d.pdparams?x=1") == "d.pdparams"
+    assert name_of("https://a.b/c?responseContentDisposition=attachment;filename=../../e.pdparams") == "e.pdparams"
+    assert all(name_of(row.download.url) == row.download.name for row in zoo.ROWS if row.download)
+
+
+# ---- names and arguments -------------------------------------------------------------------------------------------
+
+
+def test_every_vision_transformer_is_a_function_of_the_package():
+    wanted = {name for name in list_models() if name.startswith(("lvvit", "t2t_vit", "deit"))}
+    wanted |= {row.alias for row in zoo.ROWS if row.alias}
+    assert wanted <= set(hub.NAMES)
+    assert all(callable(getattr(ppim, name)) and getattr(ppim, name).__name__ == name for name in hub.NAMES)
+    assert {row.name for row in zoo.ROWS} | {row.alias for row in zoo.ROWS if row.alias} <= set(dir(ppim))
+    with pytest.raises(AttributeError, match="lvvit_xxl"):
+        _ = ppim.lvvit_xxl
+
+
+@pytest.mark.parametrize("name", hub.NAMES)
+def test_a_function_builds_the_model_of_its_name(name):
+    ours, theirs = getattr(hub, name)(class_dim=3, depth=1), create_model(name, num_classes=3, depth=1)
+    assert type(ours) is type(theirs)
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
+
+
+def test_ppims_words_for_arguments_are_understood():
+    model = hub.deit_ti(class_dim=5, img_size=32, depth=2, drop_path_rate=0.3, drop_rate=0.1, attn_drop_rate=0.2)
+    assert (model.num_classes, model.image_size, model.dropout) == (5, (32, 32), 0.1)
+    assert (model.blocks[1].drop_path, model.blocks[0].attn.attention_dropout) == (0.3, 0.2)
+    with pytest.raises(ValueError, match="class_dim"):
+        hub.deit_ti(class_dim=0)
+
+
+# ---- pretrained ----------------------------------------------------------------------------------------------------
+
+
+def tiny(**overrides):
+    return hub.lvvit_s(**{**TINY, **overrides})
+
+
+def same(model, other, without=()) -> bool:
+    state, theirs = model.state_dict(), other.state_dict()
+    return all(np.array_equal(state[k].numpy(), theirs[k].numpy()) for k in state if not k.startswith(without))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """(model, file of its weights), 1000 classes."""
+    paddle.seed(1)
+    model, path = tiny(), tmp_path_factory.mktemp("weights") / "tiny.pdparams"
+    save_state({name: value.numpy() for name, value in model.state_dict().items()}, path)
+    return model, path
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """Paddle's folder for downloaded weights, elsewhere for the time of a test."""
+    monkeypatch.setattr(paddle.utils.download, "WEIGHTS_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.smoke
+def test_a_path_loads_that_file_with_and_without_suffix(weights, recwarn):
+    model, path = weights
+    assert same(tiny(pretrained=path), model) and same(tiny(pretrained=str(path)[: -len(".pdparams")]), model)
+    assert not [w for w in recwarn if "weights from" in str(w.message)]
+    assert not same(tiny(), model)
+
+
+def test_a_url_loads_the_file_behind_it_out_of_paddles_cache(weights, web, cache):
+    model, path = weights
+    web.body, web.cuts = path.read_bytes(), [999]
+    url = web.url.replace("file.bin", "tiny.pdparams")
+    assert same(tiny(pretrained=url), model) and same(tiny(pretrained=url), model)
+    assert web.seen == [None, "bytes=999-"] and (cache / "tiny.pdparams").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("body", [b"<!DOCTYPE html><title>Sign in</title>", b"", b"\x80\x02}q\x00."[:3], b"\x80\x04c"])
+def test_a_page_instead_of_weights_is_refused_and_not_kept(body, web, cache):
+    web.body = body
+    with pytest.raises(OSError, match="cannot download"):
+        tiny(pretrained=web.url)
+    assert not (cache / "file.bin").exists()
+
+
+def test_a_model_of_other_classes_keeps_its_fresh_heads_and_says_so(weights):
+    model, path = weights
+    with pytest.warns(UserWarning, match="dropped .* head.weight"):
+        other = tiny(pretrained=path, class_dim=3)
+    assert other.num_classes == 3 and same(other, model, without=("head.", "aux_head."))
+
+
+def test_a_file_that_does_not_fit_is_an_error_whatever_the_classes(weights):
+    _, path = weights
+    for overrides in ({"depth": 2}, {"depth": 2, "class_dim": 3}, {"embed_dim": 16}):
+        with pytest.raises(ValueError, match="does not fit"):
+            tiny(pretrained=path, **overrides)
+    with pytest.raises(FileNotFoundError):
+        tiny(pretrained="nowhere.pdparams")
+
+
+def test_heads_of_other_classes_in_the_file_are_not_dropped_unasked(tmp_path):
+    small = tiny(class_dim=3)
+    save_state({name: value.numpy() for name, value in small.state_dict().items()}, tmp_path / "small.pdparams")
+    assert same(tiny(pretrained=tmp_path / "small", class_dim=3), small)
+    with pytest.raises(ValueError, match="head"):
+        tiny(pretrained=tmp_path / "small")
+
+
+@pytest.mark.filterwarnings("error:weights from")
+@pytest.mark.parametrize("as_paddle_names_it", [False, True])
+def test_the_published_file_is_used_where_it_has_been_downloaded_before(as_paddle_names_it, cache):
+    model, file = create_model("t2t_vit_7"), zoo.find("t2t_vit_7").download
+    cache.mkdir()
+    name = file.url.rpartition("/")[2] if as_paddle_names_it else file.name
+    save_state({key: value.numpy() for key, value in model.state_dict().items()}, cache / name)
+    assert same(hub.t2t_vit_7(pretrained=True), model)
+
+
+def test_offline_one_is_told_which_file_to_put_where(tmp_path):
+    proxy = f"http://127.0.0.1:{closed_port()}"
+    environment = {"HOME": str(tmp_path), "https_proxy": proxy, "HTTPS_PROXY": proxy, "no_proxy": "", "NO_PROXY": ""}
+    done = run_python("-c", "from ppim import lvvit_s; lvvit_s(pretrained=True)", env=environment)
+    assert done.returncode and "DownloadError" in done.stderr.splitlines()[-1]
+    folder = tmp_path / ".cache" / "paddle" / "hapi" / "weights"
+    for part in (zoo.find("lvvit_s").download.url, "lvvit_s_224.pdparams", str(folder)):
+        assert part in done.stderr.splitlines()[-1]
+
+
+def test_without_a_published_file_the_error_tells_what_there_is():
+    with pytest.raises(ValueError, match=r"releases/download/v0\.2\.0/lvvit_t\.pth.*lvvit_s"):
+        hub.lvvit_t(pretrained=True)
+    with pytest.raises(ValueError, match="train it"):
+        hub.lvvit_demo(pretrained=True)
+
+
+# ---- transforms ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(("name", "resize", "crop"), [
+    ("lvvit_s", 248, 224), ("lvvit_m", 248, 224), ("lvvit_s_384", 384, 384), ("lvvit_m_448", 448, 448),
+    ("deit_ti", 248, 224), ("deit_b_distilled_384", 384, 384), ("t2t_vit_7", 248, 224), ("t2t_vit_14_384", 384, 384),
+    ("t2t_vit_24_token_labeling", 384, 384),
+])  # fmt: skip
+def test_the_transforms_are_ppims(name, resize, crop):
+    model, transforms = getattr(ppim, name)(return_transforms=True, depth=1)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8))
+    size = (int(resize * 400 / 300), resize)
+    left, top = round((size[0] - crop) / 2), round((size[1] - crop) / 2)
+    view = picture.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + crop, top + crop))
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    wanted = ((np.asarray(view) / 255 - mean) / std).transpose(2, 0, 1)
+    given = transforms(picture)
+    assert given.shape == [3, crop, crop] == [3, *model.image_size]
+    np.testing.assert_allclose(given.numpy(), wanted, atol=1e-5)
+
+
+def test_the_transforms_do_what_the_code_on_ppims_page_does():
+    page = next(_present(SHARED / "seeds", "published pages").glob("002_*")).read_text(encoding="utf-8")
+    blocks = re.findall(r"transforms = (T\.Compose\(.*?\n\s*\]\))", page, re.DOTALL)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 470, 3), dtype=np.uint8))
+    assert len(blocks) == 3
+    for block, size in zip(blocks, (224, 384, 448)):
+        theirs = eval(block, {"T": T})(picture).numpy()
+        assert np.array_equal(hub.evaluation_transforms((size, size))(picture).numpy(), theirs)
+
+
+def test_an_image_size_of_ones_own_gives_transforms_of_that_size():
+    picture = Image.fromarray(np.zeros((50, 60, 3), np.uint8))
+    model, transforms = hub.lvvit_s(return_transforms=True, image_size=(64, 96), depth=1)
+    assert transforms(picture).shape == [3, 64, 96] and model.image_size == (64, 96)
+
+
+@pytest.mark.parametrize(("recipe", "resize"), [
+    ("lvvit/lvvit_s", 248), ("lvvit/lvvit_m", 224), ("lvvit/lvvit_s_384", 384), ("t2t_vit/t2t_vit_14", 248),
+    ("t2t_vit/t2t_vit_14_384", 384), ("deit/deit_small", 256),
+])  # fmt: skip
+def test_the_recipes_view_is_the_originals(recipe, resize):
+    data = get_config(ROOT / "configs" / f"{recipe}.yaml").DATA
+    first, then = eval_view((data.IMAGE_SIZE, data.IMAGE_SIZE), data.CROP_PCT)
+    assert (first.least, first.interpolation, then.out) == ((resize,) * 2, "bicubic", (data.IMAGE_SIZE,) * 2)
+
+
+# ---- in Paddle's own tools -----------------------------------------------------------------------------------------
+
+
+class Noise(paddle.io.Dataset):
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        return rng.normal(size=(3, 16, 16)).astype("float32"), np.array([index % 3])
+
+    def __len__(self):
+        return 6
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", ["lvvit_s", "t2t_vit_7", "deit_ti_distilled"])
+def test_paddles_model_class_trains_and_evaluates_it(name):
+    paddle.seed(0)
+    sizes = TINY if name == "lvvit_s" else {"image_size": 16, "embed_dim": 8, "depth": 1, "num_heads": 2}
+    network = getattr(ppim, name)(class_dim=3, **sizes)
+    for mode in (network.train, network.eval):
+        mode()
+        assert network(paddle.zeros([2, 3, 16, 16])).shape == [2, 3]
+    before = network.head.weight.numpy()
+    model = paddle.Model(network)
+    optimizer = paddle.optimizer.AdamW(1e-2, parameters=network.parameters())
+    model.prepare(optimizer, paddle.nn.CrossEntropyLoss(), paddle.metric.Accuracy())
+    model.fit(Noise(), batch_size=3, epochs=1, verbose=0, num_workers=0)
+    assert not np.array_equal(network.head.weight.numpy(), before)
+    result = model.evaluate(Noise(), batch_size=3, verbose=0, num_workers=0)
+    assert np.isfinite(result["loss"]).all() and 0 <= result["acc"] <= 1
+
+
+def test_paddles_hub_lists_and_loads_from_a_folder(tmp_path):
+    script = f"""
+import json, paddle
+names = paddle.hub.list({str(ROOT)!r}, source='local')
+model = paddle.hub.load({str(ROOT)!r}, 'lvvit_s', source='local', pretrained=False, class_dim=7, depth=1)
+text = paddle.hub.help({str(ROOT)!r}, 'lvvit_s', source='local')
+print(json.dumps([names, list(model(paddle.zeros([1, 3, 224, 224])).shape), text]))
+"""
+    done = run_python("-c", script, cwd=Path(tmp_path), env={"PYTHONPATH": "", "HOME": os.environ.get("HOME", "/")})
+    assert done.returncode == 0, done.stderr
+    names, shape, text = json.loads(done.stdout.splitlines()[-1])
+    assert names == hub.NAMES and shape == [1, 7]
+    assert "pretrained" in text and zoo.find("lvvit_s").download.url in text
