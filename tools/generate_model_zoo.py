@@ -94,8 +94,8 @@ WORDS = {
         "other": "[中文](../../cn/model_zoo/{file}.md) | English",
         "paper": "Paper", "project": "Original code", "code": "Model", "use": "Use", "models": "Models",
         "view": "Evaluation view", "links": "Weights", "citation": "Citation",
-        "use_text": "`pretrained=True` downloads PPIM's file into Paddle's cache (`~/.cache/paddle/hapi/weights`), going "
-                    "on where an earlier attempt broke off; a path loads a file that is there already, of any project "
+        "use_text": "`pretrained=True` downloads PPIM's file into Paddle's cache (`~/.cache/paddle/hapi/weights`), "
+                    "going on where an earlier attempt broke off; a path loads a file that is there already, of any project "
                     "listed below. With another `class_dim` than the file's 1000 the heads start afresh, which a "
                     "warning tells; anything else that does not fit is an error.",
         "view_text": "PPIM's, which `return_transforms=True` gives:",
@@ -111,7 +111,8 @@ WORDS = {
         "other": "中文 | [English](../../en/model_zoo/{file}.md)",
         "paper": "论文", "project": "官方项目", "code": "模型代码", "use": "使用", "models": "模型",
         "view": "验证集数据处理", "links": "预训练权重", "citation": "引用",
-        "use_text": "`pretrained=True` 会把 PPIM 的文件下载到 Paddle 的缓存目录（`~/.cache/paddle/hapi/weights`），中断后可续传；"
+        "use_text": "`pretrained=True` 会把 PPIM 的文件下载到 Paddle 的缓存目录（`~/.cache/paddle/hapi/weights`），"
+                    "中断后可续传；"
                     "传入路径则加载已有的文件，下面列出的各项目的文件都可以。"
                     "`class_dim` 与文件的 1000 不同时，分类头重新初始化并给出警告；其他任何不匹配都会报错。",
         "view_text": "PPIM 的处理，即 `return_transforms=True` 返回的处理：",
