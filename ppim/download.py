@@ -19,7 +19,7 @@ from ppim.files import sync
 
 try:
     import fcntl
-except ImportError:  # Windows
+except ImportError:  # Windows, where an open file could not be renamed either
     fcntl = None
 
 _ATTEMPTS = 3  # connections, when they break one after another
@@ -46,9 +46,12 @@ def name_of(url: str) -> str:
 @contextlib.contextmanager
 def _alone(partial: Path) -> Iterator[None]:
     """One process at a time; the others find the finished file when their turn comes."""
+    partial.touch()
+    if fcntl is None:
+        yield
+        return
     with open(partial, "ab") as file:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -122,7 +125,8 @@ def download(
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with _alone(partial):
-        if target.is_file():
+        if target.is_file():  # another process has been faster
+            partial.unlink(missing_ok=True)
             return target
         try:
             _receive_all(url, partial, tag)

@@ -178,6 +178,7 @@ def test_of_several_that_want_a_file_one_fetches_it(web, tmp_path):
     for thread in threads:
         thread.join()
     assert [path.read_bytes() == BODY for path in found] == [True] * 3 and len(web.seen) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file.bin"]
 
 
 def test_the_storage_names_its_files_in_the_query():

@@ -95,9 +95,9 @@ WORDS = {
         "paper": "Paper", "project": "Original code", "code": "Model", "use": "Use", "models": "Models",
         "view": "Evaluation view", "links": "Weights", "citation": "Citation",
         "use_text": "`pretrained=True` downloads PPIM's file into Paddle's cache (`~/.cache/paddle/hapi/weights`), "
-                    "going on where an earlier attempt broke off; a path loads a file that is there already, of any project "
-                    "listed below. With another `class_dim` than the file's 1000 the heads start afresh, which a "
-                    "warning tells; anything else that does not fit is an error.",
+                    "going on where an earlier attempt broke off; a path loads a file that is there already, of any "
+                    "project listed below. With another `class_dim` than the file's 1000 the heads start afresh, "
+                    "which a warning tells; anything else that does not fit is an error.",
         "view_text": "PPIM's, which `return_transforms=True` gives:",
         "view_more": "Our recipes evaluate as the original does: short side to size / `crop_pct`, rounded down, "
                      "bicubic, then the centre crop.",
