@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from ppim.config import get_config, recipe_path
+from ppim.config import find_recipe, get_config, recipe_path
 from ppim.engine import build
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation
@@ -16,27 +16,39 @@ from ppim.engine.log import Log
 from ppim.engine.train import evaluate_samples, train
 from ppim.models import build_model
 from ppim.weights.load import load_weights
+from ppim.weights.read import find_weights
+from ppim.weights.recognise import head_classes, recognise_file
 
 
 def run(
-    path: str, overrides: Sequence[str] = (), *, load: str | None = None, resume: str | None = None,
-    evaluate_only: bool = False, new_heads: bool = False,
+    path: str | None, overrides: Sequence[str] = (), *, load: str | None = None, finetune: str | None = None,
+    resume: str | None = None, evaluate_only: bool = False, new_heads: bool = False,
 ) -> Evaluation:
     """Train as the file at `path` says, or evaluate; prints the result as one JSON line at the end.
 
     Args:
-        path: a yaml file, or the name of a published recipe; overrides: alternating keys and values.
+        path: a yaml file, or the name of a published recipe; None, for evaluation: that of the weights.
+        overrides: alternating keys and values.
         load: weights to start from, or to evaluate; resume: "auto", or a checkpoint or run folder.
+        finetune: as `load`, but heads for another number of classes are started afresh unasked.
         new_heads: start from `load` without its heads, for other classes.
 
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
-    if not path.endswith((".yaml", ".yml")):
-        path = str(recipe_path(path))
+    notes: list[str] = []
+    if path is None:
+        path, classes, notes = recipe_of(load or finetune or resume)
+        overrides = [*classes, *overrides]
+    path = str(find_recipe(path))
     recipe = get_config(path)
-    config = resolve(path, overrides, load=load, resume=resume, evaluate_only=evaluate_only, new_heads=new_heads)
+    config = resolve(path, overrides, load=load, finetune=finetune, resume=resume, evaluate_only=evaluate_only,
+                     new_heads=new_heads)
+    if finetune and not config.EVAL.ONLY:
+        new_heads = new_heads or head_classes(finetune) != config.MODEL.NUM_CLASSES
     world = join_world()
+    if world.is_main:
+        print(*notes, sep="\n", end="\n" * len(notes), flush=True)
     if config.EVAL.ONLY:
         result = evaluate_weights(config, world)
     else:
@@ -46,21 +58,48 @@ def run(
     return result
 
 
-def resolve(path, overrides, *, load, resume, evaluate_only, new_heads) -> CfgNode:
+def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
+    """The recipe of weights for which none was named: (file, overrides, lines to tell about it).
+
+    Those in a run folder have the run's own; of others the published model is recognised.
+    """
+    own = _run_config(weights)
+    if own:
+        return str(own), [], [f"recipe: {own}"]
+    found = recognise_file(weights)
+    twins = f" (or {', '.join(found.twins)}, of the same shapes: give --model then)" if found.twins else ""
+    note = f"recipe: {found.name}, recognised by the weights in {weights}{twins}"
+    return str(recipe_path(found.name)), ["MODEL.NUM_CLASSES", str(found.num_classes)], [note]
+
+
+def resolve(path, overrides, *, load, finetune=None, resume=None, evaluate_only=False, new_heads=False) -> CfgNode:
     """The configuration with what the command line says folded in."""
     config = get_config(path, overrides).clone()
     config.defrost()
-    given = [name for name, value in (("--load", load), ("MODEL.PRETRAINED", config.MODEL.PRETRAINED)) if value]
+    named = (("--load", load), ("--finetune", finetune), ("MODEL.PRETRAINED", config.MODEL.PRETRAINED))
+    given = [name for name, value in named if value]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} both name weights; give one")
     if evaluate_only and new_heads:
         raise ValueError("--new-heads starts heads afresh, which leaves nothing to evaluate; train first")
-    config.MODEL.PRETRAINED = load or config.MODEL.PRETRAINED
+    config.MODEL.PRETRAINED = load or finetune or config.MODEL.PRETRAINED
     config.MODEL.RESUME = resume or config.MODEL.RESUME
     config.EVAL.ONLY = evaluate_only or config.EVAL.ONLY
     config.SAVE = config.SAVE or str(Path("output") / Path(path).stem)
+    if config.MODEL.RESUME and not config.EVAL.ONLY and _is_weights_file(config.MODEL.RESUME):
+        raise ValueError(
+            f"--resume {config.MODEL.RESUME} is a file of weights; to go on, training wants the folder of a run or of "
+            "a checkpoint; to start anew from these weights, give --load"
+        )
     config.freeze()
     return config
+
+
+def _is_weights_file(path: str) -> bool:
+    try:
+        return bool(find_weights(path))
+    except FileNotFoundError:
+        return False
 
 
 def evaluate_weights(config: CfgNode, world: World) -> Evaluation:
@@ -73,14 +112,16 @@ def evaluate_weights(config: CfgNode, world: World) -> Evaluation:
     weights = [path for path in (config.MODEL.PRETRAINED, config.MODEL.RESUME) if path]
     if len(weights) != 1:
         raise ValueError(
-            f"--evaluate-only wants weights from exactly one of --load, --resume and MODEL.PRETRAINED, got "
+            f"--evaluate-only wants weights from exactly one of --load, --finetune, --resume and MODEL.PRETRAINED, got "
             f"{' and '.join(weights) or 'none'}; e.g. --load {config.SAVE}/best.pdparams"
         )
     log = Log(world.is_main)
     images = build.val_images(config)
     model = build_model(config)
     file, kind = weights_file(weights[0], config.SAVE, config.EVAL.WEIGHTS)
-    log.say(str(load_weights(model, file)))
+    report = load_weights(model, file, which="auto" if kind else config.EVAL.WEIGHTS)
+    kind = kind or ("ema" if report.averaged else "raw")
+    log.say(str(report))
     trained = tokens_were_trained(file)
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained)
     log.say(f"evaluating {kind} weights on {len(images):,} images of {images.root}, "
@@ -95,7 +136,7 @@ def evaluate_weights(config: CfgNode, world: World) -> Evaluation:
 
 
 def weights_file(path: str, run_folder: str, which: str) -> tuple[str, str]:
-    """The file that holds the weights meant, and what they are: "raw" or "ema".
+    """The file that holds the weights meant, and what they are: "raw", "ema", or "" where only its content can tell.
 
     `path` is a weights file, a run folder, a checkpoint folder, or "auto" for the newest checkpoint of `run_folder`.
     """
@@ -105,10 +146,7 @@ def weights_file(path: str, run_folder: str, which: str) -> tuple[str, str]:
     if (folder / "checkpoints").is_dir():
         folder = newest_valid(folder / "checkpoints")[0] or folder
     if not folder.is_dir():
-        if which == "ema" and not _names_ema(folder):
-            raise ValueError(f"EVAL.WEIGHTS ema: {path} does not say that it holds averaged weights; "
-                             "give last_ema.pdparams, a checkpoint folder, or -o EVAL.WEIGHTS raw")
-        return path, "ema" if _names_ema(folder) else "raw"
+        return path, "ema" if _names_ema(folder) else ""
     ema = folder / "ema.safetensors"
     if not (folder / "model.safetensors").is_file():
         raise FileNotFoundError(f"no checkpoint in {folder}; give a weights file, or the folder of a run")
@@ -126,7 +164,14 @@ def _names_ema(path: Path) -> bool:
 
 def tokens_were_trained(weights: str) -> bool:
     """Was the token head of these weights trained? Known where they lie in a run folder; published files: yes."""
-    for folder in list(Path(weights).resolve().parents)[:3]:
+    own = _run_config(weights)
+    return build.teaches_tokens(get_config(own)) if own else True
+
+
+def _run_config(weights: str) -> Path | None:
+    """The configuration of the run whose folder holds these weights, or is meant by them."""
+    path = Path(weights).resolve()
+    for folder in (path, *list(path.parents)[:3]):
         if (folder / "config.yaml").is_file() and (folder / "log.jsonl").is_file():
-            return build.teaches_tokens(get_config(folder / "config.yaml"))
-    return True
+            return folder / "config.yaml"
+    return None

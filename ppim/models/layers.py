@@ -224,7 +224,8 @@ class TokenModel(nn.Layer):
         has_token_head: whether evaluation logits can take in a head of the tokens, by `eval_token_weight`.
     """
 
-    foreign_names: tuple[tuple[str, str], ...] = ()  # (pattern, replacement) turning other projects' names into ours
+    # (pattern, replacement) turning other projects' names into ours; these are what they wrap a network in
+    foreign_names: tuple[tuple[str, str], ...] = ((r"^((module|_layers|backbone|model)\.)+", ""),)
     position_tables: dict[str, int] = {}  # position embeddings that may be resized: name -> tokens before the grid's
     fixed_tables: tuple[str, ...] = ()  # computed, never trained: those of another image size are the model's own
     heads: tuple[str, ...] = ()  # layers whose shape follows the number of classes

@@ -75,7 +75,6 @@ class LVViT(TokenTransformer):
         ValueError: sizes that do not divide, an unknown `stem_bn`.
     """
 
-    foreign_names = ((r"^(backbone\.)+", ""),)  # PASSL keeps the network inside a wrapper
     position_tables = {"pos_embed": 1}
 
     def __init__(

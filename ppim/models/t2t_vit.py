@@ -170,7 +170,9 @@ class T2TViT(TokenTransformer):
         ValueError: a side that 16 does not divide, an unknown `token_type`.
     """
 
-    foreign_names = (  # PaddleViT's
+    foreign_names = (
+        *TokenTransformer.foreign_names,
+        # PaddleViT's
         (r"^patch_embed\.attn([12])\.", r"tokens_to_token.attention\1."),
         (r"^patch_embed\.proj\.", r"tokens_to_token.project."),
     )

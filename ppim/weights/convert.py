@@ -1,4 +1,4 @@
-"""PyTorch's layout -> ours, by the type of the layer each array belongs to, never by its shape.
+"""PyTorch's layout -> ours and back, by the type of the layer each array belongs to, never by its shape.
 
 A square Linear weight passes every shape check untransposed and is garbage all the same.
 """
@@ -28,6 +28,24 @@ def from_torch(model: nn.Layer, state: dict[str, np.ndarray]) -> dict[str, np.nd
             if part == "num_batches_tracked":
                 continue
             name = f"{layer_name}.{_BATCH_NORM.get(part, part)}"
+        converted[name] = array
+    return converted
+
+
+def to_torch(model: nn.Layer, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inverse of `from_torch`: our names and layout -> PyTorch's. BatchNorm's counters come back as zeros."""
+    layers = dict(model.named_sublayers())
+    theirs = {ours: name for name, ours in _BATCH_NORM.items()}
+    converted = {}
+    for name, array in state.items():
+        layer_name, _, part = name.rpartition(".")
+        layer = layers.get(layer_name)
+        if isinstance(layer, nn.Linear) and part == "weight":
+            array = np.ascontiguousarray(array.T)
+        elif isinstance(layer, nn.layer.norm._BatchNormBase):
+            name = f"{layer_name}.{theirs.get(part, part)}"
+            if part == "_variance":
+                converted[f"{layer_name}.num_batches_tracked"] = np.zeros((), np.int64)
         converted[name] = array
     return converted
 

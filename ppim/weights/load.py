@@ -18,14 +18,17 @@ class LoadReport(NamedTuple):
     resized: list[str]  # position embeddings brought to the model's grid
     dropped: list[str]  # in both, not used: heads to be trained anew, or another shape
     source: str
+    notes: tuple[str, ...] = ()  # what the source computes differently, and what was done about it
+    averaged: bool = False  # the file had raw weights and their running average, and these are the average
 
     def __str__(self) -> str:
         rows = [
             f"  {kind:<11}{len(names):>4}  {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
-            for kind, names in zip(self._fields[:4], self[:4])
+            for kind, names in zip(self._fields, self[:4])
             if names
         ]
-        return "\n".join([f"weights from {self.source}", *(rows or ["  everything matched"])])
+        notes = [f"  {note}" for note in self.notes]
+        return "\n".join([f"weights from {self.source}", *(rows or ["  everything matched"]), *notes])
 
 
 def _resize_positions(model: TokenModel, state: dict, wanted: dict) -> list[str]:
@@ -33,6 +36,10 @@ def _resize_positions(model: TokenModel, state: dict, wanted: dict) -> list[str]
     for name, extra in model.position_tables.items():
         if name in state and list(state[name].shape) != list(wanted[name].shape):
             state[name] = resize_position(state[name], extra, model.grid)
+            resized.append(name)
+    for name in model.fixed_tables:
+        if name in state and list(state[name].shape) != list(wanted[name].shape):
+            state[name] = wanted[name].numpy()
             resized.append(name)
     return resized
 
@@ -53,7 +60,7 @@ def load_state(
     source: str = "memory",
 ) -> LoadReport:
     """`load_weights` for arrays that are already in memory; the model changes only if nothing is wrong."""
-    wanted = model.state_dict()
+    wanted, theirs = model.state_dict(), list(state)
     try:
         state = model.rename(state)
         if layout == "torch":
@@ -66,27 +73,33 @@ def load_state(
     diff = compare_states(wanted, state)
     wrong = diff._replace(missing=[name for name in diff.missing if not (new_heads and name.startswith(heads))])
     if strict and any(wrong):
-        only_heads = not wrong.missing and all(name.startswith(heads) for name in wrong.unexpected + wrong.misshaped)
-        hint = "; for other classes, --new-heads (new_heads=True) starts the heads afresh" if only_heads else ""
+        only_heads = all(name.startswith(heads) for names in wrong for name in names)
+        hint = "; to start the heads afresh, give --new-heads (new_heads=True)" if only_heads else ""
         raise ValueError(f"{source} does not fit the model: {describe_diff(wrong, wanted, state)}{hint}")
     dropped += _drop(state, diff.misshaped)
     model.set_state_dict(state, strict=False)
-    return LoadReport(diff.missing, diff.unexpected, resized, dropped, source)
+    return LoadReport(diff.missing, diff.unexpected, resized, dropped, source, model.note_source(theirs))
 
 
-def load_weights(model: TokenModel, path, strict: bool = True, new_heads: bool = False) -> LoadReport:
-    """Fill `model` from a weights file: `.pdparams` or safetensors, ours or PyTorch's layout.
+def load_weights(
+    model: TokenModel, path, strict: bool = True, new_heads: bool = False, which: str = "auto"
+) -> LoadReport:
+    """Fill `model` from a weights file of Paddle, PyTorch or safetensors, under our names or another project's.
 
-    Position embeddings of another image size are resized (bicubic). Nothing else is adapted unasked.
+    Position embeddings of another image size are resized (bicubic; a fixed sinusoid is computed anew). Nothing else is
+    adapted unasked.
 
     Args:
         path: with or without suffix.
         strict: False loads what fits and reports the rest.
         new_heads: keep the model's fresh heads, even where the file's would fit (another data set may have the same
             number of classes).
+        which: of a file with raw and averaged weights, `raw` or `ema`; `auto` prefers the average.
     Raises:
         FileNotFoundError: no such file.
         ValueError: a damaged file; with `strict`, names or shapes that differ. The model is unchanged then.
     """
-    state, layout = read_state(path)
-    return load_state(model, state, layout, strict=strict, new_heads=new_heads, source=str(path))
+    weights = read_state(path, which)
+    source = f"{path} ({weights.part})" if weights.part else str(path)
+    report = load_state(model, weights.state, weights.layout, strict=strict, new_heads=new_heads, source=source)
+    return report._replace(averaged=weights.is_averaged)

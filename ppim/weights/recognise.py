@@ -67,6 +67,12 @@ def recognise_file(path) -> Recognised:
         raise ValueError(f"{path}: {error}") from error
 
 
+def head_classes(path) -> int:
+    """The number of classes of a weights file's head; 0 where it has none."""
+    state = read_state(path).state
+    return next((array.shape[0] for name, array in state.items() if re.fullmatch(r"(.*\.)?head\.bias", name)), 0)
+
+
 def _among(variants: dict, defaults: dict, shapes: Mapping) -> Recognised:
     try:
         seen = _traits_of(shapes)

@@ -19,15 +19,23 @@ def _array_of(value) -> np.ndarray:
     return np.asarray(value, order="C")
 
 
-def save_state(state: Mapping, path) -> None:
-    """Write {name: tensor or array}, in Paddle's layout, to `path`.
+def save_state(state: Mapping, path, layout: str = "paddle") -> None:
+    """Write {name: tensor or array} to `path`.
 
     `*.safetensors` carries the layout in its metadata; any other name gets a plain pickle of {name: array}, which
     `paddle.load` reads too. A crash leaves the old file or none, never a part.
+
+    Args:
+        layout: of `state`, `paddle` or `torch`; the latter has a place only in safetensors, which say so.
+    Raises:
+        ValueError: PyTorch's layout for another format.
     """
     arrays = {name: _array_of(value) for name, value in state.items()}
     if os.fspath(path).endswith(".safetensors"):
-        write_whole(path, lambda file: safetensors.numpy.save_file(arrays, file, metadata={"layout": "paddle"}))
+        metadata = {"layout": "paddle"} if layout == "paddle" else {"format": "pt"}
+        write_whole(path, lambda file: safetensors.numpy.save_file(arrays, file, metadata=metadata))
+    elif layout != "paddle":
+        raise ValueError(f"weights in PyTorch's layout are written as .safetensors, got {path}")
     else:
         write_whole(path, lambda file: _dump(arrays, file))
 

@@ -119,5 +119,5 @@ def test_new_heads_do_not_excuse_other_differences(tmp_path, source):
 
 def test_a_path_in_an_error_is_the_users(tmp_path):
     (tmp_path / "w.pdparams").write_bytes(b"not a weights file")
-    with pytest.raises(ValueError, match="w.pdparams: neither .pdparams nor safetensors"):
+    with pytest.raises(ValueError, match="w.pdparams: wanted weights of Paddle, PyTorch or safetensors"):
         load_weights(build(), tmp_path / "w.pdparams")

@@ -18,7 +18,7 @@ def state():
 @pytest.mark.parametrize("name", ["w.pdparams", "w.safetensors"])
 def test_what_is_saved_is_read_back(tmp_path, state, name):
     save_state(state, tmp_path / name)
-    got, layout = read_state(tmp_path / name)
+    got, layout, _ = read_state(tmp_path / name)
     assert layout == "paddle"
     assert got.keys() == state.keys()
     np.testing.assert_array_equal(got["a"], [[1, 2]])

@@ -1,0 +1,147 @@
+"""Files of PyTorch, read without PyTorch: a pickle that says what there is, and storages with the values.
+
+- zip, since PyTorch 1.6, whatever its suffix (`.pth`, `.pt`, `.pth.tar`, `.tar`): members `<name>/data.pkl` and
+  `<name>/data/<key>`, stored uncompressed.
+- legacy: five pickles in a row (a magic number, a version, the machine, the value, the storages' keys), then every
+  storage as its length and its values.
+"""
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+
+from ppim.weights import pickles
+from ppim.weights.pickles import TorchStorage, TorchTensor
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+
+
+def _run(data, start: int) -> tuple[object, int]:
+    """The value of the pickle at `start`, and the position behind it."""
+    end = pickles.scan(data, start)
+    return pickles.run(io.BytesIO(data[start:end])), end
+
+
+def _values(data, storage: TorchStorage, position: int, room: int, order: str) -> np.ndarray:
+    dtype = np.dtype(storage.dtype).newbyteorder(order)
+    if not 0 <= storage.count * dtype.itemsize <= room or position + room > len(data):
+        raise ValueError(f"damaged or cut off (storage {storage.key:.40} is not all there)")
+    return np.frombuffer(data, dtype, storage.count, position)
+
+
+class ZipStorages:
+    """The storages of a zip file, by key; values are views of `data` (an mmap of the file)."""
+
+    def __init__(self, data, archive: zipfile.ZipFile):
+        self.data = data
+        self.members = {}
+        for info in archive.infolist():
+            if info.filename.endswith("/data.pkl"):
+                self.root = info.filename[: -len("data.pkl")]
+            self.members[info.filename] = info
+        order = self.members.get(f"{self.root}byteorder")
+        self.order = ">" if order is not None and bytes(data[slice(*self._place(order))]) == b"big" else "<"
+
+    def _place(self, info: zipfile.ZipInfo) -> tuple[int, int]:
+        """Where a member's bytes begin and end; the central directory does not say, its local header does."""
+        at = info.header_offset
+        header = self.data[at : at + 30]
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size or len(header) < 30:
+            raise ValueError(f"member {info.filename:.80} is compressed, which PyTorch's are not, or damaged")
+        start = at + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        if start + info.file_size > len(self.data):
+            raise ValueError(f"damaged or cut off (member {info.filename:.80} is not all there)")
+        return start, start + info.file_size
+
+    def pickle(self):
+        start, _ = self._place(self.members[f"{self.root}data.pkl"])
+        return _run(self.data, start)[0]
+
+    def array(self, tensor: TorchTensor) -> np.ndarray:
+        info = self.members.get(f"{self.root}data/{tensor.storage.key}")
+        if info is None:
+            raise ValueError(f"damaged (storage {tensor.storage.key:.40} is missing)")
+        start, end = self._place(info)
+        return tensor.array(_values(self.data, tensor.storage, start, end - start, self.order))
+
+
+def open_zip(data, file) -> tuple[object, ZipStorages]:
+    """The value of a zip file (an mmap of it, and the file itself) and its storages.
+
+    Raises:
+        ValueError: damaged, or not PyTorch's.
+    """
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
+        raise ValueError(f"damaged or cut off ({error})") from error
+    names = archive.namelist()
+    if sum(name.endswith("/data.pkl") for name in names) != 1 or len(set(names)) != len(names):
+        raise ValueError("a zip file that PyTorch did not write")
+    storages = ZipStorages(data, archive)
+    return storages.pickle(), storages
+
+
+class LegacyStorages:
+    """The storages behind the pickles of a legacy file, by key."""
+
+    def __init__(self, data, places: dict[str, tuple[int, int]], order: str):
+        self.data, self.places, self.order = data, places, order
+
+    def array(self, tensor: TorchTensor) -> np.ndarray:
+        if tensor.storage.key not in self.places:
+            raise ValueError(f"damaged (storage {tensor.storage.key:.40} is missing)")
+        start, count = self.places[tensor.storage.key]
+        if count != tensor.storage.count:
+            raise ValueError(f"damaged (storage {tensor.storage.key:.40} has {count} values)")
+        room = count * np.dtype(tensor.storage.dtype).itemsize
+        return tensor.array(_values(self.data, tensor.storage, start, room, self.order))
+
+
+def is_legacy(data) -> bool:
+    """Does a file that begins with a pickle begin with PyTorch's magic number?"""
+    try:
+        end = pickles.scan(data)
+    except ValueError:
+        return False
+    return end < 32 and pickles.run(io.BytesIO(data[:end])) == LEGACY_MAGIC
+
+
+def open_legacy(data) -> tuple[object, LegacyStorages]:
+    """The value of a legacy file (an mmap of it) and its storages.
+
+    Raises:
+        ValueError: damaged, or of another version.
+    """
+    _, at = _run(data, 0)
+    version, at = _run(data, at)
+    machine, at = _run(data, at)
+    value, at = _run(data, at)
+    keys, at = _run(data, at)
+    if version != 1001 or not isinstance(machine, dict) or not isinstance(keys, list):
+        raise ValueError("a legacy PyTorch file of an unknown version")
+    order = "<" if machine.get("little_endian", True) else ">"
+    sizes = _element_sizes(value)
+    places = {}
+    for key in keys:
+        count = int.from_bytes(data[at : at + 8], "little" if order == "<" else "big")
+        if not isinstance(key, str) or key not in sizes or at + 8 + count * sizes[key] > len(data):
+            raise ValueError("damaged or cut off (a storage is not all there)")
+        places[key] = at + 8, count
+        at += 8 + count * sizes[key]
+    return value, LegacyStorages(data, places, order)
+
+
+def _element_sizes(value) -> dict[str, int]:
+    """Bytes per value of every storage that some tensor inside nested dicts, lists and tuples refers to."""
+    sizes, waiting, seen = {}, [value], set()
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, TorchTensor):
+            sizes[item.storage.key] = np.dtype(item.storage.dtype).itemsize
+        elif isinstance(item, (dict, list, tuple)) and id(item) not in seen:
+            seen.add(id(item))
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+    return sizes
