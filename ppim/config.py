@@ -14,6 +14,8 @@ from pathlib import Path
 import yaml
 from yacs.config import CfgNode
 
+from ppim.dialects import recipe_name, translate_file
+
 _C = CfgNode()
 _C.BASE = [""]  # files to start from, relative to this one
 
@@ -203,7 +205,7 @@ def get_config(path: str | Path | None = None, opts: Sequence[str] = ()) -> CfgN
     """The frozen configuration: defaults, then `path` (with the files its BASE names), then `opts`.
 
     Args:
-        path: a yaml file; None for the defaults alone.
+        path: see `find_recipe`; None for the defaults alone.
         opts: alternating keys and values, as typed after `-o`: `["TRAIN.NUM_EPOCHS", "10"]`.
 
     Raises:
@@ -213,25 +215,48 @@ def get_config(path: str | Path | None = None, opts: Sequence[str] = ()) -> CfgN
     """
     config = _C.clone()
     if path is not None:
-        _merge_file(config, Path(path), seen=())
+        _merge_file(config, find_recipe(path), seen=())
     _merge_options(config, opts)
     check(config)
     config.freeze()
     return config
 
 
+def published_recipes() -> dict[str, Path]:
+    """The yaml files of the published recipes by their names; works from a clone and once installed."""
+    here = Path(__file__).resolve().parent
+    folder = here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
+    return {file.stem: file for file in sorted(folder.glob("[!_]*/*.yaml"))}
+
+
 def recipe_path(name: str) -> Path:
-    """The yaml file of a published recipe by its model name, e.g. `lvvit_s`; works from a clone and once installed.
+    """The yaml file of a published recipe by the name of its model, in any spelling: `lvvit_s`, `LV-ViT-S`.
 
     Raises:
         FileNotFoundError: no such recipe; the message names the nearest.
     """
-    here = Path(__file__).resolve().parent
-    folder = here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
-    known = {file.stem: file for file in sorted(folder.glob("[!_]*/*.yaml"))}
-    if name not in known:
-        raise FileNotFoundError(f"no recipe named {name!r}{_nearest(name, known)}; {folder} holds {', '.join(known)}")
-    return known[name]
+    known = published_recipes()
+    if recipe_name(name) not in known:
+        raise FileNotFoundError(f"no recipe named {name!r}{_nearest(recipe_name(name), known)}; "
+                                f"published are {', '.join(known)}")
+    return known[recipe_name(name)]
+
+
+def find_recipe(path: str | Path) -> Path:
+    """The yaml file meant: the file at `path`; for a name without suffix, the published recipe.
+
+    PaddleViT keeps its files in one folder beside the program, so `configs/NAME.yaml` that is not there is the
+    published recipe of that name as well.
+
+    Raises:
+        FileNotFoundError: a name without suffix that no published recipe has.
+    """
+    path = Path(path)
+    if path.suffix not in (".yaml", ".yml"):
+        return recipe_path(str(path))
+    if not path.is_file() and path.parent.name == "configs":
+        return published_recipes().get(path.stem, path)
+    return path
 
 
 def check(config: CfgNode) -> None:
@@ -372,6 +397,7 @@ def _merge_file(config: CfgNode, path: Path, seen: tuple[Path, ...]) -> None:
         raise ValueError(f"{path} is not a yaml file: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: wanted sections with keys, got {type(content).__name__}")
+    content = translate_file(content)
     bases = content.pop("BASE", None) or []
     for base in [bases] if isinstance(bases, str) else bases:
         if base:
@@ -419,7 +445,7 @@ def _merge_values(config: CfgNode, values: dict, source: str, prefix: str = "") 
 def _converted(key: str, value: object, source: str) -> object:
     """The value in the key's type; yaml reads `1e-3` and `None` as text, and `1` where a fraction is meant."""
     default = _lookup(_C, key)
-    if isinstance(value, str) and value.strip() in ("None", "none", "null", "~"):
+    if isinstance(value, str) and value.strip() in ("None", "none", "null", "~") and value not in _CHOICES.get(key, ()):
         value = None
     if key == "TRAIN.AUTO_AUGMENT" and isinstance(value, bool):
         return default if value else ""
