@@ -3,7 +3,8 @@
 Three layouts on disk, told apart by what is there:
 - `{train,val}_list.txt` in the data path: one image per line, "path label" or "path class-name", paths relative to it;
 - `train/` and `val/` (or `test/`) in the data path, each with one folder per class;
-- anything else: the data path is the split itself, one folder per class.
+- anything else: the data path is the split itself, one folder per class; training on a folder named `train` takes the
+  validation images from val/ (or test/) beside it.
 Class folders may hold sub-folders. The order is sorted, so an index means the same image on every machine.
 """
 from __future__ import annotations
@@ -63,6 +64,25 @@ def find_images(data_path: str, split: str = "train") -> ImageList:
         raise FileNotFoundError(f"{' or '.join(folders)}: no such folder beside {', '.join(others)}/; "
                                 f"add it, or a list {split}_list.txt")
     return _from_folders(data_path)
+
+
+def validation_path(data_path: str) -> str:
+    """The data path of the validation images of a training run on `data_path`: the same, except that a folder `train`
+    of class folders has its val/ or test/ beside it.
+
+    Raises:
+        FileNotFoundError: there is none beside it.
+    """
+    parent, name = os.path.split(os.path.abspath(data_path))
+    inside = [*sum(SPLIT_FOLDERS.values(), ()), "train_list.txt", "val_list.txt"]
+    if name != "train" or any(os.path.exists(os.path.join(data_path, entry)) for entry in inside):
+        return data_path
+    beside = [os.path.join(parent, folder) for folder in SPLIT_FOLDERS["val"]]
+    for folder in beside:
+        if os.path.isdir(folder):
+            return folder
+    raise FileNotFoundError(f"{' or '.join(beside)}: no such folder beside {data_path}, and training wants validation "
+                            f"images; add it, or set DATA.DATA_PATH to a folder with both splits")
 
 
 def check_classes(train: ImageList, val: ImageList) -> None:

@@ -7,7 +7,7 @@ import paddle
 from yacs.config import CfgNode
 
 from ppim.data.augment import Policy, parse_rand_augment
-from ppim.data.datasets import ImageList, check_classes, find_images
+from ppim.data.datasets import ImageList, check_classes, find_images, validation_path
 from ppim.data.loader import EvalSamples, TrainBatches, TrainSamples
 from ppim.data.transforms import eval_view
 from ppim.engine.distributed import World
@@ -29,7 +29,8 @@ def train_images(config: CfgNode) -> ImageList:
 
 def val_images(config: CfgNode, train: ImageList | None = None) -> ImageList:
     """The validation images; touches no training file unless `train` is given, to compare the classes."""
-    images = _checked(find_images(config.DATA.DATA_PATH, "val"), config)
+    path = config.DATA.DATA_PATH if train is None else validation_path(config.DATA.DATA_PATH)
+    images = _checked(find_images(path, "val"), config)
     if train is not None:
         check_classes(train, images)
     return images

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppim.data.datasets import check_classes, find_images, read_photo
+from ppim.data.datasets import check_classes, find_images, read_photo, validation_path
 
 
 def touch(root, *names):
@@ -32,6 +32,22 @@ def test_train_and_val_or_test_below_the_path_make_it_the_root(tmp_path, val):
     assert find_images(tmp_path, "train").paths == ["a/1.jpg", "b/2.jpg"]
     assert find_images(tmp_path, "val").paths == ["a/3.jpg", "b/4.jpg"]
     check_classes(find_images(tmp_path, "train"), find_images(tmp_path, "val"))
+
+
+@pytest.mark.parametrize("val", ["val", "test"])
+def test_training_on_the_train_folder_itself_validates_on_the_folder_beside_it(tmp_path, val):
+    touch(tmp_path, "train/a/1.jpg")
+    with pytest.raises(FileNotFoundError, match="beside .*train"):
+        validation_path(tmp_path / "train")
+    touch(tmp_path, f"{val}/a/3.jpg")
+    assert find_images(validation_path(tmp_path / "train"), "val").root == str(tmp_path / val)
+    assert find_images(tmp_path / "train", "val").paths == ["a/1.jpg"]  # evaluation takes the path at its word
+
+
+def test_a_data_path_that_is_a_root_or_any_other_folder_is_its_own_validation_path(tmp_path):
+    touch(tmp_path, "train/train/a/1.jpg", "train/val/a/2.jpg", "val/a/3.jpg", "photos/a/4.jpg")
+    assert [validation_path(tmp_path / name) for name in ("train", "photos", "")] == [
+        tmp_path / "train", tmp_path / "photos", tmp_path]
 
 
 def test_lists_carry_numbers_or_names_and_paths_with_spaces(tmp_path):
