@@ -22,7 +22,7 @@ def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:
     start = 8 + int.from_bytes(data[:8], "little")
     if start > min(len(data), _MAX_HEADER):
         raise ValueError("damaged or cut off (the header is not all there)")
-    header = json.loads(data[8:start])
+    header = json.loads(data[8:start].decode("utf-8"))  # of bytes, json would guess the encoding
     layout = header.pop("__metadata__", {}).get("layout")
     state = {}
     for name, entry in header.items():

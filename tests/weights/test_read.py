@@ -215,3 +215,10 @@ def test_a_lying_safetensors_header_is_refused(tmp_path, entry):
     (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
     with pytest.raises(ValueError, match="w.safetensors: "):
         read_state(tmp_path / "w")
+
+
+def test_a_header_in_another_encoding_is_refused(tmp_path):
+    header = ("{" + json.dumps({"w": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}})[1:]).encode("utf-16-le")
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ValueError, match="w.safetensors: "):
+        read_state(tmp_path / "w")

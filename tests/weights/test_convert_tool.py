@@ -1,0 +1,37 @@
+"""tools/convert_weights.py as a process: there and back again, byte for byte."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ppim.models import create_model
+from ppim.weights import read_state, save_state
+from tests.conftest import run_python
+
+TOOL = "tools/convert_weights.py"
+
+
+@pytest.mark.parametrize(("name", "classes"), [("lvvit_demo", 10), ("t2t_vit_7", 1000)])
+def test_a_round_trip_is_exact(tmp_path, name, classes):
+    model = create_model(name)
+    save_state(model.state_dict(), tmp_path / "a.pdparams")
+    there = run_python(TOOL, tmp_path / "a", tmp_path / "b.safetensors", "--model", name, "--classes", classes,
+                       "--to", "torch")
+    assert there.returncode == 0 and "everything matched" in there.stdout, there.stderr
+    torch_state = read_state(tmp_path / "b.safetensors")
+    assert torch_state.layout == "torch"
+    np.testing.assert_array_equal(torch_state.state["head.weight"], model.head.weight.numpy().T)
+    back = run_python(TOOL, tmp_path / "b.safetensors", tmp_path / "c.pdparams", "--model", name, "--classes", classes)
+    assert back.returncode == 0, back.stderr
+    first, last = read_state(tmp_path / "a").state, read_state(tmp_path / "c").state
+    assert {key: value.tobytes() for key, value in first.items()} == {
+        key: value.tobytes() for key, value in last.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "words"), [("b.pth", "ending in .pdparams or .safetensors"), ("b.pdparams", "written as .safetensors")]
+)
+def test_a_target_that_cannot_hold_it_is_refused(tmp_path, target, words):
+    done = run_python(TOOL, tmp_path / "a", tmp_path / target, "--model", "lvvit_demo", "--to", "torch")
+    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
