@@ -17,7 +17,7 @@ from ppim.zoo_command import models
 def train(argv: Sequence[str] | None = None) -> None:
     """`tools/train.py`: train, or evaluate with --evaluate-only."""
     words, notes = translate(sys.argv[1:] if argv is None else argv, published_recipes())
-    parser = _train_parser()
+    parser = train_parser()
     args = parser.parse_args(words)
     weights = args.load or args.finetune or args.resume
     if not args.config and not (args.evaluate_only and weights):
@@ -32,7 +32,7 @@ def train(argv: Sequence[str] | None = None) -> None:
         evaluate_only=args.evaluate_only, new_heads=args.new_heads)
 
 
-def _train_parser() -> argparse.ArgumentParser:
+def train_parser() -> argparse.ArgumentParser:
     """What is left once the dialects are translated: --model and --tl-align stand here for --help alone."""
     parser = argparse.ArgumentParser(
         prog="train.py", description="Train a model, or evaluate one.",

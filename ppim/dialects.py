@@ -209,7 +209,8 @@ def _say(said: dict[str, Said], thing: str, value: str | None, flag: str) -> Non
     if before and before.flag != flag and before.value != value:
         number = _number(value)
         if number is None or number != _number(before.value):
-            raise ValueError(f"{before.flag} {before.value} and {flag} {value} contradict each other; give one of them")
+            one, other = (f"{f} {thing} {v}" if f == "-o" else f"{f} {v}" for f, v in (before[::-1], (flag, value)))
+            raise ValueError(f"{one} and {other} contradict each other; give one of them")
     said[thing] = Said(value, flag)
 
 

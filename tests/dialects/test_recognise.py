@@ -1,0 +1,61 @@
+"""A model is recognised by the names and shapes of its weights, in every project's spelling."""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from ppim.models import create_model, normalise_name
+from ppim.weights.recognise import head_classes, recognise, recognise_file
+
+MODELS = sorted(path.stem for path in (Path(__file__).parents[3] / "shared" / "reference" / "models").glob("*.json"))
+
+
+def published(name: str) -> str:
+    """Two variants have the same weights in every shape; only their heads' number differs, which no file tells."""
+    return "t2t_vit_14" if name == "t2t_vit_14_resnext" else normalise_name(name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_original_pytorch_files(reference, name):
+    shapes = json.loads((reference / "models" / f"{name}.json").read_text())["state"]
+    found = recognise(shapes)
+    assert (found.name, found.num_classes) == (published(name), 1000)
+    assert found.twins == (("t2t_vit_14_resnext",) if "t2t_vit_14" == found.name else ())
+
+
+@pytest.mark.parametrize("project", ["ppim", "paddlevit"])
+def test_the_files_of_other_paddle_projects(reference, project):
+    files = json.loads((reference / "peer_keys" / f"{project}.json").read_text())[project]
+    assert {name: recognise(shapes).name for name, shapes in files.items()} == {name: published(name) for name in files}
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "backbone.", "_layers.backbone."])
+@pytest.mark.parametrize("arguments", [{"num_classes": 10}, {"num_classes": 7, "dense_head": True}])
+def test_wrapped_fine_tuned_and_dense_weights(wrapper, arguments):
+    state = create_model("deit_tiny_distilled_patch16_224", **arguments).state_dict()
+    found = recognise({f"{wrapper}{name}": tuple(value.shape) for name, value in state.items()})
+    assert (found.name, found.num_classes) == ("deit_tiny_distilled_patch16_224", arguments["num_classes"])
+
+
+def test_what_is_of_no_published_model_says_what_was_seen(tmp_path):
+    with pytest.raises(ValueError, match="conv1.weight"):
+        recognise({"conv1.weight": (64, 3, 7, 7), "fc.weight": (512, 1000)})
+    shapes = {name: tuple(value.shape) for name, value in create_model("deit_tiny", depth=3).state_dict().items()}
+    with pytest.raises(ValueError, match="3 blocks of width 192 on 196 tokens"):
+        recognise(shapes)
+    del shapes["cls_token"]
+    with pytest.raises(ValueError, match="no cls_token"):
+        recognise(shapes)
+    save_file({"fc.weight": np.zeros((2, 2), "float32")}, tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match="net.*fc.weight"):
+        recognise_file(tmp_path / "net")
+
+
+def test_the_number_of_classes_is_that_of_the_head(tmp_path):
+    zeros = np.zeros
+    save_file({"module.head.bias": zeros(7, "float32"), "module.aux_head.bias": zeros(9, "float32")},
+              tmp_path / "a.safetensors")
+    save_file({"norm.bias": zeros(7, "float32")}, tmp_path / "b.safetensors")
+    assert (head_classes(tmp_path / "a"), head_classes(tmp_path / "b")) == (7, 0)
