@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("ppim", "tests", "tools", "configs", "docs", "pytest.ini", "README.md", "README_cn.md")
+COPIED = ("ppim", "tests", "tools", "configs", "docs", "pytest.ini", "README.md", "README_cn.md", "hubconf.py")
 
 
 def main(words: list[str]) -> int:

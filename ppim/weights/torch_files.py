@@ -7,6 +7,7 @@
 """
 from __future__ import annotations
 
+import encodings.cp437  # noqa: F401  zipfile's codec for old names; imported here so that no file decides what is
 import io
 import zipfile
 

@@ -9,6 +9,7 @@ import pytest
 from original_weights import original_state
 
 from ppim.losses import blend, sparse_cross_entropy
+from ppim.models import create_model
 from ppim.models.deit import DeiT
 from ppim.models.lvvit import LVViT
 from ppim.models.t2t_vit import T2TViT
@@ -167,3 +168,33 @@ def test_mixed_tokens_and_shares_go_together(model):
     swapped = model.classes(paddle.gather(images, paddle.to_tensor(partner)))
     np.testing.assert_allclose(output.class_logits.numpy(), swapped.class_logits.numpy(), atol=1e-5)
     np.testing.assert_allclose(output.share.numpy(), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [10, 1000])
+def test_alignment_adds_a_thousandth_of_a_step_whatever_the_number_of_classes(monkeypatch, classes):
+    counted = []
+    product = paddle.matmul
+
+    def counting(x, y, transpose_x=False, transpose_y=False):
+        out = product(x, y, transpose_x, transpose_y)
+        counted.append((2 * int(np.prod(out.shape)) * x.shape[-1], 4 * int(np.prod(out.shape))))
+        return out
+
+    monkeypatch.setattr(paddle, "matmul", counting)
+    net = create_model("deit_small_patch16_224", num_classes=classes)
+    net.eval()
+    image, share = paddle.zeros([1, 3, 224, 224]), paddle.zeros([1, 196])
+    totals = []
+    for mix in (None, TokenMix(paddle.to_tensor([0]), None, share)):
+        counted.clear()
+        with paddle.no_grad():
+            net.classes(image, mix)
+        totals.append(np.sum(counted, axis=0))
+    (flops, size), heads, tokens, blocks = totals[1] - totals[0], 6, 197, 12
+    # one row of attention times one number per token; sums over heads, division and average by element
+    assert (flops, size) == (2 * heads * tokens * tokens * blocks, 4 * heads * tokens * blocks)
+    flops += (heads + 3) * tokens * blocks
+    size += 4 * (heads + 3) * tokens * blocks
+    step = 3 * 2 * 4_600_000_000  # forward and backward, DeiT-S (table in the paper: 4.6 G multiply-accumulates)
+    activations = 4 * blocks * (tokens * 384 * 12 + heads * tokens * tokens)  # kept for the backward pass, at the least
+    assert flops / step < 0.005 and size / activations < 0.005
