@@ -9,6 +9,7 @@ import pytest
 from ppim.config import get_config
 from ppim.engine.command import run
 from ppim.models import build_model, create_model, list_models, normalise_name
+from ppim.weights import save_state
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 RECIPES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob("[!_]*/*.yaml"))
@@ -77,3 +78,15 @@ def test_a_recipe_trains_one_tiny_step(path, tiny_data, tmp_path):
     result = run(str(CONFIGS / path), tiny(path, tiny_data, tmp_path / "run"))
     assert result.count == 11 and np.isfinite(result.loss)
     assert (tmp_path / "run" / "last.pdparams").is_file()
+
+
+@pytest.mark.parametrize("path", ["lvvit/lvvit_tiny.yaml", "t2t_vit/t2t_vit_7.yaml", "deit/deit_tiny_distilled.yaml"])
+def test_one_command_fine_tunes_at_another_size_on_other_classes(path, tiny_data, tmp_path, capsys):
+    options = [*tiny(path, tiny_data, tmp_path / "run"), "TOKEN_LABEL.ENABLE", "False"]
+    source = build_model(get_config(CONFIGS / path, [*options, "MODEL.NUM_CLASSES", "7"]))
+    save_state(source.state_dict(), tmp_path / "source.pdparams")
+    side = str(2 * source.image_size[0])
+    run(str(CONFIGS / path), [*options, "DATA.IMAGE_SIZE", side], load=str(tmp_path / "source"), new_heads=True)
+    said = capsys.readouterr().out
+    assert "resized       1  pos_embed" in said
+    assert "dropped" in said and "head.bias" in said

@@ -1,38 +1,26 @@
 """Pickles of arrays and tensors, read without running anything they say.
 
-A pickle is a program. Before it runs, `scan` looks over every step: only those that spell out plain data are known,
-what a step claims to hold must lie within the file, memo slots must be near, and nothing may be nested or shared so
-deeply that merely hashing it would take for ever. Then Python's own unpickler runs it with a list of names that stand
-for a few harmless functions of this file; any other name is refused. Tensors of PyTorch come out as descriptions of
-where their values are (`TorchTensor`), because the values lie elsewhere in the file.
+Once `scan` has passed a pickle, Python's own unpickler runs it with a list of names that stand for a few functions of
+this file; any other name is refused. None of those functions copies what it is handed: arrays and tensors come out as
+descriptions (`Array`, `TorchTensor`), so that a pickle which uses one large value many times costs no more than its
+own size, and what is not wanted of it is never looked at.
 """
 from __future__ import annotations
 
+import math
 import pickle
-import pickletools
-from collections import OrderedDict
 from typing import NamedTuple
 
 import numpy as np
 
-_MOST_NESTED = 200
-_MOST_SHARED = 10_000_000  # values a tuple would hold if everything shared in it were written out
-_LONGEST_LINE = 4096
-_DATA = (
-    "NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES "
-    "BINBYTES8 SHORT_BINUNICODE BINUNICODE BINUNICODE8 EMPTY_TUPLE EMPTY_LIST EMPTY_DICT EMPTY_SET GLOBAL".split()
-)
-_TAKES = {  # steps that pop a fixed number of values and push one
-    "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 2, "SETITEM": 3, "STACK_GLOBAL": 2, "REDUCE": 2, "NEWOBJ": 2,
-    "BUILD": 2, "BINPERSID": 1,
-}  # fmt: skip
-_TO_MARK = {"TUPLE": 0, "DICT": 0, "LIST": 0, "FROZENSET": 0, "APPENDS": 1, "SETITEMS": 1, "ADDITEMS": 1}
-_MEMO = ("BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET")
-_STEPS = {
-    op.code.encode("latin1"): op
-    for op in pickletools.opcodes
-    if op.name in {"PROTO", "FRAME", "STOP", "MARK", *_DATA, *_TAKES, *_TO_MARK, *_MEMO}
-}
+_MOST_AXES = 32
+
+
+def _sizes(sizes) -> tuple[int, ...]:
+    """A shape or strides, if that is what it is."""
+    if not isinstance(sizes, tuple) or len(sizes) > _MOST_AXES or not all(type(n) is int and n >= 0 for n in sizes):
+        raise ValueError("damaged (a shape or strides that are none)")
+    return sizes
 
 
 class TorchStorage(NamedTuple):
@@ -53,15 +41,15 @@ class TorchTensor(NamedTuple):
 
     def array(self, values: np.ndarray) -> np.ndarray:
         """The tensor, given the values of its storage (or at least as many as it uses)."""
-        numbers = (self.offset, *self.shape, *self.strides)
-        if len(self.shape) != len(self.strides) or not all(type(n) is int and n >= 0 for n in numbers):
-            raise ValueError(f"a tensor of shape {self.shape} with strides {self.strides}")
-        count = int(np.prod(self.shape, dtype=object)) if self.shape else 1
-        last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides)) if count else 0
+        shape, strides, (offset,) = _sizes(self.shape), _sizes(self.strides), _sizes((self.offset,))
+        if len(shape) != len(strides):
+            raise ValueError(f"a tensor of shape {shape} with strides {strides}")
+        count = math.prod(shape)
+        last = offset + sum((n - 1) * step for n, step in zip(shape, strides)) if count else 0
         if count > len(values) or (count and last >= len(values)):
-            raise ValueError(f"a tensor of shape {self.shape} beyond its {len(values)} values")
-        strides = tuple(step * values.itemsize for step in self.strides)
-        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides, writeable=False)
+            raise ValueError(f"a tensor of shape {shape} beyond its {len(values)} values")
+        strides = tuple(step * values.itemsize for step in strides) if count else None
+        return np.ndarray(shape, values.dtype, values, offset * values.itemsize if count else 0, strides)
 
 
 class Inert:
@@ -83,47 +71,87 @@ class Inert:
         pass
 
 
+class _Dict(dict):
+    """Stands for collections.OrderedDict; what a file would set on it besides its entries is not kept."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state):
+        pass
+
+
 class _Dtype:
     """Stands for numpy.dtype: numbers only, the byte order is all a file may set."""
 
+    __slots__ = ("code", "order")
+
     def __init__(self, code, align=False, copy=False):
-        if not isinstance(code, str) or len(code) > 4 or np.dtype(code).kind not in "biuf":
-            raise pickle.UnpicklingError(f"values of type {code!r:.40}")
-        self.value = np.dtype(code)
+        self.code, self.order = code, "="
 
     def __setstate__(self, state):
-        if state[1] in ("<", ">"):
-            self.value = self.value.newbyteorder(state[1])
+        self.order = state[1]
+
+    def numpy(self) -> np.dtype:
+        if self.code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"):
+            raise ValueError("an array of other things than numbers")
+        return np.dtype(self.code).newbyteorder(self.order if self.order in ("<", ">") else "=")
 
 
 class Array:
-    """Stands for numpy.ndarray: the values are a view of the bytes in the pickle, as many as the shape says."""
+    """Stands for numpy.ndarray: a shape, a type, and the bytes of the values."""
 
-    value: np.ndarray
+    __slots__ = ("state",)
 
     def __setstate__(self, state):
-        _, shape, dtype, fortran, data = state
+        self.state = state
+
+    def array(self) -> np.ndarray:
+        """The array, a view of the bytes in the pickle."""
+        _, shape, dtype, fortran, data = self.state
         data = data.encode("latin1") if isinstance(data, str) else data
-        self.value = np.frombuffer(data, dtype.value).reshape(shape, order="F" if fortran else "C")
+        if not isinstance(dtype, _Dtype) or not isinstance(data, (bytes, bytearray)):
+            raise ValueError("an array of other things than numbers")
+        dtype = dtype.numpy()
+        if math.prod(_sizes(shape)) * dtype.itemsize != len(data):
+            raise ValueError(f"damaged or cut off (an array of shape {shape} with {len(data)} bytes)")
+        return np.ndarray(shape, dtype, data, order="F" if fortran is True else "C")
 
 
 def _reconstruct(kind, shape, typecode):
     return Array()
 
 
-def _scalar(dtype, data):
+def _array(shape, dtype, fortran, data):
     array = Array()
-    array.__setstate__((1, (), dtype, False, data))
+    array.state = 1, shape, dtype, fortran, data
     return array
 
 
+def _scalar(dtype, data):
+    return _array((), dtype, False, data)
+
+
+def _from_buffer(data, dtype, shape, order):
+    return _array(shape, dtype, order == "F", data)
+
+
 def _encode(text, encoding):
-    """How protocol 2 spells bytes; only ever with latin1."""
-    return text.encode("latin1")
+    """How protocol 2 spells bytes, only ever with latin1; `Array.array` encodes what it needs."""
+    return text
+
+
+def _tuple(items):
+    if not isinstance(items, tuple):
+        raise pickle.UnpicklingError("a tuple of something else")
+    return items
+
+
+def _ordered_dict():
+    return _Dict()
 
 
 def _torch_tensor(storage, offset, shape, strides, *_):
-    return TorchTensor(storage, offset, tuple(shape), tuple(strides))
+    return TorchTensor(storage, offset, shape, strides)
 
 
 def _torch_parameter(tensor, *_):
@@ -134,154 +162,93 @@ def _inert(*_):
     return Inert()
 
 
+class _Call:
+    """A function that a file may call, and do nothing else with."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, *args):
+        return self.function(*args)
+
+    def __setstate__(self, state):
+        raise pickle.UnpicklingError("a change to a function")
+
+
 _TORCH_TYPES = {
     "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "<u2",
     "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "|i1", "ByteStorage": "|u1",
     "BoolStorage": "|b1",
 }  # fmt: skip
-_NUMPY = {
-    "_reconstruct": _reconstruct,
-    "scalar": _scalar,
-}
-_INERT = (
-    "argparse Namespace", "collections Counter", "collections defaultdict", "pathlib Path", "pathlib PosixPath",
-    "pathlib PurePosixPath", "pathlib WindowsPath", "pathlib PureWindowsPath", "torch device", "builtins object",
-    "__builtin__ object", "builtins set", "__builtin__ set", "builtins dict", "__builtin__ dict", "builtins list",
-    "__builtin__ list", "builtins int", "builtins float", "builtins bool", "builtins str", "yacs.config CfgNode",
-    *(f"torch {kind}" for kind in ("float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64")),
-)  # fmt: skip
-_ALLOWED = {
-    **{f"numpy.{core}.multiarray {name}": it for core in ("core", "_core") for name, it in _NUMPY.items()},
-    "numpy ndarray": Array,
+_CALLS = {
+    **{f"numpy.{core}.multiarray _reconstruct": _reconstruct for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray scalar": _scalar for core in ("core", "_core")},
+    **{f"numpy.{core}.numeric _frombuffer": _from_buffer for core in ("core", "_core")},
     "numpy dtype": _Dtype,
-    "collections OrderedDict": OrderedDict,
-    "builtins tuple": tuple,
-    "__builtin__ tuple": tuple,
-    "torch Size": tuple,
+    "collections OrderedDict": _ordered_dict,
+    "builtins tuple": _tuple,
+    "__builtin__ tuple": _tuple,
+    "torch Size": _tuple,
     "_codecs encode": _encode,
     "torch._utils _rebuild_tensor": _torch_tensor,
     "torch._utils _rebuild_tensor_v2": _torch_tensor,
     "torch._utils _rebuild_parameter": _torch_parameter,
+    "torch._utils _rebuild_parameter_with_state": _torch_parameter,
     "torch.nn.parameter Parameter": _torch_parameter,
     "copy_reg _reconstructor": _inert,
     "copyreg _reconstructor": _inert,
+}
+_INERT = (
+    "argparse Namespace", "collections Counter", "collections defaultdict", "collections deque", "pathlib Path",
+    "pathlib PosixPath", "pathlib PurePosixPath", "pathlib WindowsPath", "pathlib PureWindowsPath", "torch device",
+    "numpy ndarray", "builtins object", "__builtin__ object", "builtins set", "__builtin__ set", "builtins frozenset",
+    "__builtin__ frozenset", "builtins dict", "__builtin__ dict", "builtins list", "__builtin__ list", "builtins int",
+    "builtins float", "builtins bool", "builtins str", "builtins complex", "yacs.config CfgNode", "datetime timedelta",
+    *(f"torch {kind}" for kind in ("float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64")),
+)  # fmt: skip
+_ALLOWED = {
+    **{name: _Call(function) for name, function in _CALLS.items()},
     **{f"torch {name}": dtype for name, dtype in _TORCH_TYPES.items()},
     **dict.fromkeys(_INERT, Inert),
 }
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the names of the list above and no others."""
+    """Knows the names of the list above and no others; notes the storages that are spoken of."""
+
+    def __init__(self, file):
+        super().__init__(file, encoding="latin1")
+        self.storages: dict[str, TorchStorage] = {}
 
     def find_class(self, module, name):
         allowed = _ALLOWED.get(f"{module} {name}")
         if allowed is None:
-            raise pickle.UnpicklingError(f"a call of {module}.{name}")
+            raise pickle.UnpicklingError(f"a call of {module:.80}.{name:.80}")
         return allowed
 
     def persistent_load(self, pid):
         kind, dtype, key, _, count = pid[:5]
         if kind != "storage" or dtype not in _TORCH_TYPES.values() or not isinstance(key, str):
             raise pickle.UnpicklingError("a reference to something that is not a storage")
-        if len(pid) > 5 and pid[5] is not None:
+        if type(count) is not int or (len(pid) > 5 and pid[5] is not None):
             raise pickle.UnpicklingError("a storage inside another")
-        return TorchStorage(dtype, key, int(count))
+        storage = TorchStorage(dtype, key, count)
+        if self.storages.setdefault(key, storage) != storage:
+            raise pickle.UnpicklingError(f"two storages under one key {key:.40}")
+        return storage
 
 
-class _Size(NamedTuple):
-    """How deep a value is nested, and how many values it is with everything shared written out."""
-
-    depth: int = 0
-    values: int = 1
-
-
-def _holding(parts: list[_Size]) -> _Size:
-    size = _Size(1 + max((p.depth for p in parts), default=0), 1 + sum(p.values for p in parts))
-    if size.depth > _MOST_NESTED or size.values > _MOST_SHARED:
-        raise ValueError("values nested or shared beyond what weights need")
-    return size
-
-
-def scan(data, start: int = 0) -> int:
-    """Look over the pickle that begins at `start` of `data` (bytes or mmap) without running it.
-
-    Returns:
-        The position behind it.
-    Raises:
-        ValueError: a step that weights do not need, or one that does not fit the file.
-    """
-    position, count = start, 0
-    stack: list[_Size] = []
-    marks: list[int] = []
-    memo: dict[int, _Size] = {}
-    while True:
-        op = _STEPS.get(data[position : position + 1])
-        if op is None:
-            raise ValueError(_unknown_step(data, position))
-        position, count = position + 1, count + 1
-        end = position + _argument_length(op, data, position)
-        if end > len(data):
-            raise ValueError(f"damaged or cut off (step {op.name} at byte {position - 1} goes beyond the end)")
-        name, floor = op.name, marks[-1] if marks else 0
-        if name == "STOP":
-            if len(stack) != 1 or marks:
-                raise ValueError("damaged (it ends with other than one value)")
-            return end
-        if name == "MARK":
-            marks.append(len(stack))
-        elif name in _DATA:
-            stack.append(_Size())
-        elif name in _TAKES:
-            taken = _TAKES[name]
-            if len(stack) - floor < taken:
-                raise ValueError(f"damaged (step {name} at byte {position - 1} lacks values)")
-            stack[-taken:] = [_holding(stack[-taken:])]
-        elif name in _TO_MARK:
-            kept = _TO_MARK[name]
-            if not marks or marks[-1] < kept + (marks[-2] if len(marks) > 1 else 0):
-                raise ValueError(f"damaged (step {name} at byte {position - 1} lacks values)")
-            stack[marks.pop() - kept :] = [_holding(stack[floor - kept :])]
-        elif name in _MEMO:
-            slot = len(memo) if name == "MEMOIZE" else int.from_bytes(data[position:end], "little")
-            if name.endswith("GET"):
-                if slot not in memo:
-                    raise ValueError(f"damaged (memo slot {slot} is empty)")
-                stack.append(memo[slot])
-            elif slot > count or len(stack) <= floor:
-                raise ValueError(f"damaged (memo slot {slot} at byte {position - 1})")
-            else:
-                memo[slot] = stack[-1]
-        position = end
-
-
-def _unknown_step(data, position: int) -> str:
-    if position >= len(data):
-        return "damaged or cut off (no end)"
-    names = {op.code.encode("latin1"): op.name for op in pickletools.opcodes}
-    return f"wanted plain arrays, found a step {names.get(data[position:position + 1], 'unknown')} at byte {position}"
-
-
-def _argument_length(op, data, position: int) -> int:
-    if op.arg is None:
-        return 0
-    if op.arg.n >= 0:
-        return op.arg.n
-    if op.arg.n == pickletools.UP_TO_NEWLINE:  # of the known steps only GLOBAL, which has two lines
-        first = data.find(b"\n", position, position + _LONGEST_LINE)
-        second = data.find(b"\n", first + 1, first + _LONGEST_LINE)
-        return len(data) if first < 0 or second < 0 else second + 1 - position
-    width = {pickletools.TAKEN_FROM_ARGUMENT1: 1, pickletools.TAKEN_FROM_ARGUMENT8U: 8}.get(op.arg.n, 4)
-    return width + int.from_bytes(data[position : position + width], "little")
-
-
-def run(file):
-    """The value of a pickle that `scan` has passed, read from a binary file.
+def run(file) -> tuple[object, dict[str, TorchStorage]]:
+    """The value of a pickle that `scan` has passed, read from a binary file, and the storages it speaks of, by key.
 
     Raises:
         ValueError: it calls for something that is not on the list, or is damaged.
     """
+    unpickler = _Unpickler(file)
     try:
-        return _Unpickler(file, encoding="latin1").load()
+        return unpickler.load(), unpickler.storages
     except pickle.UnpicklingError as error:
         raise ValueError(f"wanted plain arrays, found {error}") from error
     except Exception as error:  # a damaged pickle may fail in any way

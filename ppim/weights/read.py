@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +15,13 @@ import numpy as np
 from ppim.weights import pickles
 from ppim.weights.pickles import Array, TorchTensor
 from ppim.weights.safetensors_files import open_safetensors
+from ppim.weights.scan import scan
 from ppim.weights.torch_files import is_legacy, open_legacy, open_zip
 
 NAME_TABLE = "StructuredToParameterName@@"  # Paddle's generated names, beside the weights
 _AVERAGED = ("state_dict_ema", "model_ema")
 _RAW = ("state_dict", "model", "net")
+_MOST_SHARING = 4
 
 
 class Weights(NamedTuple):
@@ -72,22 +75,33 @@ def read_state(path, which: str = "auto") -> Weights:
 
 
 def _read(file, data, which: str) -> Weights:
-    if data[8:9] == b"{":
+    if data[4:9] == b"\0\0\0\0{":
         state, layout = open_safetensors(data)
-        return Weights({name: _from_bf16(array) for name, array in state.items()}, layout)
+        return Weights(_limited(state.items(), len(data)), layout)
     if data[:2] == b"PK":
         tree, storages = open_zip(data, file)
     elif data[:1] == b"\x80" and is_legacy(data):
         tree, storages = open_legacy(data)
     elif data[:1] == b"\x80":
-        pickles.scan(data)
+        scan(data)
         file.seek(0)
-        tree, storages = pickles.run(file), None
+        (tree, _), storages = pickles.run(file), None
     else:
         raise ValueError("wanted weights of Paddle, PyTorch or safetensors, found another format or a damaged file")
     entries, part = _unwrap(tree, which)
-    state = {name: _array(name, value, storages) for name, value in entries.items() if name != NAME_TABLE}
-    return Weights({name: _from_bf16(array) for name, array in state.items()}, "torch" if storages else "paddle", part)
+    arrays = ((name, _array(name, value, storages)) for name, value in entries.items() if name != NAME_TABLE)
+    return Weights(_limited(arrays, len(data)), "torch" if storages else "paddle", part)
+
+
+def _limited(arrays: Iterable[tuple[str, np.ndarray]], file_size: int) -> dict[str, np.ndarray]:
+    """The arrays by name, bfloat16 as float32. A file may hand out one storage again and again, but not without end."""
+    state, left = {}, _MOST_SHARING * file_size
+    for name, array in arrays:
+        left -= array.nbytes
+        if left < 0:
+            raise ValueError(f"arrays of more than {_MOST_SHARING} times the size of the file")
+        state[name] = _from_bf16(array)
+    return state
 
 
 def _unwrap(tree, which: str) -> tuple[dict, str]:
@@ -111,7 +125,7 @@ def _array(name: str, value, storages) -> np.ndarray:
         return storages.array(value)
     if not isinstance(value, Array):
         raise ValueError(f"entry {name!r} is a {type(value).__name__}, wanted an array")
-    return value.value
+    return value.array()
 
 
 def _from_bf16(array: np.ndarray) -> np.ndarray:

@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 
-_MAX_HEADER = 100_000_000
+_LONGEST_HEADER = 10_000_000  # of 100,000 arrays
+_MOST_AXES = 32
+_MOST_DIGITS = 19
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1",
@@ -20,17 +22,26 @@ def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:
         ValueError: damaged, cut off, or of an unknown type.
     """
     start = 8 + int.from_bytes(data[:8], "little")
-    if start > min(len(data), _MAX_HEADER):
-        raise ValueError("damaged or cut off (the header is not all there)")
-    header = json.loads(data[8:start].decode("utf-8"))  # of bytes, json would guess the encoding
+    if start > min(len(data), _LONGEST_HEADER):
+        raise ValueError("damaged or cut off (the header is not all there), or longer than 10 MB")
+    # of bytes, json would guess the encoding
+    header = json.loads(data[8:start].decode("utf-8"), parse_int=_int)
     layout = header.pop("__metadata__", {}).get("layout")
     state = {}
     for name, entry in header.items():
         if entry["dtype"] not in _DTYPES:
             raise ValueError(f"entry {name!r} has type {entry['dtype']}, wanted one of {[*_DTYPES]}")
         dtype, (begin, end) = np.dtype(_DTYPES[entry["dtype"]]), entry["data_offsets"]
+        if len(entry["shape"]) > _MOST_AXES:
+            raise ValueError(f"entry {name!r:.80} has {len(entry['shape'])} axes")
         count = math.prod(entry["shape"])
         if not 0 <= begin <= end <= len(data) - start or end - begin != count * dtype.itemsize:
             raise ValueError(f"damaged or cut off (the data of {name!r} is not all there)")
-        state[name] = np.frombuffer(data, dtype, count, start + begin).reshape(entry["shape"])
+        state[name] = np.ndarray(entry["shape"], dtype, data, start + begin)
     return state, "paddle" if layout == "paddle" else "torch"
+
+
+def _int(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)

@@ -15,21 +15,22 @@ import numpy as np
 
 from ppim.weights import pickles
 from ppim.weights.pickles import TorchStorage, TorchTensor
+from ppim.weights.scan import scan
 
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the number of the first pickle, and its end
 
 
-def _run(data, start: int) -> tuple[object, int]:
-    """The value of the pickle at `start`, and the position behind it."""
-    end = pickles.scan(data, start)
-    return pickles.run(io.BytesIO(data[start:end])), end
+def _run(data, start: int) -> tuple[object, dict[str, TorchStorage], int]:
+    """The value of the pickle at `start`, the storages it speaks of, and the position behind it."""
+    end = scan(data, start)
+    return (*pickles.run(io.BytesIO(data[start:end])), end)
 
 
 def _values(data, storage: TorchStorage, position: int, room: int, order: str) -> np.ndarray:
     dtype = np.dtype(storage.dtype).newbyteorder(order)
     if not 0 <= storage.count * dtype.itemsize <= room or position + room > len(data):
         raise ValueError(f"damaged or cut off (storage {storage.key:.40} is not all there)")
-    return np.frombuffer(data, dtype, storage.count, position)
+    return np.ndarray(storage.count, dtype, data, position)
 
 
 class ZipStorages:
@@ -86,28 +87,21 @@ def open_zip(data, file) -> tuple[object, ZipStorages]:
 
 
 class LegacyStorages:
-    """The storages behind the pickles of a legacy file, by key."""
+    """The storages behind the pickles of a legacy file; values are views of `data` (an mmap of it)."""
 
-    def __init__(self, data, places: dict[str, tuple[int, int]], order: str):
+    def __init__(self, data, places: dict[TorchStorage, int], order: str):
         self.data, self.places, self.order = data, places, order
 
     def array(self, tensor: TorchTensor) -> np.ndarray:
-        if tensor.storage.key not in self.places:
+        if tensor.storage not in self.places:
             raise ValueError(f"damaged (storage {tensor.storage.key:.40} is missing)")
-        start, count = self.places[tensor.storage.key]
-        if count != tensor.storage.count:
-            raise ValueError(f"damaged (storage {tensor.storage.key:.40} has {count} values)")
-        room = count * np.dtype(tensor.storage.dtype).itemsize
-        return tensor.array(_values(self.data, tensor.storage, start, room, self.order))
+        room = tensor.storage.count * np.dtype(tensor.storage.dtype).itemsize
+        return tensor.array(_values(self.data, tensor.storage, self.places[tensor.storage], room, self.order))
 
 
 def is_legacy(data) -> bool:
     """Does a file that begins with a pickle begin with PyTorch's magic number?"""
-    try:
-        end = pickles.scan(data)
-    except ValueError:
-        return False
-    return end < 32 and pickles.run(io.BytesIO(data[:end])) == LEGACY_MAGIC
+    return data.find(_LEGACY_MAGIC, 0, 32) > 0
 
 
 def open_legacy(data) -> tuple[object, LegacyStorages]:
@@ -116,33 +110,19 @@ def open_legacy(data) -> tuple[object, LegacyStorages]:
     Raises:
         ValueError: damaged, or of another version.
     """
-    _, at = _run(data, 0)
-    version, at = _run(data, at)
-    machine, at = _run(data, at)
-    value, at = _run(data, at)
-    keys, at = _run(data, at)
+    version, _, at = _run(data, data.find(_LEGACY_MAGIC) + len(_LEGACY_MAGIC))
+    machine, _, at = _run(data, at)
+    value, storages, at = _run(data, at)
+    keys, _, at = _run(data, at)
     if version != 1001 or not isinstance(machine, dict) or not isinstance(keys, list):
         raise ValueError("a legacy PyTorch file of an unknown version")
     order = "<" if machine.get("little_endian", True) else ">"
-    sizes = _element_sizes(value)
     places = {}
     for key in keys:
+        storage = storages.get(key)
         count = int.from_bytes(data[at : at + 8], "little" if order == "<" else "big")
-        if not isinstance(key, str) or key not in sizes or at + 8 + count * sizes[key] > len(data):
+        if storage is None or storage.count != count:
             raise ValueError("damaged or cut off (a storage is not all there)")
-        places[key] = at + 8, count
-        at += 8 + count * sizes[key]
+        places[storage] = at + 8
+        at += 8 + count * np.dtype(storage.dtype).itemsize
     return value, LegacyStorages(data, places, order)
-
-
-def _element_sizes(value) -> dict[str, int]:
-    """Bytes per value of every storage that some tensor inside nested dicts, lists and tuples refers to."""
-    sizes, waiting, seen = {}, [value], set()
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, TorchTensor):
-            sizes[item.storage.key] = np.dtype(item.storage.dtype).itemsize
-        elif isinstance(item, (dict, list, tuple)) and id(item) not in seen:
-            seen.add(id(item))
-            waiting.extend(item.values() if isinstance(item, dict) else item)
-    return sizes

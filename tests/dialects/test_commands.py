@@ -86,6 +86,9 @@ def test_two_sources_of_weights_are_an_error_that_names_them(tiny_config):
 def test_without_a_recipe_only_evaluation_knows_what_to_do(tiny_data):
     done = run_python("tools/train.py", "--load", "w")
     assert done.returncode == 2 and "--model NAME" in done.stderr
+    for weights in ("--load", "--finetune", "--resume"):
+        done = run_python("tools/train.py", "--evaluate-only", weights, "gone")
+        assert done.returncode == 1 and "gone" in done.stderr
 
 
 def test_help_names_our_spelling_and_the_page_of_the_others():
@@ -136,11 +139,22 @@ def test_what_the_scripts_for_several_devices_ask_of_the_launcher(env, words, tm
                                    *"--evaluate-only --load w -amp".split()]
 
 
-@pytest.mark.parametrize("script", ["tools/run_train.sh", "tools/run_train_multi.sh", "tools/run_eval.sh",
-                                    "tools/run_eval_multi.sh", "eval.sh"])
-def test_every_script_explains_itself(script, tmp_path):
+def test_the_script_of_tl_align_starts_its_recipe(tmp_path):
+    done = run_script("train_deit_small_tla.sh", "/data", "-o", "SEED", 1, cwd=tmp_path, PYTHON="echo", GPUS="0,1")
+    launcher = "-m paddle.distributed.launch --gpus=0,1".split()
+    assert done.stdout.split() == [*launcher, str(ROOT / "tools" / "train.py"), *"-c deit_small_tla".split(),
+                                   *"--data-path /data -o SEED 1".split()]
+    assert (ROOT / "configs" / "deit" / "deit_small_tla.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("script", "word"),
+    [("tools/run_train.sh", "CONFIG"), ("tools/run_train_multi.sh", "GPUS"), ("tools/run_eval.sh", "WEIGHTS"),
+     ("tools/run_eval_multi.sh", "GPUS"), ("eval.sh", "CHECKPOINT"), ("train_deit_small_tla.sh", "GPUS")],
+)
+def test_every_script_explains_itself(script, word, tmp_path):
     done = run_script(script, "--help", cwd=tmp_path)
-    assert done.returncode == 0 and "CONFIG" in done.stdout or "CHECKPOINT" in done.stdout
+    assert done.returncode == 0 and word in done.stdout
     assert "here=" not in done.stdout and not done.stderr
 
 

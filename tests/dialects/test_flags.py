@@ -124,6 +124,12 @@ def test_a_teacher_is_named_by_its_model():
                      "DISTILL.ALPHA": 0.1, "DISTILL.TAU": 3.0}
 
 
+def test_alignment_switches_mixup_off_and_cutmix_to_the_token_grid():
+    assert changes("--model deit_small --tl-align") == {
+        "MIX.CLASS_SHARE": "alignment", "MIX.CUTMIX_GRID": "tokens", "TRAIN.MIXUP_ALPHA": 0.0,
+    }
+
+
 def test_a_mixup_that_is_given_stays_with_alignment():
     found = changes("--model deit_small --tl-align --mixup 0.8")
     assert found == {"MIX.CLASS_SHARE": "alignment", "MIX.CUTMIX_GRID": "tokens"}

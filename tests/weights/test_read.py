@@ -45,7 +45,7 @@ def same(got: dict, expected: dict) -> bool:
     )
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_a_pickle_of_arrays_is_read_as_it_is(tmp_path, state, protocol):
     (tmp_path / "w.pdparams").write_bytes(pickle.dumps(collections.OrderedDict(state), protocol))
     got, layout, _ = read_state(tmp_path / "w.pdparams")

@@ -91,17 +91,43 @@ def test_a_tensor_beyond_its_storage_is_refused(tmp_path):
         read_state(tmp_path / "w")
 
 
-def test_pickles_too_nested_or_too_shared_to_hash_are_refused(tmp_path):
-    shared: tuple = (1,)
-    for _ in range(60):
-        shared = (shared, shared)  # 2 ** 60 values when written out
+def test_pickles_nested_too_deeply_are_refused(tmp_path):
     nested: tuple = ()
     for _ in range(500):
         nested = (nested,)
-    for value in (shared, nested):
-        (tmp_path / "w").write_bytes(pickle.dumps({"w": value}, 4))
-        with pytest.raises(ValueError, match="nested or shared"):
-            read_state(tmp_path / "w")
+    (tmp_path / "w").write_bytes(pickle.dumps({"w": nested}, 4))
+    with pytest.raises(ValueError, match="nested more than 200 deep"):
+        read_state(tmp_path / "w")
+
+
+@pytest.mark.parametrize("key", [(1,), 2**200, frozenset([1])], ids=["tuple", "long number", "set"])
+@pytest.mark.parametrize("hashed", [lambda key: {key: 1}, lambda key: {1: 2, key: 3}, lambda key: frozenset([key])])
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_only_plain_values_are_hashed(tmp_path, key, hashed, protocol):
+    # tuples and long numbers can be chosen to share one hash, and a dict of a million such keys takes hours
+    (tmp_path / "w").write_bytes(pickle.dumps({"w": hashed(key)}, protocol))
+    refused = "no plain value" if not (protocol == 2 and isinstance(hashed(key), frozenset)) else "is a Inert"
+    with pytest.raises(ValueError, match=refused):
+        read_state(tmp_path / "w")
+
+
+def test_values_shared_without_end_are_never_written_out(tmp_path):
+    shared: tuple = (1,)
+    for _ in range(60):
+        shared = (shared, shared)  # 2 ** 60 values when written out
+    (tmp_path / "w").write_bytes(pickle.dumps({"w": shared}, 4))
+    with pytest.raises(ValueError, match="'w' is a tuple, wanted an array"):
+        read_state(tmp_path / "w")
+    values = np.zeros(1000, "float32")
+    (tmp_path / "w").write_bytes(pickle.dumps({f"w{i}": values for i in range(100)}, 4))
+    with pytest.raises(ValueError, match="more than 4 times the size of the file"):
+        read_state(tmp_path / "w")
+
+
+def test_a_pickle_of_too_many_steps_is_refused(tmp_path):
+    (tmp_path / "w").write_bytes(b"\x80\x04](" + b"K\x01" * 1_100_000 + b"e.")
+    with pytest.raises(ValueError, match="more than 1000000 steps"):
+        read_state(tmp_path / "w")
 
 
 def test_what_other_projects_wrap_and_leave_around_weights_is_understood(tmp_path):
