@@ -1,4 +1,4 @@
-"""Can every mistake of the mutants.yaml files be planted? Planting them takes an hour; finding their places, a moment."""
+"""Can the mistakes of the mutants.yaml files be planted? Planting takes an hour, finding the places a moment."""
 import pytest
 import yaml
 
