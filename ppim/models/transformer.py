@@ -73,6 +73,11 @@ def carried_shares(mix: TokenMix | None, extra: int) -> paddle.Tensor | None:
     return F.pad(patches, [extra, 0], data_format="NLC")
 
 
+def aligned(carried: paddle.Tensor, passed_on: paddle.Tensor) -> paddle.Tensor:
+    """Labels after a block: half stays with the token, as the block's skip connection keeps the token itself."""
+    return (carried + passed_on) / 2
+
+
 class TokenTransformer(TokenModel):
     """Base of the vision transformers. A family makes its tokens in `embed`, its constructor the rest of the layers.
 
@@ -117,10 +122,8 @@ class TokenTransformer(TokenModel):
         """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         raise NotImplementedError
 
-    def encode(self, x, mix: TokenMix | None = None) -> tuple[paddle.Tensor, paddle.Tensor | None]:
-        """Normalised tokens (B, E + N, C), the class token first, and the partner's share (B, E) in the E first tokens.
-
-        The share is None unless `mix` holds those of the patches.
+    def enter(self, x, mix: TokenMix | None = None) -> paddle.Tensor:
+        """Tokens (B, E + N, C) as the first block gets them: mixed, the class token first, with their positions.
 
         Raises:
             ValueError: the images are not of `image_size`.
@@ -135,19 +138,36 @@ class TokenTransformer(TokenModel):
             x = mix_tokens(x, mix, self.grid)
         first = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
         x = paddle.concat([token.expand([x.shape[0], -1, -1]).astype(x.dtype) for token in first] + [x], axis=1)
-        x = F.dropout(x + self.pos_embed, self.dropout, training=self.training)
-        carried = carried_shares(mix, len(first))
+        return F.dropout(x + self.pos_embed, self.dropout, training=self.training)
+
+    def encode(self, x, mix: TokenMix | None = None) -> tuple[paddle.Tensor, paddle.Tensor | None]:
+        """Normalised tokens (B, E + N, C), the class token first, and the partner's share (B, E) in the E first tokens.
+
+        The share is None unless `mix` holds those of the patches.
+        """
+        x, carried = self.enter(x, mix), carried_shares(mix, self.extra_tokens)
         aligns = carried is not None and mix.rule == "alignment"
         for block in self.blocks[:-1]:
             x, passed_on = block(x, carried if aligns else None)
-            carried = (carried + passed_on) / 2 if aligns else carried
+            carried = aligned(carried, passed_on) if aligns else carried
         x, passed_on = self.blocks[-1](x, carried)
         if carried is None:
             return self.norm(x), None
         if aligns:
-            return self.norm(x), ((carried + passed_on) / 2)[:, : len(first), 0]
-        seen = passed_on[:, : len(first), 0] / passed_on[:, : len(first), 1]
+            return self.norm(x), aligned(carried, passed_on)[:, : self.extra_tokens, 0]
+        seen = passed_on[:, : self.extra_tokens, 0] / passed_on[:, : self.extra_tokens, 1]
         return self.norm(x), (mix.partner_share.mean(axis=1, keepdim=True) + seen) / 2
+
+    def roll_out(self, x, mix: TokenMix | None, labels: paddle.Tensor) -> list[paddle.Tensor]:
+        """Alignment step by step: `labels` (B, E + N, S) float32 of all tokens, then what each block makes of them.
+
+        S is 1 for shares, or the number of classes.
+        """
+        x, after = self.enter(x, mix), [labels]
+        for block in self.blocks:
+            x, passed_on = block(x, after[-1])
+            after.append(aligned(after[-1], passed_on))
+        return after
 
     def features(self, x, mix: TokenMix | None = None):
         """Normalised tokens (B, E + N, C) of images (B, 3, h, w): class token, distillation token, the grid's."""

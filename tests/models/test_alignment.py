@@ -96,6 +96,16 @@ def test_one_number_per_token_gives_the_labels_of_the_full_roll_out(model, smoot
     assert (output.dist_share is None) == (model.extra_tokens == 1)
 
 
+def test_labels_of_every_class_can_be_followed_from_block_to_block(model):
+    images, _, _, _, start = mixed_batch(model, 0.0)
+    after = model.roll_out(images, None, paddle.to_tensor(start.astype("float32")))
+    assert len(after) == 1 + len(model.blocks)
+    labels = start
+    for block, x, got in zip(model.blocks, tokens_entering(model, images), after[1:]):
+        labels = (labels + attention_of(block, x) @ labels) / 2
+        np.testing.assert_allclose(got.numpy(), labels, atol=1e-6)
+
+
 def test_the_share_by_attention_is_the_mean_of_area_and_attended_patches(model):
     images, _, partner, share, _ = mixed_batch(model, 0.0)
     mix = TokenMix(paddle.to_tensor(partner), None, paddle.to_tensor(share), "attention")

@@ -1,0 +1,126 @@
+"""Of a class target made from token labels: what does alignment by one number per token leave out?
+
+    python tools/benchmark/token_label_roll_out.py -c RECIPE --load WEIGHTS [--batches 16] [-o KEY VALUE ...]
+
+One number per token follows which picture a token's content is of, so it is exact while every token of a picture has
+that picture's label. Token labels may name other classes. Here both are worked out for mixed training batches of the
+recipe, with a trained model: the target by one number per token, and the token labels themselves carried through every
+block (a number per token and class). Distances between targets are total variation: half the sum of the absolute
+differences, from 0 to 1.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np  # noqa: E402
+
+from ppim.cli import guarded  # noqa: E402
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Total variation between rows: (..., K), (..., K) -> (...)."""
+    return np.abs(one - other).sum(axis=-1) / 2
+
+
+def dense_labels(batch: dict, kind: str, classes: int) -> np.ndarray:
+    """Targets of the loader's batch, written out: (rows, classes)."""
+    from ppim.token_labels.targets import SparseTargets, dense
+
+    return dense(SparseTargets(*(batch[f"{kind}_{field}"].numpy() for field in SparseTargets._fields)), classes)
+
+
+def compare(model, batch: dict, mix, mean, std, classes: int) -> dict[str, np.ndarray]:
+    """(B,) figures of one batch, for the samples that mixing has changed."""
+    import paddle
+
+    from ppim.data import mixing
+    from ppim.data.pixels import normalise
+    from ppim.models.transformer import TokenMix, carried_shares
+
+    image_hw, grid, extra = model.image_size, model.grid, model.extra_tokens
+    pictures = normalise(batch["image"], mean, std)
+    images = mixing.mix_pixels(pictures, mix.tensors()) if mix.mixes_pixels else pictures
+    share = mixing.partner_token_share(mix, image_hw, grid)
+    box = paddle.to_tensor(mix.token_box) if mix.mixes_tokens else None
+    token_mix = TokenMix(paddle.to_tensor(mix.partner), box, paddle.to_tensor(share))
+
+    own_class = dense_labels(batch, "class", classes)
+    tokens = dense_labels(batch, "token", classes).reshape(len(share), -1, classes)
+    start = (1 - share)[..., None] * tokens + share[..., None] * tokens[mix.partner]
+    first = np.repeat(start.mean(axis=1, keepdims=True), extra, axis=1)
+    start = np.concatenate([first, start], axis=1)
+    with paddle.no_grad():
+        y = model.roll_out(images, token_mix, carried_shares(token_mix, extra))[-1].numpy()[:, 0]
+        labels = model.roll_out(images, token_mix, paddle.to_tensor(start))[-1].numpy()
+    area = 1 - mixing.class_share(mix, image_hw, grid)[:, None]
+
+    def of_two(share):
+        return (1 - share) * own_class + share * own_class[mix.partner]
+
+    best = np.eye(classes)[own_class.argmax(axis=1)]
+    named = np.maximum(best, best[mix.partner])
+    figures = {
+        "class target: by area -> by one number per token": distance(of_two(area), of_two(y)),
+        "class target: by one number per token -> roll-out of token labels": distance(of_two(y), labels[:, 0]),
+        "class target: plain mean of token labels -> their roll-out": distance(start[:, 0], labels[:, 0]),
+        "classes other than the two pictures' best, by one number per token": (of_two(y) * (1 - named)).sum(axis=1),
+        "classes other than the two pictures' best, in the roll-out": (labels[:, 0] * (1 - named)).sum(axis=1),
+        "token targets: as taught -> after the roll-out": distance(start, labels)[:, extra:].mean(axis=1),
+    }
+    changed = (share > 0).any(axis=1)
+    return {name: values[changed] for name, values in figures.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-c", "--config", required=True, help="recipe, with TOKEN_LABEL.PATH and a way of mixing")
+    parser.add_argument("--load", required=True, help="trained weights")
+    parser.add_argument("--batches", type=int, default=16)
+    parser.add_argument("-o", "--override", nargs="+", default=[], metavar="KEY VALUE")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    args = parser.parse_args()
+
+    import paddle
+
+    from ppim.config import get_config
+    from ppim.data.augment import mix_rng
+    from ppim.data.loader import make_loader
+    from ppim.data.mixing import draw_mix
+    from ppim.engine import build
+    from ppim.engine.distributed import World
+    from ppim.engine.learner import build_model_for
+    from ppim.weights.load import load_weights
+
+    config = get_config(args.config, args.override)
+    if not config.TOKEN_LABEL.ENABLE:
+        raise ValueError(f"{args.config} has no token labels; set TOKEN_LABEL.ENABLE True and TOKEN_LABEL.PATH")
+    model = build_model_for(config)
+    load_weights(model, args.load)
+    model.eval()
+    paddle.seed(config.SEED)
+    images = build.train_images(config)
+    samples = build.train_samples(config, images, model.grid)
+    batches = build.train_batches(config, len(images), World(), 0, args.batches)
+    found: dict[str, list] = {}
+    for step, batch in enumerate(make_loader(samples, batches, 0)):
+        mix = draw_mix(mix_rng(config.SEED, step), len(batch["image"]), model.image_size, model.grid,
+                       **build.mix_arguments(config))
+        figures = compare(model, batch, mix, config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD,
+                          config.MODEL.NUM_CLASSES)
+        for name, values in figures.items():
+            found.setdefault(name, []).append(values)
+    count = sum(map(len, next(iter(found.values()))))
+    if not count:
+        raise ValueError("nothing was mixed; switch on MIX.TOKEN_ALPHA or TRAIN.CUTMIX_ALPHA")
+    print(f"{count} mixed pictures; mean, and nine in ten are below")
+    for name, values in found.items():
+        values = np.concatenate(values)
+        print(f"{name:68} {values.mean():.3f} {np.percentile(values, 90):.3f}")
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
