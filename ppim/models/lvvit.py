@@ -26,10 +26,10 @@ VARIANTS = {
     "lvvit_m_448": {**_M, "image_size": 448},
     "lvvit_l_448": {**_L, "image_size": 448},
     "lvvit_l_512": {**_L, "image_size": 512},
-    # two small ones of our own, for pictures of 64 and 32 pixels
+    # two small ones of our own, for drawn pictures and for CIFAR-10
     "lvvit_demo": {
-        "image_size": 64, "patch_size": 8, "num_classes": 10, "embed_dim": 96, "depth": 4, "num_heads": 4,
-        "stem_channels": 32,
+        "image_size": 48, "patch_size": 8, "num_classes": 10, "embed_dim": 64, "depth": 3, "num_heads": 2,
+        "stem_channels": 16,
     },
     "lvvit_cifar10": {
         "image_size": 32, "patch_size": 4, "num_classes": 10, "embed_dim": 128, "depth": 6, "num_heads": 4,

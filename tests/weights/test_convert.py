@@ -15,12 +15,12 @@ pytestmark = pytest.mark.smoke
 def test_square_linear_weights_are_transposed_by_value():
     model = create_model("lvvit_demo", depth=1)
     rng = np.random.RandomState(0)
-    torch_weight = rng.standard_normal((96, 96)).astype("float32")
+    torch_weight = rng.standard_normal((64, 64)).astype("float32")
     state = {name: value.numpy() for name, value in model.state_dict().items()}
     as_torch = {n: v.T if n.split(".")[-2:-1] and v.ndim == 2 else v for n, v in state.items()}
     as_torch["blocks.0.attn.proj.weight"] = torch_weight
     load_state(model, as_torch, "torch")
-    x = rng.standard_normal((2, 96)).astype("float32")
+    x = rng.standard_normal((2, 64)).astype("float32")
     # PyTorch's Linear is x @ W.T + b
     expected = x @ torch_weight.T + state["blocks.0.attn.proj.bias"]
     np.testing.assert_allclose(model.blocks[0].attn.proj(paddle.to_tensor(x)).numpy(), expected, atol=1e-4)

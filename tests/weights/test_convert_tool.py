@@ -11,22 +11,32 @@ from tests.conftest import run_python
 TOOL = "tools/convert_weights.py"
 
 
-@pytest.mark.parametrize(("name", "classes"), [("lvvit_demo", 10), ("t2t_vit_7", 1000)])
-def test_a_round_trip_is_exact(tmp_path, name, classes):
-    model = create_model(name)
+@pytest.mark.parametrize(
+    ("name", "classes", "named"),
+    [("lvvit_demo", 10, ["--model", "lvvit_demo"]), ("t2t_vit_7", 7, []),
+     ("lvvit_demo", 3, ["-c", "configs/lvvit/lvvit_demo.yaml"])],
+)
+def test_a_round_trip_is_exact(tmp_path, name, classes, named):
+    model = create_model(name, num_classes=classes)
     save_state(model.state_dict(), tmp_path / "a.pdparams")
-    there = run_python(TOOL, tmp_path / "a", tmp_path / "b.safetensors", "--model", name, "--classes", classes,
-                       "--to", "torch")
+    there = run_python(TOOL, tmp_path / "a", tmp_path / "b.safetensors", *named, "--to", "torch")
     assert there.returncode == 0 and "everything matched" in there.stdout, there.stderr
     torch_state = read_state(tmp_path / "b.safetensors")
     assert torch_state.layout == "torch"
     np.testing.assert_array_equal(torch_state.state["head.weight"], model.head.weight.numpy().T)
-    back = run_python(TOOL, tmp_path / "b.safetensors", tmp_path / "c.pdparams", "--model", name, "--classes", classes)
+    back = run_python(TOOL, tmp_path / "b.safetensors", tmp_path / "c.pdparams", *named)
     assert back.returncode == 0, back.stderr
     first, last = read_state(tmp_path / "a").state, read_state(tmp_path / "c").state
     assert {key: value.tobytes() for key, value in first.items()} == {
         key: value.tobytes() for key, value in last.items()
     }
+
+
+def test_weights_of_a_run_know_their_model(tiny_config, tmp_path):
+    assert run_python("tools/train.py", "-c", tiny_config, "-o", "TRAIN.MAX_STEPS", 1).returncode == 0
+    done = run_python(TOOL, tmp_path / "run" / "last.pdparams", tmp_path / "b.safetensors", "--to", "torch")
+    assert done.returncode == 0 and "run/config.yaml" in done.stdout, done.stderr
+    assert read_state(tmp_path / "b.safetensors").state["head.bias"].shape == (3,)
 
 
 @pytest.mark.parametrize(
