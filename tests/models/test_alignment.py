@@ -187,7 +187,8 @@ def test_alignment_adds_a_thousandth_of_a_step_whatever_the_number_of_classes(mo
 
     def counting(x, y, transpose_x=False, transpose_y=False):
         out = product(x, y, transpose_x, transpose_y)
-        counted.append((2 * int(np.prod(out.shape)) * x.shape[-1], 4 * int(np.prod(out.shape))))
+        made, read = int(np.prod(out.shape)), int(np.prod(x.shape)) + int(np.prod(y.shape))
+        counted.append((2 * made * x.shape[-1], 4 * made, 4 * read))
         return out
 
     monkeypatch.setattr(paddle, "matmul", counting)
@@ -200,9 +201,10 @@ def test_alignment_adds_a_thousandth_of_a_step_whatever_the_number_of_classes(mo
         with paddle.no_grad():
             net.classes(image, mix)
         totals.append(np.sum(counted, axis=0))
-    (flops, size), heads, tokens, blocks = totals[1] - totals[0], 6, 197, 12
+    (flops, size, read), heads, tokens, blocks = totals[1] - totals[0], 6, 197, 12
     # one row of attention times one number per token; sums over heads, division and average by element
     assert (flops, size) == (2 * heads * tokens * tokens * blocks, 4 * heads * tokens * blocks)
+    assert read == 4 * heads * (tokens * tokens + tokens) * blocks  # attention is read once more, 11 MB an image
     flops += (heads + 3) * tokens * blocks
     size += 4 * (heads + 3) * tokens * blocks
     step = 3 * 2 * 4_600_000_000  # forward and backward, DeiT-S (table in the paper: 4.6 G multiply-accumulates)

@@ -2,8 +2,9 @@
 
     python tools/benchmark/alignment.py [--model deit_small_patch16_224] [--batch 8] [--steps 15]
 
-Steps with and without shares take turns in one process; the figure is the median of their paired ratios with a
-bootstrap interval. The other way to get the shares, as one more column of the values, is timed beside it.
+With and without shares take turns in one process; the figure is the median of their paired ratios with a bootstrap
+interval, for a block's attention alone and for a whole step. The other way to get the shares, as one more column of the
+values, is timed beside it.
 """
 from __future__ import annotations
 
@@ -43,37 +44,58 @@ def main() -> None:
     import paddle
 
     from ppim.models import create_model, layers
-    from ppim.models.transformer import TokenMix
+    from ppim.models.transformer import TokenMix, carried_shares
 
     paddle.seed(0)
     model = create_model(args.model)
     model.train()
+    attention = model.blocks[0].attn
+    tokens = model.extra_tokens + model.grid[0] * model.grid[1]
+    qkv = paddle.randn([args.batch, tokens, attention.qkv.weight.shape[1]])
+    qkv.stop_gradient = False
     x = paddle.randn([args.batch, 3, *model.image_size])
     shares = paddle.rand([args.batch, model.grid[0] * model.grid[1]])
     mix = TokenMix(paddle.to_tensor(np.minimum(np.arange(args.batch) ^ 1, args.batch - 1)), None, shares)
-    matrix_vector = layers.attend
+    carried = carried_shares(mix, model.extra_tokens)
+    product = layers.attend
 
-    def step(mix, attend) -> float:
-        layers.attend = attend
-        start = time.perf_counter()
+    def attend(carried, way) -> None:
+        way(qkv, attention.num_heads, attention.scale, 0.0, carried)[0].square().mean().backward()
+        qkv.clear_gradient()
+
+    def step(mix, way) -> None:
+        layers.attend = way
         model.classes(x, mix).class_logits.square().mean().backward()
         model.clear_gradients()
-        return time.perf_counter() - start
 
-    ways = {"no shares": (None, matrix_vector), "matrix times vector": (mix, matrix_vector),
-            "one more column": (mix, attend_with_a_column)}
+    print(f"{args.model}, batch {args.batch}, forward and backward")
+    for what, run, thing, repeats in (("attention of one block", attend, carried, 8 * args.steps),
+                                      ("training step", step, mix, args.steps)):
+        ways = {"no shares": (None, product), "matrix times vector": (thing, product),
+                "one more column": (thing, attend_with_a_column)}
+        report(what, take_turns(run, ways, repeats))
+
+
+def take_turns(run, ways: dict, repeats: int) -> dict[str, np.ndarray]:
+    """Seconds of every way, `repeats` times in turn after one round that does not count."""
     times = {name: [] for name in ways}
-    for _ in range(args.steps + 1):
+    for _ in range(repeats + 1):
         for name, way in ways.items():
-            times[name].append(step(*way))
-    base = np.array(times["no shares"][1:])
-    print(f"{args.model}, batch {args.batch}, forward and backward, {args.steps} paired steps, "
-          f"{np.median(base):.2f} s without shares")
+            start = time.perf_counter()
+            run(*way)
+            times[name].append(time.perf_counter() - start)
+    return {name: np.array(seconds[1:]) for name, seconds in times.items()}
+
+
+def report(what: str, times: dict[str, np.ndarray]) -> None:
+    """Every way's time in that of the first."""
+    (_, base), *others = times.items()
+    print(f"{what}: {len(base)} paired runs, {1000 * np.median(base):.1f} ms without shares")
     rng = np.random.default_rng(0)
-    for name in list(ways)[1:]:
-        ratio = np.array(times[name][1:]) / base
+    for name, seconds in others:
+        ratio = seconds / base
         low, high = np.percentile(np.median(rng.choice(ratio, (2000, len(ratio))), axis=1), [2.5, 97.5])
-        print(f"{name:20} {np.median(ratio):.3f} of it (95 % interval {low:.3f} .. {high:.3f})")
+        print(f"  {name:20} {np.median(ratio):.3f} of it (95 % interval {low:.3f} .. {high:.3f})")
 
 
 if __name__ == "__main__":
