@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PADDLE ?= paddlepaddle==3.3.*
 OLD_PADDLE := paddlepaddle==2.6.2
+# most tests wait for processes of one thread
+JOBS ?= 2
 
 .PHONY: help env demo test smoke-old lint mutants clean
 
@@ -29,7 +31,7 @@ demo: env
 	$(BIN)/python tools/demo.py
 
 test: env smoke-old
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests
 
 smoke-old: .venv-2.6/.ready
 	.venv-2.6/bin/python -m pytest -q -m smoke tests
