@@ -10,6 +10,7 @@ import safetensors.numpy
 from original_weights import original_images, original_state
 
 from ppim.models import create_model, normalise_name
+from ppim.weights.convert import to_torch
 from ppim.weights.load import load_weights
 from ppim.weights.write import save_state
 
@@ -48,6 +49,16 @@ def furthest(model, description, stored) -> float:
 
 def test_logits_equal_the_original(published):
     assert furthest(*published) <= 5e-5
+
+
+def test_weights_go_back_to_the_names_and_the_layout_of_the_original(published):
+    model, description, _ = published
+    back = to_torch(model, {name: value.numpy() for name, value in model.state_dict().items()})
+    assert {name: list(array.shape) for name, array in back.items()} == {
+        name: list(shape) for name, shape in description["state"].items()
+    }
+    for name, array in original_state(description["state"]).items():
+        assert (back[name] == array).all(), name
 
 
 def test_parameters_are_as_many_as_in_the_original(published):
