@@ -8,7 +8,7 @@ from __future__ import annotations
 from paddle import nn
 
 from ppim.models.layers import conv, linear
-from ppim.models.transformer import TokenTransformer, build_blocks
+from ppim.models.transformer import TokenTransformer, arguments_of, build_blocks
 
 _TINY = {"embed_dim": 192, "depth": 12, "num_heads": 3}
 _SMALL = {"embed_dim": 384, "depth": 12, "num_heads": 6}
@@ -107,20 +107,8 @@ class DeiT(TokenTransformer):
 
 def build_deit(config) -> DeiT:
     """The model a config describes (sections DATA and MODEL)."""
-    model, trans = config.MODEL, config.MODEL.TRANS
+    model = config.MODEL
     return DeiT(
-        image_size=config.DATA.IMAGE_SIZE,
-        patch_size=trans.PATCH_SIZE,
-        num_classes=model.NUM_CLASSES,
-        embed_dim=trans.EMBED_DIM,
-        depth=trans.DEPTH,
-        num_heads=trans.NUM_HEADS,
-        mlp_ratio=trans.MLP_RATIO,
-        qkv_bias=trans.QKV_BIAS,
-        qk_scale=trans.QK_SCALE,
-        distilled=model.DISTILLED,
-        dense_head=model.DENSE_HEAD,
-        dropout=model.DROPOUT,
-        attention_dropout=model.ATTENTION_DROPOUT,
-        drop_path=model.DROPPATH,
+        patch_size=model.TRANS.PATCH_SIZE, distilled=model.DISTILLED, dense_head=model.DENSE_HEAD,
+        **arguments_of(config),
     )

@@ -9,7 +9,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppim.models.layers import conv, linear
-from ppim.models.transformer import TokenTransformer, build_blocks
+from ppim.models.transformer import TokenTransformer, arguments_of, build_blocks
 
 _T = {"embed_dim": 240, "depth": 12, "num_heads": 4, "skip_lam": 1.0}
 _S = {"embed_dim": 384, "depth": 16, "num_heads": 6, "skip_lam": 2.0}
@@ -121,19 +121,6 @@ def build_lvvit(config) -> LVViT:
     """The model a config describes (sections DATA and MODEL)."""
     model, trans = config.MODEL, config.MODEL.TRANS
     return LVViT(
-        image_size=config.DATA.IMAGE_SIZE,
-        patch_size=trans.PATCH_SIZE,
-        num_classes=model.NUM_CLASSES,
-        embed_dim=trans.EMBED_DIM,
-        depth=trans.DEPTH,
-        num_heads=trans.NUM_HEADS,
-        mlp_ratio=trans.MLP_RATIO,
-        qkv_bias=trans.QKV_BIAS,
-        qk_scale=trans.QK_SCALE,
-        skip_lam=trans.SKIP_LAM,
-        stem_channels=trans.STEM_CHANNELS,
-        stem_bn=model.STEM_BN,
-        dropout=model.DROPOUT,
-        attention_dropout=model.ATTENTION_DROPOUT,
-        drop_path=model.DROPPATH,
+        patch_size=trans.PATCH_SIZE, skip_lam=trans.SKIP_LAM, stem_channels=trans.STEM_CHANNELS, stem_bn=model.STEM_BN,
+        **arguments_of(config),
     )

@@ -15,7 +15,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppim.models.layers import Mlp, attend, linear
-from ppim.models.transformer import TokenTransformer, build_blocks
+from ppim.models.transformer import TokenTransformer, arguments_of, build_blocks
 
 _SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))  # kernel, stride, padding of each soft split
 _SIZES = {
@@ -228,19 +228,5 @@ class T2TViT(TokenTransformer):
 
 def build_t2t_vit(config) -> T2TViT:
     """The model a config describes (sections DATA and MODEL)."""
-    model, trans = config.MODEL, config.MODEL.TRANS
-    return T2TViT(
-        image_size=config.DATA.IMAGE_SIZE,
-        num_classes=model.NUM_CLASSES,
-        token_type=trans.TOKEN_TYPE,
-        embed_dim=trans.EMBED_DIM,
-        depth=trans.DEPTH,
-        num_heads=trans.NUM_HEADS,
-        mlp_ratio=trans.MLP_RATIO,
-        qkv_bias=trans.QKV_BIAS,
-        qk_scale=trans.QK_SCALE,
-        dense_head=model.DENSE_HEAD,
-        dropout=model.DROPOUT,
-        attention_dropout=model.ATTENTION_DROPOUT,
-        drop_path=model.DROPPATH,
-    )
+    model = config.MODEL
+    return T2TViT(token_type=model.TRANS.TOKEN_TYPE, dense_head=model.DENSE_HEAD, **arguments_of(config))

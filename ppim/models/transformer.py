@@ -223,3 +223,21 @@ def build_blocks(depth: int, drop_path: float, dim: int, num_heads: int, mlp_rat
     return nn.LayerList(
         Block(dim, num_heads, mlp_ratio, drop_path=drop_path * i / max(1, depth - 1), **options) for i in range(depth)
     )
+
+
+def arguments_of(config) -> dict:
+    """The arguments that all families take, from the sections DATA and MODEL of a configuration."""
+    model, trans = config.MODEL, config.MODEL.TRANS
+    return {
+        "image_size": config.DATA.IMAGE_SIZE,
+        "num_classes": model.NUM_CLASSES,
+        "embed_dim": trans.EMBED_DIM,
+        "depth": trans.DEPTH,
+        "num_heads": trans.NUM_HEADS,
+        "mlp_ratio": trans.MLP_RATIO,
+        "qkv_bias": trans.QKV_BIAS,
+        "qk_scale": trans.QK_SCALE,
+        "dropout": model.DROPOUT,
+        "attention_dropout": model.ATTENTION_DROPOUT,
+        "drop_path": model.DROPPATH,
+    }
