@@ -87,8 +87,13 @@ def guarded(command: Callable[[], object]) -> int:
 
 
 def _import_paddle_quietly() -> None:
-    """Paddle warns about any thread count but 1, and about a missing ccache; neither is news to its user."""
+    """Paddle warns about any thread count but 1, and about a missing ccache; neither is news to its user.
+
+    Paddle 2.6 also logs the end of a job, after the result, which is to be the last line.
+    """
     import warnings
+
+    os.environ.setdefault("GLOG_minloglevel", "1")
 
     notices = io.StringIO()
     with contextlib.redirect_stderr(notices), warnings.catch_warnings():

@@ -118,6 +118,7 @@ def test_the_scripts_for_one_device_train_and_evaluate_from_anywhere(tiny_config
     assert result_of(done)["count"] == 11 and "raw weights" in done.stdout
 
 
+@pytest.mark.smoke
 def test_the_scripts_for_several_devices_start_several_processes(tiny_config, tiny_data, tmp_path):
     done = run_script("tools/run_train_multi.sh", tiny_config, tiny_data, "-o", "TRAIN.MAX_STEPS", 1, cwd=tmp_path)
     assert result_of(done)["count"] == 11 and "2 processes x 4" in done.stdout
