@@ -65,8 +65,8 @@ def main() -> None:
     print("\ntokens: share of the tokens on an object whose best class is that object's; read from the token head, or"
           "\nfrom the class head at each token where the token head was not trained.")
     print(f"\nlogs     {folder}/*/log.jsonl; curves: visualdl --logdir {folder} --language en")
-    print("next     another seed: python tools/demo.py --seed 1; your own pictures: README.md, \"Your own data\";")
-    print("         how a token gets its label: docs/token_labels.md")
+    print("next     another seed: python tools/demo.py --seed 1; how a token gets its label: docs/token_labels.md;")
+    print("         your own pictures: README.md, \"Training on your own data\"")
 
 
 if __name__ == "__main__":
