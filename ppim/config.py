@@ -259,6 +259,16 @@ def find_recipe(path: str | Path) -> Path:
     return path
 
 
+def teaches_tokens(config: CfgNode) -> bool:
+    """Is the token head trained, by label maps or by a teacher?"""
+    return (config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT > 0) or config.DISTILL.DENSE_WEIGHT > 0
+
+
+def has_teacher(config: CfgNode) -> bool:
+    """Does another network teach classes, tokens or both?"""
+    return config.DISTILL.TYPE != "none" or config.DISTILL.DENSE_WEIGHT > 0
+
+
 def check(config: CfgNode) -> None:
     """Raise ValueError, in words a user understands, where single values or several together make no sense."""
     for key, allowed in _CHOICES.items():
@@ -301,9 +311,7 @@ def _check_heads(config: CfgNode) -> None:
                 raise ValueError(f"MODEL.{key} is for MODEL.TYPE T2T-ViT or DeiT, got {model.TYPE}; leave it False")
     elif model.DISTILLED and model.TYPE != "DeiT":
         raise ValueError(f"MODEL.DISTILLED is for MODEL.TYPE DeiT, got {model.TYPE}; leave it False")
-    elif not model.DENSE_HEAD and (
-        (config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT) or config.DISTILL.DENSE_WEIGHT
-    ):
+    elif not model.DENSE_HEAD and teaches_tokens(config):
         raise ValueError(
             f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
             "or set LOSS.DENSE_WEIGHT and DISTILL.DENSE_WEIGHT to 0 to teach the class head alone"
@@ -312,9 +320,8 @@ def _check_heads(config: CfgNode) -> None:
 
 def _check_teacher(config: CfgNode) -> None:
     distill = config.DISTILL
-    asked = distill.TYPE != "none" or distill.DENSE_WEIGHT
     for key in ("TEACHER", "WEIGHTS"):
-        if asked and not distill[key]:
+        if has_teacher(config) and not distill[key]:
             what = "a recipe (a yaml file or a published name)" if key == "TEACHER" else "the file of its weights"
             raise ValueError(f"DISTILL.TYPE {distill.TYPE} with DISTILL.DENSE_WEIGHT {distill.DENSE_WEIGHT:g} needs "
                              f"DISTILL.{key}, {what}")

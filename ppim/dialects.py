@@ -110,13 +110,17 @@ class Translation(NamedTuple):
     notes: list[str]
 
 
+def plain_name(model: str) -> str:
+    """A model's name in lower case with underscores: 'LV-ViT-S' is 'lvvit_s'."""
+    return model.lower().replace("-", "_").replace("lv_vit", "lvvit")
+
+
 def recipe_name(model: str) -> str:
     """The name of a model's published recipe, from any spelling of the model's name that is in use.
 
     'LV-ViT-S' is 'lvvit_s', 'T2t_vit_14' 't2t_vit_14', 'deit_base_distilled_patch16_384' 'deit_base_distilled_384'.
     """
-    name = model.lower().replace("-", "_").replace("lv_vit", "lvvit")
-    name = re.sub(r"^(deit_.*)_patch16", r"\1", name)
+    name = re.sub(r"^(deit_.*)_patch16", r"\1", plain_name(model))
     name = re.sub(r"^(deit_.*)_224$", r"\1", name)
     for short, size in (("ti", "tiny"), ("s", "small"), ("b", "base")):
         name = re.sub(rf"^deit_{short}(?=_|$)", f"deit_{size}", name)
@@ -136,44 +140,49 @@ def translate(argv: Sequence[str], recipes: Collection[str] = ()) -> Translation
     """
     words, said, rest, ignored = deque(argv), {}, [], []
     while words:
-        typed = words.popleft()
-        flag, equals, attached = typed.partition("=") if typed.startswith("-") else (typed, "", "")
-        if flag.startswith("--"):
-            flag = flag.replace("_", "-")
-        if equals:
-            words.appendleft(attached)
-        if flag in _SETS:
-            _say(said, _SETS[flag], _value(flag, words), flag)
-        elif flag in _LISTS:
-            _say(said, _LISTS[flag], f"[{', '.join(_values(flag, words))}]", flag)
-        elif flag in _SWITCHES:
-            if equals:
-                raise ValueError(f"{flag} takes no value; got {typed}")
-            _say(said, *_SWITCHES[flag], flag)
-        elif flag in ("-o", "--override"):
-            _say_pairs(said, _values(flag, words))
-        elif flag in ("--resume", "-resume"):
-            _say(said, "--resume", words.popleft() if words and not words[0].startswith("-") else "auto", flag)
-        elif flag == "--input-size":
-            _say(said, "DATA.IMAGE_SIZE", _side(_values(flag, words)), flag)
-        elif flag in _IGNORED:
-            ignored.append(flag)
-            for _ in range(_IGNORED[flag]):
-                _value(flag, words)
-        elif flag in _ONLY:
-            _check_only(flag, _value(flag, words))
-        elif flag in _REFUSED:
-            raise ValueError(f"{flag}: {_REFUSED[flag]}")
-        else:
-            rest.append(typed)
-            if equals:
-                words.popleft()
+        _read_next(words, said, rest, ignored)
     if "--model" in said and len(rest) == 1 and not rest[0].startswith("-"):
         _say(said, "DATA.DATA_PATH", rest.pop(), "the data folder")
     notes = [f"{', '.join(ignored)}: nothing to set here, left out"] if ignored else []
     _imply(said)
     _choose_recipe(said, recipes, notes)
     return Translation(rest + _spell(said), notes)
+
+
+def _read_next(words: deque, said: dict[str, Said], rest: list[str], ignored: list[str]) -> None:
+    """Take the next flag with its values off `words`; what is none of ours or theirs goes to `rest`."""
+    typed = words.popleft()
+    flag, equals, attached = typed.partition("=") if typed.startswith("-") else (typed, "", "")
+    if flag.startswith("--"):
+        flag = flag.replace("_", "-")
+    if equals:
+        words.appendleft(attached)
+    if flag in _SETS:
+        _say(said, _SETS[flag], _value(flag, words), flag)
+    elif flag in _LISTS:
+        _say(said, _LISTS[flag], f"[{', '.join(_values(flag, words))}]", flag)
+    elif flag in _SWITCHES:
+        if equals:
+            raise ValueError(f"{flag} takes no value; got {typed}")
+        _say(said, *_SWITCHES[flag], flag)
+    elif flag in ("-o", "--override"):
+        _say_pairs(said, _values(flag, words))
+    elif flag in ("--resume", "-resume"):
+        _say(said, "--resume", words.popleft() if words and not words[0].startswith("-") else "auto", flag)
+    elif flag == "--input-size":
+        _say(said, "DATA.IMAGE_SIZE", _side(_values(flag, words)), flag)
+    elif flag in _IGNORED:
+        ignored.append(flag)
+        for _ in range(_IGNORED[flag]):
+            _value(flag, words)
+    elif flag in _ONLY:
+        _check_only(flag, _value(flag, words))
+    elif flag in _REFUSED:
+        raise ValueError(f"{flag}: {_REFUSED[flag]}")
+    else:
+        rest.append(typed)
+        if equals:
+            words.popleft()
 
 
 def _value(flag: str, words: deque) -> str:

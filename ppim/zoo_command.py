@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from ppim import zoo
+from ppim.dialects import plain_name
 
 _FOOT = (
     f"Accuracy: {zoo.NOTE}. MACs: counted from the model, one image, attention included; in brackets as published,\n"
@@ -86,7 +87,7 @@ def models(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="only names that contain it")
     parser.add_argument("--json", action="store_true", help="one JSON array with everything that is known")
     args = parser.parse_args(argv)
-    word = args.pattern.lower().replace("-", "_").replace("lv_vit", "lvvit")
+    word = plain_name(args.pattern)
     rows = [row for row in zoo.ROWS if word in row.name or word in row.alias]
     if not rows:
         raise ValueError(f"no published model's name contains {args.pattern!r}; `ppim models` lists all")

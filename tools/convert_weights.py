@@ -30,8 +30,7 @@ def convert(argv=None) -> None:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
 
-    from ppim.config import find_recipe, get_config
-    from ppim.dialects import recipe_name
+    from ppim.config import get_config
     from ppim.engine.command import recipe_of
     from ppim.models import build_model
     from ppim.weights import load_weights, save_state
@@ -42,13 +41,13 @@ def convert(argv=None) -> None:
         raise ValueError(f"wanted a target ending in .pdparams or .safetensors, got {args.target}")
     if args.to == "torch" and not args.target.endswith(".safetensors"):
         raise ValueError(f"weights in PyTorch's layout are written as .safetensors, got {args.target}")
-    recipe, options, notes = args.config or (args.model and recipe_name(args.model)), [], []
+    recipe, options = args.config or args.model, []
     if recipe is None:
         recipe, options, notes = recipe_of(args.source)
-    elif head_classes(args.source):
-        options = ["MODEL.NUM_CLASSES", str(head_classes(args.source))]
-    print(*notes, sep="\n", end="\n" * len(notes))
-    model = build_model(get_config(find_recipe(recipe), options))
+        print(*notes, sep="\n")
+    elif classes := head_classes(args.source):
+        options = ["MODEL.NUM_CLASSES", str(classes)]
+    model = build_model(get_config(recipe, options))
     print(load_weights(model, args.source, which=args.which))
     state = {name: value.numpy() for name, value in model.state_dict().items()}
     save_state(to_torch(model, state) if args.to == "torch" else state, args.target, layout=args.to)

@@ -44,9 +44,10 @@ def shares(model, pictures: list[np.ndarray], box, mean, std) -> tuple[np.ndarra
     """The mixed picture (h, w, 3) uint8, and the partner's share (1 + N,) in each token, from the start on."""
     import paddle
 
-    from ppim.data.mixing import Mix, mix_pixels, partner_token_share
+    from ppim.data.mixing import Mix, mix_pixels
     from ppim.data.pixels import normalise
-    from ppim.models.transformer import TokenMix, carried_shares
+    from ppim.engine.objective import token_mix
+    from ppim.models.transformer import carried_shares
 
     height, width = model.image_size
     cell = height // model.grid[0], width // model.grid[1]
@@ -54,11 +55,10 @@ def shares(model, pictures: list[np.ndarray], box, mean, std) -> tuple[np.ndarra
     mix = Mix(np.array([1, 0]), np.ones(2, "float32"), np.array([pixels, pixels]), np.zeros((2, 4), "int64"))
     # (h, w, 3) -> (2, 3, h, w)
     batch = paddle.to_tensor(np.stack(pictures).transpose(0, 3, 1, 2))
-    share = paddle.to_tensor(partner_token_share(mix, model.image_size, model.grid))
-    token_mix = TokenMix(paddle.to_tensor(mix.partner), None, share)
+    in_model = token_mix(mix, model.image_size, model.grid, "alignment")
     with paddle.no_grad():
         mixed = mix_pixels(normalise(batch, mean, std), mix.tensors())
-        after = model.roll_out(mixed, token_mix, carried_shares(token_mix, model.extra_tokens))
+        after = model.roll_out(mixed, in_model, carried_shares(in_model, model.extra_tokens))
     top, left, bottom, right = pixels
     picture = pictures[0].copy()
     picture[top:bottom, left:right] = pictures[1][top:bottom, left:right]

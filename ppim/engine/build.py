@@ -17,11 +17,6 @@ from ppim.token_labels.maps import map_path
 from ppim.token_labels.store import MapFolder
 
 
-def teaches_tokens(config: CfgNode) -> bool:
-    """Is the token head trained, by label maps or by a teacher?"""
-    return (config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT > 0) or config.DISTILL.DENSE_WEIGHT > 0
-
-
 def train_images(config: CfgNode) -> ImageList:
     """The training images; their classes must be those the model has."""
     return _checked(find_images(config.DATA.DATA_PATH, "train"), config)

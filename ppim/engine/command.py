@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from ppim.config import find_recipe, get_config, recipe_path
+from ppim.config import find_recipe, get_config, recipe_path, teaches_tokens
 from ppim.engine import build
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation
@@ -165,7 +165,7 @@ def _names_ema(path: Path) -> bool:
 def tokens_were_trained(weights: str) -> bool:
     """Was the token head of these weights trained? Known where they lie in a run folder; published files: yes."""
     own = _run_config(weights)
-    return build.teaches_tokens(get_config(own)) if own else True
+    return teaches_tokens(get_config(own)) if own else True
 
 
 def _run_config(weights: str) -> Path | None:

@@ -6,7 +6,7 @@ import os
 import paddle
 from yacs.config import CfgNode
 
-from ppim.config import differences
+from ppim.config import differences, has_teacher
 from ppim.engine import build
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps
@@ -28,9 +28,9 @@ def introduction(
     teaching = "plain labels"
     if config.TOKEN_LABEL.ENABLE:
         teaching = f"label maps in {config.TOKEN_LABEL.PATH} ({config.TOKEN_LABEL.TARGET} targets)"
-    if config.DISTILL.TYPE != "none" or config.DISTILL.DENSE_WEIGHT:
-        teacher = config.DISTILL
-        teaching += f", {teacher.TEACHER} (classes {teacher.TYPE}, tokens {teacher.DENSE_WEIGHT:g})"
+    if has_teacher(config):
+        distill = config.DISTILL
+        teaching += f", {distill.TEACHER} (classes {distill.TYPE}, tokens {distill.DENSE_WEIGHT:g})"
     lines = [
         f"model      {config.MODEL.NAME}, {parameters:,} trainable parameters, {data.IMAGE_SIZE} px, "
         f"{config.MODEL.NUM_CLASSES} classes",

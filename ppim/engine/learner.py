@@ -10,6 +10,7 @@ from paddle import nn
 from yacs.config import CfgNode
 
 import ppim
+from ppim.config import teaches_tokens
 from ppim.engine import build
 from ppim.engine.checkpoint import Checkpoint
 from ppim.engine.distributed import World
@@ -47,7 +48,7 @@ class Learner:
 def build_model_for(config: CfgNode) -> nn.Layer:
     """The configured model with its evaluation settings; a token head that nothing teaches is left alone."""
     model = build_model(config)
-    model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained=build.teaches_tokens(config))
+    model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained=teaches_tokens(config))
     return model
 
 
@@ -58,7 +59,7 @@ def eval_token_weight(model: nn.Layer, setting: str, trained: bool) -> float:
 
 def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teacher | None = None) -> Learner:
     """Objective, optimizer, scaler and running average around `model`."""
-    if model.has_token_head and not build.teaches_tokens(config):
+    if model.has_token_head and not teaches_tokens(config):
         # without a loss it would only decay, and DataParallel would wait for its gradient
         for parameter in model.aux_head.parameters():
             parameter.stop_gradient = True

@@ -34,14 +34,12 @@ class MixRows(NamedTuple):
 
     Attributes:
         partner: (B,) int64, class_share: (B,) float32 own share of the class target, by area.
-        partner_share: (B, N) float32, the partner's share of what each token shows, after MixToken.
         token_partner: (B * N,) int64, token_share: (B * N,) float32 own share of a token's target (pixel mixing).
         owner: (B * N,) int64, whose token this is (MixToken).
     """
 
     partner: paddle.Tensor | None = None
     class_share: paddle.Tensor | None = None
-    partner_share: paddle.Tensor | None = None
     token_partner: paddle.Tensor | None = None
     token_share: paddle.Tensor | None = None
     owner: paddle.Tensor | None = None
@@ -59,7 +57,6 @@ def mix_rows(mix: mixing.Mix, image_hw: tuple[int, int], grid: tuple[int, int]) 
     return MixRows(
         partner=paddle.to_tensor(mix.partner),
         class_share=paddle.to_tensor(mixing.class_share(mix, image_hw, grid).astype("float32")),
-        partner_share=paddle.to_tensor(mixing.partner_token_share(mix, image_hw, grid)),
         token_partner=paddle.to_tensor(token_partner) if mix.mixes_pixels else None,
         token_share=_flat(mixing.own_token_share(mix, image_hw, grid)) if mix.mixes_pixels else None,
         owner=paddle.to_tensor(owner) if mix.mixes_tokens else None,
@@ -69,6 +66,19 @@ def mix_rows(mix: mixing.Mix, image_hw: tuple[int, int], grid: tuple[int, int]) 
 def _flat(share: np.ndarray) -> paddle.Tensor:
     # (B, N) -> (B * N,)
     return paddle.to_tensor(share.reshape(-1).astype("float32"))
+
+
+def token_mix(mix: mixing.Mix, image_hw: tuple[int, int], grid: tuple[int, int], rule: str) -> TokenMix | None:
+    """What a model has to know of a drawn `mix` (numpy), None: nothing. `rule`: area | attention | alignment."""
+    model_shares = rule != "area" and (mix.mixes_pixels or mix.mixes_tokens)
+    if not mix.mixes_tokens and not model_shares:
+        return None
+    return TokenMix(
+        partner=paddle.to_tensor(mix.partner),
+        token_box=paddle.to_tensor(mix.token_box) if mix.mixes_tokens else None,
+        partner_share=paddle.to_tensor(mixing.partner_token_share(mix, image_hw, grid)) if model_shares else None,
+        rule=rule,
+    )
 
 
 class Objective(nn.Layer):
@@ -100,26 +110,20 @@ class Objective(nn.Layer):
 
     def forward(self, batch: dict, mix: mixing.Mix) -> LossTerms:
         """`batch` as the loader gives it (tensors), `mix` as drawn (numpy) for these samples."""
-        rows = mix_rows(mix, tuple(batch["image"].shape[2:]), self.model.grid)
+        image_hw = tuple(batch["image"].shape[2:])
+        rows = mix_rows(mix, image_hw, self.model.grid)
         pictures = normalise(batch["image"], self.mean, self.std)
         pictures = erase(pictures, batch["erase_at"], batch["erase_value"])
         images = mixing.mix_pixels(pictures, mix.tensors()) if mix.mixes_pixels else pictures
         token_weight = self.dense_weight + self.teacher_weight
         with paddle.amp.auto_cast(**self.amp):
             forward = self.model.tokens if token_weight else self.model.classes
-            output = forward(images, self._token_mix(mix, rows))
+            output = forward(images, token_mix(mix, image_hw, self.model.grid, self.class_rule))
         classes = self._class_loss(batch, rows, output, images)
         if not token_weight:
             return LossTerms(self.class_weight * classes, classes, paddle.zeros_like(classes))
         tokens = self._token_loss(batch, rows, output, pictures) / token_weight
         return LossTerms(self.class_weight * classes + token_weight * tokens, classes, tokens)
-
-    def _token_mix(self, mix: mixing.Mix, rows: MixRows) -> TokenMix | None:
-        model_shares = self.class_rule != "area" and rows.partner is not None
-        if not mix.mixes_tokens and not model_shares:
-            return None
-        box = paddle.to_tensor(mix.token_box) if mix.mixes_tokens else None
-        return TokenMix(rows.partner, box, rows.partner_share if model_shares else None, self.class_rule)
 
     def _class_loss(self, batch, rows: MixRows, output: TokenOutput, images) -> paddle.Tensor:
         def against_labels(logits, share):

@@ -10,7 +10,7 @@ import paddle
 import paddle.nn.functional as F
 from yacs.config import CfgNode
 
-from ppim.config import get_config, recipe_path
+from ppim.config import get_config, has_teacher
 from ppim.losses import top_targets
 from ppim.models import build_model
 from ppim.models.layers import TokenModel
@@ -68,12 +68,10 @@ def build_teacher(config: CfgNode) -> tuple[Teacher | None, LoadReport | None]:
         ValueError, FileNotFoundError: a recipe or weights that are not there or do not fit.
     """
     distill, data = config.DISTILL, config.DATA
-    if distill.TYPE == "none" and not distill.DENSE_WEIGHT:
+    if not has_teacher(config):
         return None, None
-    recipe = distill.TEACHER
-    path = recipe if recipe.endswith((".yaml", ".yml")) else recipe_path(recipe)
     sizes = ["MODEL.NUM_CLASSES", str(config.MODEL.NUM_CLASSES), "DATA.IMAGE_SIZE", str(data.IMAGE_SIZE)]
-    theirs = get_config(path, sizes)
+    theirs = get_config(distill.TEACHER, sizes)
     for key in ("IMAGENET_MEAN", "IMAGENET_STD"):
         if theirs.DATA[key] != data[key]:
             raise ValueError(f"DATA.{key} is {data[key]}, the teacher's recipe has {theirs.DATA[key]}; make them equal")

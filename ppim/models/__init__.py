@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import difflib
 
+from ppim.dialects import plain_name
 from ppim.models import deit, lvvit, paddle_vision, t2t_vit
 from ppim.models.layers import TokenModel
 
@@ -18,7 +19,7 @@ _ALIASES = {**lvvit.ALIASES, **t2t_vit.ALIASES, **deit.ALIASES}
 
 def normalise_name(name: str) -> str:
     """One spelling for a model's name: 'LV-ViT-S' is 'lvvit_s', 'T2t_vit_14' 't2t_vit_14', 'deit_s' the full name."""
-    name = name.lower().replace("-", "_").replace("lv_vit", "lvvit")
+    name = plain_name(name)
     return _ALIASES.get(name, name)
 
 
