@@ -159,31 +159,40 @@ transforms = T.Compose([
     )
 
 
-def render(page: Page, language: str, counts: dict) -> str:
-    """One page in one language."""
-    words, chinese = WORDS[language], language == "cn"
-    rows = [row for row in zoo.ROWS if row.family == page.family]
+def model_table(rows: list[zoo.Row], head: tuple, counts: dict) -> str:
     sources = ("original", "PPIM", "PaddleViT")
-    models = [
+    return table(head, [
         (f"`{row.name}`", f"`{row.alias or row.name}`" if row.download else "-", str(row.image_size))
         + cost(row, counts)
         + (*(accuracy_text(row, source) for source in sources), f"{row.crop_pct:g}")
         for row in rows
-    ]
-    weights = [
+    ])  # fmt: skip
+
+
+def weights_table(rows: list[zoo.Row], head: tuple) -> str:
+    return table(head, [
         (f"`{row.name}`",)
         + tuple(links([f for f in row.files if (f.source == "original") == original]) for original in (False, True))
         for row in rows
-    ]
-    notes = "\n".join(f"- {note[chinese]}" for note in page.notes)
-    example = f"""import paddle
-from ppim import {page.example}
+    ])  # fmt: skip
 
-model, val_transforms = {page.example}(pretrained=True, return_transforms=True)
+
+def example(name: str) -> str:
+    return f"""import paddle
+from ppim import {name}
+
+model, val_transforms = {name}(pretrained=True, return_transforms=True)
 model.eval()
 logits = model(paddle.rand([1, 3, 224, 224]))
 
-fine_tuned = {page.example}(pretrained='{page.example}.pdparams', class_dim=10)"""
+fine_tuned = {name}(pretrained='{name}.pdparams', class_dim=10)"""
+
+
+def render(page: Page, language: str, counts: dict) -> str:
+    """One page in one language."""
+    words, chinese = WORDS[language], language == "cn"
+    rows = [row for row in zoo.ROWS if row.family == page.family]
+    notes = "\n".join(f"- {note[chinese]}" for note in page.notes)
     colon = "：" if chinese else ": "
     return f"""# {page.family}
 
@@ -198,12 +207,12 @@ fine_tuned = {page.example}(pretrained='{page.example}.pdparams', class_dim=10)"
 {words["use_text"]}
 
 ```python
-{example}
+{example(page.example)}
 ```
 
 ## {words["models"]}
 
-{table(words["columns"], models)}
+{model_table(rows, words["columns"], counts)}
 
 {words["legend"]}
 
@@ -223,7 +232,7 @@ import paddle.vision.transforms as T
 
 ## {words["links"]}
 
-{table(words["weights"], weights)}
+{weights_table(rows, words["weights"])}
 
 ## {words["citation"]}
 

@@ -219,22 +219,34 @@ def sample_map(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row:
         background = np.bincount(row, (rest[cells] * shares).sum(axis=0), minlength=rows)
         background += (1 - covered) / num_classes
     else:
-        # A softmax over all classes, those without a score being zeros, shifted so that no exponential overflows.
-        # Where no class is without one, none has the background, and zero must not set the scale.
-        count = np.bincount(hit, minlength=rows)
-        complete, shift = count == num_classes, sums.max(axis=1)
-        shift = np.where(complete, shift, np.maximum(shift, 0))
-        zero = np.exp(np.where(complete, -np.inf, -shift))
-        extra = np.exp(extra - shift[hit])
-        background = 1 / ((num_classes - count) * zero + np.bincount(hit, extra, minlength=rows))
-        extra -= zero[hit]
-        extra *= background[hit]
-        background *= zero
+        extra, background = _softmax_with_zeros(extra, hit, sums.max(axis=1), num_classes)
     scale, floor = 1 - smoothing + smoothing / num_classes, smoothing / num_classes
     const = np.empty((rows, 3), np.float32)
     const[:, 0], const[:, 1], const[:, 2] = background * scale + floor, scale + smoothing, 1
     return SparseTargets(hit.astype(np.int32), distinct[column].astype(np.int32), (extra * scale).astype(np.float32),
                          const)
+
+
+def _softmax_with_zeros(scores: np.ndarray, row: np.ndarray, largest: np.ndarray,
+                        num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """A softmax over all classes, of which only some have a score, (S,) of rows `row`; the others' is zero.
+
+    Shifted by the `largest` score of each row, so that no exponential overflows. Where no class is without a score,
+    none has the background, and zero must not set the scale.
+
+    Returns:
+        what the probability of each score exceeds its row's background by, (S,); the backgrounds, (rows,).
+    """
+    rows = len(largest)
+    count = np.bincount(row, minlength=rows)
+    complete = count == num_classes
+    shift = np.where(complete, largest, np.maximum(largest, 0))
+    zero = np.exp(np.where(complete, -np.inf, -shift))
+    extra = np.exp(scores - shift[row])
+    background = 1 / ((num_classes - count) * zero + np.bincount(row, extra, minlength=rows))
+    extra -= zero[row]
+    extra *= background[row]
+    return extra, background * zero
 
 
 def _beyond_rest(scores: np.ndarray, log_z: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:

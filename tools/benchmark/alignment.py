@@ -43,41 +43,58 @@ def main() -> None:
 
     import paddle
 
-    from ppim.models import create_model, layers
+    from ppim.models import create_model
     from ppim.models.transformer import TokenMix, carried_shares
 
     paddle.seed(0)
     model = create_model(args.model)
     model.train()
-    attention = model.blocks[0].attn
-    tokens = model.extra_tokens + model.grid[0] * model.grid[1]
-    qkv = paddle.randn([args.batch, tokens, attention.qkv.weight.shape[1]])
-    qkv.stop_gradient = False
-    x = paddle.randn([args.batch, 3, *model.image_size])
     shares = paddle.rand([args.batch, model.grid[0] * model.grid[1]])
     mix = TokenMix(paddle.to_tensor(np.minimum(np.arange(args.batch) ^ 1, args.batch - 1)), None, shares)
     carried = carried_shares(mix, model.extra_tokens)
-    product = layers.attend
+    print(f"{args.model}, batch {args.batch}, forward and backward")
+    report("attention of one block", take_turns(attention_of(model, args.batch), carried, 8 * args.steps))
+    report("training step", take_turns(step_of(model, args.batch), mix, args.steps))
 
-    def attend(carried, way) -> None:
-        way(qkv, attention.num_heads, attention.scale, 0.0, carried)[0].square().mean().backward()
+
+def attention_of(model, batch: int):
+    """A function (what is carried, attention) that runs one block's attention forward and backward."""
+    import paddle
+
+    attention = model.blocks[0].attn
+    tokens = model.extra_tokens + model.grid[0] * model.grid[1]
+    qkv = paddle.randn([batch, tokens, attention.qkv.weight.shape[1]])
+    qkv.stop_gradient = False
+
+    def run(carried, attend) -> None:
+        attend(qkv, attention.num_heads, attention.scale, 0.0, carried)[0].square().mean().backward()
         qkv.clear_gradient()
 
-    def step(mix, way) -> None:
-        layers.attend = way
+    return run
+
+
+def step_of(model, batch: int):
+    """A function (mix, attention) that runs the model forward and backward."""
+    import paddle
+
+    from ppim.models import layers
+
+    x = paddle.randn([batch, 3, *model.image_size])
+
+    def run(mix, attend) -> None:
+        layers.attend = attend
         model.classes(x, mix).class_logits.square().mean().backward()
         model.clear_gradients()
 
-    print(f"{args.model}, batch {args.batch}, forward and backward")
-    for what, run, thing, repeats in (("attention of one block", attend, carried, 8 * args.steps),
-                                      ("training step", step, mix, args.steps)):
-        ways = {"no shares": (None, product), "matrix times vector": (thing, product),
-                "one more column": (thing, attend_with_a_column)}
-        report(what, take_turns(run, ways, repeats))
+    return run
 
 
-def take_turns(run, ways: dict, repeats: int) -> dict[str, np.ndarray]:
-    """Seconds of every way, `repeats` times in turn after one round that does not count."""
+def take_turns(run, thing, repeats: int) -> dict[str, np.ndarray]:
+    """Seconds of every way, `repeats` times in turn after one round that does not count; `thing` carries the shares."""
+    from ppim.models.layers import attend
+
+    ways = {"no shares": (None, attend), "matrix times vector": (thing, attend),
+            "one more column": (thing, attend_with_a_column)}
     times = {name: [] for name in ways}
     for _ in range(repeats + 1):
         for name, way in ways.items():

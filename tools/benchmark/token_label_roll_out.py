@@ -33,46 +33,80 @@ def dense_labels(batch: dict, kind: str, classes: int) -> np.ndarray:
     return dense(SparseTargets(*(batch[f"{kind}_{field}"].numpy() for field in SparseTargets._fields)), classes)
 
 
-def compare(model, batch: dict, mix, mean, std, classes: int) -> dict[str, np.ndarray]:
-    """(B,) figures of one batch, for the samples that mixing has changed."""
+def rolled_out(model, batch: dict, mix, tokens: np.ndarray, mean, std) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By one number per token and by token labels (B, N, K): (B,) share of the partner in the class token at the end,
+    (B, E + N, K) labels of all tokens at the start, and at the end."""
     import paddle
 
     from ppim.data import mixing
     from ppim.data.pixels import normalise
-    from ppim.models.transformer import TokenMix, carried_shares
+    from ppim.engine.objective import token_mix
+    from ppim.models.transformer import carried_shares
 
-    image_hw, grid, extra = model.image_size, model.grid, model.extra_tokens
     pictures = normalise(batch["image"], mean, std)
     images = mixing.mix_pixels(pictures, mix.tensors()) if mix.mixes_pixels else pictures
-    share = mixing.partner_token_share(mix, image_hw, grid)
-    box = paddle.to_tensor(mix.token_box) if mix.mixes_tokens else None
-    token_mix = TokenMix(paddle.to_tensor(mix.partner), box, paddle.to_tensor(share))
-
-    own_class = dense_labels(batch, "class", classes)
-    tokens = dense_labels(batch, "token", classes).reshape(len(share), -1, classes)
-    start = (1 - share)[..., None] * tokens + share[..., None] * tokens[mix.partner]
+    in_model, extra = token_mix(mix, model.image_size, model.grid, "alignment"), model.extra_tokens
+    share = in_model.partner_share.numpy()[..., None]
+    start = (1 - share) * tokens + share * tokens[mix.partner]
     first = np.repeat(start.mean(axis=1, keepdims=True), extra, axis=1)
     start = np.concatenate([first, start], axis=1)
     with paddle.no_grad():
-        y = model.roll_out(images, token_mix, carried_shares(token_mix, extra))[-1].numpy()[:, 0]
-        labels = model.roll_out(images, token_mix, paddle.to_tensor(start))[-1].numpy()
-    area = 1 - mixing.class_share(mix, image_hw, grid)[:, None]
+        shares = model.roll_out(images, in_model, carried_shares(in_model, extra))[-1].numpy()
+        labels = model.roll_out(images, in_model, paddle.to_tensor(start))[-1].numpy()
+    return shares[:, 0, 0], start, labels
+
+
+def compare(model, batch: dict, mix, mean, std, classes: int) -> dict[str, np.ndarray]:
+    """(B,) figures of one mixed batch, for the samples that mixing has changed."""
+    from ppim.data import mixing
+
+    own = dense_labels(batch, "class", classes)
+    tokens = dense_labels(batch, "token", classes).reshape(len(own), -1, classes)
+    share, start, labels = rolled_out(model, batch, mix, tokens, mean, std)
+    area = 1 - mixing.class_share(mix, model.image_size, model.grid)
 
     def of_two(share):
-        return (1 - share) * own_class + share * own_class[mix.partner]
+        return (1 - share[:, None]) * own + share[:, None] * own[mix.partner]
 
-    best = np.eye(classes)[own_class.argmax(axis=1)]
-    named = np.maximum(best, best[mix.partner])
+    best = np.eye(classes)[own.argmax(axis=1)]
+    others = 1 - np.maximum(best, best[mix.partner])
     figures = {
-        "class target: by area -> by one number per token": distance(of_two(area), of_two(y)),
-        "class target: by one number per token -> roll-out of token labels": distance(of_two(y), labels[:, 0]),
+        "class target: by area -> by one number per token": distance(of_two(area), of_two(share)),
+        "class target: by one number per token -> roll-out of token labels": distance(of_two(share), labels[:, 0]),
         "class target: plain mean of token labels -> their roll-out": distance(start[:, 0], labels[:, 0]),
-        "classes other than the two pictures' best, by one number per token": (of_two(y) * (1 - named)).sum(axis=1),
-        "classes other than the two pictures' best, in the roll-out": (labels[:, 0] * (1 - named)).sum(axis=1),
-        "token targets: as taught -> after the roll-out": distance(start, labels)[:, extra:].mean(axis=1),
+        "classes other than the two pictures' best, by one number per token": (of_two(share) * others).sum(axis=1),
+        "classes other than the two pictures' best, in the roll-out": (labels[:, 0] * others).sum(axis=1),
+        "token targets: as taught -> after the roll-out": distance(start, labels)[:, model.extra_tokens :].mean(axis=1),
     }
-    changed = (share > 0).any(axis=1)
+    changed = (mixing.partner_token_share(mix, model.image_size, model.grid) > 0).any(axis=1)
     return {name: values[changed] for name, values in figures.items()}
+
+
+def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
+    """The figures of all mixed pictures in the first `count` training batches of a configuration."""
+    from ppim.data.augment import mix_rng
+    from ppim.data.loader import make_loader
+    from ppim.data.mixing import draw_mix
+    from ppim.engine import build
+    from ppim.engine.distributed import World
+    from ppim.engine.learner import build_model_for
+    from ppim.weights.load import load_weights
+
+    model = build_model_for(config)
+    load_weights(model, weights)
+    model.eval()
+    images = build.train_images(config)
+    samples = build.train_samples(config, images, model.grid)
+    found: dict[str, list] = {}
+    for step, batch in enumerate(make_loader(samples, build.train_batches(config, len(images), World(), 0, count), 0)):
+        mix = draw_mix(mix_rng(config.SEED, step), len(batch["image"]), model.image_size, model.grid,
+                       **build.mix_arguments(config))
+        if mix.mixes_pixels or mix.mixes_tokens:
+            data = config.DATA
+            for name, values in compare(model, batch, mix, data.IMAGENET_MEAN, data.IMAGENET_STD,
+                                        config.MODEL.NUM_CLASSES).items():
+                found.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in found.items()}
 
 
 def main() -> None:
@@ -84,41 +118,16 @@ def main() -> None:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args()
 
-    import paddle
-
     from ppim.config import get_config
-    from ppim.data.augment import mix_rng
-    from ppim.data.loader import make_loader
-    from ppim.data.mixing import draw_mix
-    from ppim.engine import build
-    from ppim.engine.distributed import World
-    from ppim.engine.learner import build_model_for
-    from ppim.weights.load import load_weights
 
     config = get_config(args.config, args.override)
     if not config.TOKEN_LABEL.ENABLE:
         raise ValueError(f"{args.config} has no token labels; set TOKEN_LABEL.ENABLE True and TOKEN_LABEL.PATH")
-    model = build_model_for(config)
-    load_weights(model, args.load)
-    model.eval()
-    paddle.seed(config.SEED)
-    images = build.train_images(config)
-    samples = build.train_samples(config, images, model.grid)
-    batches = build.train_batches(config, len(images), World(), 0, args.batches)
-    found: dict[str, list] = {}
-    for step, batch in enumerate(make_loader(samples, batches, 0)):
-        mix = draw_mix(mix_rng(config.SEED, step), len(batch["image"]), model.image_size, model.grid,
-                       **build.mix_arguments(config))
-        figures = compare(model, batch, mix, config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD,
-                          config.MODEL.NUM_CLASSES)
-        for name, values in figures.items():
-            found.setdefault(name, []).append(values)
-    count = sum(map(len, next(iter(found.values()))))
-    if not count:
+    figures = measure(config, args.load, args.batches)
+    if not figures:
         raise ValueError("nothing was mixed; switch on MIX.TOKEN_ALPHA or TRAIN.CUTMIX_ALPHA")
-    print(f"{count} mixed pictures; mean, and nine in ten are below")
-    for name, values in found.items():
-        values = np.concatenate(values)
+    print(f"{len(next(iter(figures.values())))} mixed pictures; mean, and nine in ten are below")
+    for name, values in figures.items():
         print(f"{name:68} {values.mean():.3f} {np.percentile(values, 90):.3f}")
 
 
