@@ -107,9 +107,10 @@ _C.TOKEN_LABEL.PATH = "data/label_top5_train_nfnet"  # folder of .npy label maps
 _C.TOKEN_LABEL.VAL_PATH = ""  # maps of the validation photos: evaluation then reports token accuracy as well
 _C.TOKEN_LABEL.TARGET = "released"  # softmax of the interpolated top-k logits | probs (needs maps with log-sum-exp)
 _C.TOKEN_LABEL.GEOMETRY = "true"  # labels follow the pixels | released (x and y of the crop swapped, as published)
+# The next three are for maps without a card (`ppim.token_labels.card`), such as the published ones that PATH names.
 _C.TOKEN_LABEL.ORIENTATION = "rows-first"  # rows-first ([K, H, W]) | columns-first ([K, W, H])
-_C.TOKEN_LABEL.FRAME = "whole"  # the maps show the whole photo | centre-crop (resize + centre crop by FRAME_CROP_PCT)
-_C.TOKEN_LABEL.FRAME_CROP_PCT = 0.9
+_C.TOKEN_LABEL.FRAME = "centre-crop"  # the maps show the centre square of the photo | whole (all of it)
+_C.TOKEN_LABEL.FRAME_CROP_PCT = 1.0  # side of that square per short side
 _C.TOKEN_LABEL.FILL = "uniform"  # target of tokens that show mostly fill: uniform | ignore (weight 0)
 
 _C.LOSS = CfgNode()
@@ -179,6 +180,14 @@ _CHOICES = {
     "TOKEN_LABEL.FILL": ("uniform", "ignore"),
     "EVAL.WEIGHTS": ("auto", "raw", "ema"),
     "AMP_DTYPE": ("auto", "bfloat16", "float16"),
+}
+
+# What TOKEN_LABEL.GEOMETRY released goes with: the released code knows nothing else.
+_RELEASED = {
+    "DATA.AUG_ORDER": "released",
+    "TOKEN_LABEL.FRAME": "whole",
+    "TOKEN_LABEL.TARGET": "released",
+    "TOKEN_LABEL.FILL": "uniform",
 }
 
 # Least value, most value (None: no bound).
@@ -356,16 +365,11 @@ def _check_token_labels(config: CfgNode) -> None:
     labels = config.TOKEN_LABEL
     if labels.ENABLE and not labels.PATH:
         raise ValueError("TOKEN_LABEL.ENABLE needs TOKEN_LABEL.PATH, the folder of label maps")
-    if labels.GEOMETRY == "released" and config.DATA.AUG_ORDER != "released":
+    missing = [f"{key} {value}" for key, value in _RELEASED.items() if _lookup(config, key) != value]
+    if labels.GEOMETRY == "released" and missing:
         raise ValueError(
-            "TOKEN_LABEL.GEOMETRY released warps the map of the whole photo; it needs DATA.AUG_ORDER released"
-        )
-    if labels.GEOMETRY == "released" and labels.TARGET == "probs":
-        raise ValueError("TOKEN_LABEL.GEOMETRY released knows only TOKEN_LABEL.TARGET released")
-    if labels.GEOMETRY == "released" and (labels.FILL != "uniform" or labels.FRAME != "whole"):
-        raise ValueError(
-            "TOKEN_LABEL.GEOMETRY released knows only TOKEN_LABEL.FILL uniform and TOKEN_LABEL.FRAME whole, "
-            f"got {labels.FILL} and {labels.FRAME}"
+            "TOKEN_LABEL.GEOMETRY released does as the released code, which warps every map as one of the whole photo; "
+            f"it needs -o {' '.join(missing)} as well"
         )
     if labels.ENABLE and config.LOSS.CLASS_WEIGHT == 0 and config.LOSS.DENSE_WEIGHT == 0:
         raise ValueError("LOSS.CLASS_WEIGHT and LOSS.DENSE_WEIGHT are both 0: there is nothing to train")

@@ -24,7 +24,10 @@ def parse(argv=None) -> argparse.Namespace:
     parser.add_argument("--load", required=True, metavar="WEIGHTS", help="the annotator's weights, suffix optional")
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of photos, sub-folders included")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder for the maps")
-    parser.add_argument("--input-size", type=int, metavar="PX", help="side the photo is squashed to (DATA.IMAGE_SIZE)")
+    parser.add_argument("--input-size", type=int, metavar="PX",
+                        help="side of what the annotator sees (DATA.IMAGE_SIZE)")
+    parser.add_argument("--centre-crop", type=float, metavar="PCT", help="show the annotator the centre square alone, "
+                        "PCT of the resized short side wide (default: the whole photo, squashed)")
     parser.add_argument("--top-k", type=int, default=5, metavar="K", help="classes kept per cell (5)")
     parser.add_argument("--batch-size", type=int, default=64, metavar="B", help="photos per forward pass (64)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N photos")
@@ -60,12 +63,15 @@ def annotate(args: argparse.Namespace) -> None:
     from ppim.annotate.generate import View, generate, image_files, load_annotator, write_card
     from ppim.config import get_config
 
+    if args.centre_crop is not None and not 0 < args.centre_crop <= 1:
+        raise ValueError(f"--centre-crop wants a share of the short side above 0, at most 1, got {args.centre_crop:g}")
     size = [] if args.input_size is None else ["DATA.IMAGE_SIZE", str(args.input_size)]
     config = get_config(args.config, [*args.override, *size])
     files = image_files(args.images)[: args.limit]
     model = load_annotator(config, args.load)
     data = config.DATA
-    view = View((data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION)
+    view = View((data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION,
+                args.centre_crop)
     write_card(args.output, model, view, args.top_k, config.MODEL.NAME, args.load, args.overwrite)
     with progress(len(files)) as advance:
         report = generate(model, args.images, files, args.output, view, top_k=args.top_k,

@@ -45,6 +45,9 @@ class TrainSamples:
         if geometry == "released" and policy.order != "released":
             raise ValueError("TOKEN_LABEL.GEOMETRY: released warps the map of the whole photo; "
                              f"it needs DATA.AUG_ORDER: released, got {policy.order!r}")
+        if geometry == "released" and maps is not None and maps.reading.frame != "whole":
+            raise ValueError("TOKEN_LABEL.GEOMETRY: released reads every map as one of the whole photo, got maps of "
+                             f"{maps}; set TOKEN_LABEL.GEOMETRY true, or make maps of the whole photo")
         self.images, self.policy, self.seed = images, policy, seed
         self.num_classes, self.smoothing = num_classes, smoothing
         self.maps, self.grid, self.target, self.fill = maps, grid, target, fill
@@ -62,10 +65,12 @@ class TrainSamples:
         label = self.images.labels[index]
         sample = {"image": to_array(apply_all(ops, photo)), "label": label, "index": np.int64(index),
                   "erase_at": erase_at, "erase_value": erase_value}
-        if self.maps is None:
-            sample["class_targets"] = label_targets(label[None], self.num_classes, self.smoothing)
-        else:
-            sample["class_targets"], sample["token_targets"] = self._map_targets(index, ops, photo.size)
+        sample["class_targets"] = label_targets(label[None], self.num_classes, self.smoothing)
+        if self.maps is not None:
+            of_map, sample["token_targets"] = self._map_targets(index, ops, photo.size)
+            # where the map says too little of the view, its class is the photo's own label
+            if of_map.const[0, 2] > 0:
+                sample["class_targets"] = of_map
             if self.ground_truth:
                 sample["class_targets"] = with_ground_truth(sample["class_targets"], label[None], self.num_classes,
                                                             self.smoothing)

@@ -50,7 +50,7 @@ def run(
     if world.is_main:
         print(*notes, sep="\n", end="\n" * len(notes), flush=True)
     if config.EVAL.ONLY:
-        result = evaluate_weights(config, world)
+        result = evaluate_weights(config, recipe, world)
     else:
         result = train(config, recipe, world, config.MODEL.RESUME, new_heads)
     if world.is_main:
@@ -102,8 +102,11 @@ def _is_weights_file(path: str) -> bool:
         return False
 
 
-def evaluate_weights(config: CfgNode, world: World) -> Evaluation:
+def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluation:
     """`--evaluate-only`: the weights named on exactly one of the ways there are, on the validation images.
+
+    Args:
+        config: the resolved configuration; `recipe`: the same before changes on the command line.
 
     Raises:
         ValueError: no weights are named, or more than one file.
@@ -126,10 +129,12 @@ def evaluate_weights(config: CfgNode, world: World) -> Evaluation:
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained)
     log.say(f"evaluating {kind} weights on {len(images):,} images of {images.root}, "
             f"token head {'on' if model.eval_token_weight else 'off'} (MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")
-    data = config.DATA
+    data, samples = config.DATA, build.eval_samples(config, recipe, images, model.grid)
+    if samples.maps:
+        log.say(f"label maps in {samples.maps}")
     result = evaluate_samples(
-        model, build.eval_samples(config, images, model.grid), world, batch_size=data.BATCH_SIZE_EVAL,
-        workers=data.NUM_WORKERS, mean=data.IMAGENET_MEAN, std=data.IMAGENET_STD, amp=build.amp_arguments(config),
+        model, samples, world, batch_size=data.BATCH_SIZE_EVAL, workers=data.NUM_WORKERS, mean=data.IMAGENET_MEAN,
+        std=data.IMAGENET_STD, amp=build.amp_arguments(config),
     )
     log.say(str(result))
     return result

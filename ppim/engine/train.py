@@ -99,8 +99,9 @@ def train(
     if config.MODEL.PRETRAINED and checkpoint is None:
         notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=new_heads)))
         model.note_source(())  # from here on the weights are this project's, after --resume as well
-    samples = build.train_samples(config, images, model.grid)
-    val = build.eval_samples(config, val_images, model.grid)
+    samples = build.train_samples(config, recipe, images, model.grid)
+    val = build.eval_samples(config, recipe, val_images, model.grid)
+    notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
     teacher, report = build_teacher(config)
     if teacher:
         notes.append(f"teacher: {report}")

@@ -10,8 +10,9 @@ import paddle
 import pytest
 from PIL import Image
 
-from ppim.annotate.generate import CARD, View, generate, image_files, squash, top_scores, write_card
+from ppim.annotate.generate import View, generate, image_files, look, top_scores, write_card
 from ppim.models import create_model
+from ppim.token_labels.card import CARD, Reading, read_card
 from ppim.token_labels.maps import read_map
 from ppim.weights.write import save_state
 
@@ -52,7 +53,7 @@ def snapshot(folder):
 
 def test_the_mean_of_the_cells_logits_is_the_class_logits(annotator, photos):
     files = image_files(photos)
-    images = np.stack([squash(photos / name, VIEW) for name in files])
+    images = np.stack([look(photos / name, VIEW) for name in files])
     scores, ids, log_z = top_scores(annotator, images, VIEW, CLASSES)
     assert scores.shape == ids.shape == (5, CLASSES, 2, 3)
     logits = np.zeros_like(scores)
@@ -67,7 +68,7 @@ def test_the_mean_of_the_cells_logits_is_the_class_logits(annotator, photos):
 
 
 def test_the_log_sum_exp_is_over_all_classes_however_few_are_kept(annotator, photos):
-    images = squash(photos / "e.bmp", VIEW)[None]
+    images = look(photos / "e.bmp", VIEW)[None]
     everything, _, _ = top_scores(annotator, images, VIEW, CLASSES)
     _, _, log_z = top_scores(annotator, images, VIEW, 2)
     np.testing.assert_allclose(log_z, np.log(np.exp(everything.astype(float)).sum(axis=1)), rtol=1e-5)
@@ -77,10 +78,27 @@ def test_the_whole_photo_is_squashed_to_the_view(tmp_path):
     pixels = np.zeros((30, 40, 3), np.uint8)
     pixels[:, 20:, 0], pixels[15:, :, 1] = 255, 255  # red to the right, green below
     Image.fromarray(pixels).save(tmp_path / "quarters.png")
-    seen = squash(tmp_path / "quarters.png", VIEW)
+    seen = look(tmp_path / "quarters.png", VIEW)
     assert seen.shape == (3, *VIEW.size) and seen.dtype == np.uint8
     for channel, right, below in [(0, 255, 0), (1, 0, 255), (2, 0, 0)]:
         assert seen[channel, 8, 80] == right and seen[channel, 56, 16] == below and seen[channel, 8, 16] == 0
+
+
+def test_of_a_centre_crop_the_square_in_the_middle_is_seen(tmp_path):
+    pixels = np.zeros((30, 60, 3), np.uint8)
+    pixels[:, :30, 0], pixels[:15, :, 1] = np.arange(30) * 8, 255  # redder towards the middle, green above
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    seen = look(tmp_path / "wide.png", View((64, 64), centre_crop=0.8, interpolation="bilinear"))
+    # short side 30 -> 80, then 64 of 80 pixels: columns 18 .. 42 of the photo, rows 3 .. 27
+    assert seen.shape == (3, 64, 64)
+    expected = np.interp((np.arange(64) + 0.5) * 24 / 64 + 18, np.arange(60) + 0.5, pixels[0, :, 0])
+    np.testing.assert_allclose(seen[0, 5], expected, atol=1.5)
+    assert (seen[1, :31] == 255).all() and (seen[1, 33:] == 0).all()
+
+
+def test_a_centre_crop_of_unequal_sides_is_refused(photos):
+    with pytest.raises(ValueError, match="64 x 96"):
+        look(photos / "e.bmp", VIEW._replace(centre_crop=1.0))
 
 
 def test_cells_keep_their_place_in_the_photo():
@@ -113,7 +131,7 @@ def test_maps_lie_beside_one_another_as_their_photos_do_and_read_back(annotator,
     assert sorted(snapshot(out)) == ["cat/a.npy", "cat/deep/b.v2.npy", "dog/c.npy", "dog/d.npy", "e.npy"]
     for name, stem in zip(files, ["cat/a", "cat/deep/b.v2", "dog/c", "dog/d", "e"]):
         stored = read_map(str(out / f"{stem}.npy"), CLASSES)
-        scores, ids, log_z = top_scores(annotator, squash(photos / name, VIEW)[None], VIEW, 4)
+        scores, ids, log_z = top_scores(annotator, look(photos / name, VIEW)[None], VIEW, 4)
         np.testing.assert_array_equal(stored.ids, ids[0])
         np.testing.assert_allclose(stored.scores, scores[0], rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(stored.log_z, log_z[0], rtol=1e-3)
@@ -124,7 +142,7 @@ def test_classes_beyond_what_half_precision_counts_keep_their_ids(photos, tmp_pa
     wide = create_model("shufflenet_v2_x0_25", num_classes=6000, image_size=VIEW.size)
     generate(wide, photos, image_files(photos)[:1], tmp_path / "maps", VIEW)
     stored = read_map(str(tmp_path / "maps" / "cat" / "a.npy"), 6000)
-    _, ids, _ = top_scores(wide, squash(photos / "cat" / "a.jpg", VIEW)[None], VIEW, 5)
+    _, ids, _ = top_scores(wide, look(photos / "cat" / "a.jpg", VIEW)[None], VIEW, 5)
     assert ids.max() > 2048
     np.testing.assert_array_equal(stored.ids, ids[0])
 
@@ -186,6 +204,27 @@ def test_a_folder_keeps_to_one_annotator(annotator, tmp_path):
     assert json.loads((tmp_path / "maps" / CARD).read_text())["top_k"] == 4
 
 
+def test_a_card_says_how_the_maps_are_to_be_read_and_other_maps_are_refused(annotator, tmp_path):
+    save_state(annotator.state_dict(), tmp_path / "w.pdparams")
+
+    def claim(centre_crop, **more):
+        view = VIEW._replace(size=(64, 64), centre_crop=centre_crop)
+        write_card(tmp_path / "maps", annotator, view, 5, "shufflenet", tmp_path / "w", **more)
+
+    claim(None)
+    assert read_card(tmp_path / "maps") == Reading("whole", 1.0, "rows-first", True)
+    with pytest.raises(ValueError, match="frame 'whole' .now 'centre-crop'., crop_pct None .now 0.875."):
+        claim(0.875)
+    claim(0.875, overwrite=True)
+    assert read_card(tmp_path / "maps") == Reading("centre-crop", 0.875, "rows-first", True)
+    with pytest.raises(ValueError, match="frame 'centre-crop' .now 'whole'"):
+        claim(None)
+    (tmp_path / "maps" / CARD).write_text("{")
+    with pytest.raises(ValueError, match=f"{tmp_path / 'maps' / CARD}: not a card"):
+        claim(None)
+    claim(None, overwrite=True)
+
+
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
@@ -220,14 +259,30 @@ def test_the_command_writes_the_maps_of_a_token_head(command, lvvit, photos, tmp
     assert "2 maps of 4 x 4 cells written" in capsys.readouterr().out
     assert command(args) == 0
     assert "3 maps of 4 x 4 cells written" in capsys.readouterr().out
+    assert read_card(tmp_path / "maps").frame == "whole"
     view = View((32, 32))
-    image = paddle.to_tensor(squash(photos / "e.bmp", view)[None].astype("float32"))
+    image = paddle.to_tensor(look(photos / "e.bmp", view)[None].astype("float32"))
     mean, std = (paddle.to_tensor(v).reshape([1, 3, 1, 1]) for v in (view.mean, view.std))
     model.eval()
     logits = model.tokens((image / 255 - mean) / std).token_logits.numpy()[0]
     stored = read_map(str(tmp_path / "maps" / "e.npy"), CLASSES)
     np.testing.assert_array_equal(stored.ids[0].ravel(), logits.argmax(axis=-1))
     np.testing.assert_allclose(stored.scores[0].ravel(), logits.max(axis=-1), atol=1e-3)
+
+
+def test_the_command_shows_the_annotator_the_centre_where_asked(command, lvvit, photos, tmp_path, capsys):
+    config, weights, model = lvvit
+    args = ["-c", str(config), "--load", str(weights), "--images", str(photos), "--output", str(tmp_path / "maps")]
+    assert command([*args, "--centre-crop", "0.8"]) == 0
+    assert read_card(tmp_path / "maps") == Reading("centre-crop", 0.8, "rows-first", True)
+    model.eval()
+    view = View((32, 32), centre_crop=0.8)
+    scores, ids, _ = top_scores(model, look(photos / "dog" / "d.png", view)[None], view, 5)
+    stored = read_map(str(tmp_path / "maps" / "dog" / "d.npy"), CLASSES)
+    np.testing.assert_array_equal(stored.ids, ids[0])
+    np.testing.assert_allclose(stored.scores, scores[0], atol=1e-3)
+    assert command(args) == 1 and "another annotator" in capsys.readouterr().err
+    assert command([*args, "--centre-crop", "1.5"]) == 1 and "at most 1, got 1.5" in capsys.readouterr().err
 
 
 def test_a_token_head_that_was_never_taught_is_refused(command, lvvit, photos, tmp_path, capsys):

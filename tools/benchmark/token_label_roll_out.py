@@ -96,7 +96,7 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     load_weights(model, weights)
     model.eval()
     images = build.train_images(config)
-    samples = build.train_samples(config, images, model.grid)
+    samples = build.train_samples(config, config, images, model.grid)
     found: dict[str, list] = {}
     for step, batch in enumerate(make_loader(samples, build.train_batches(config, len(images), World(), 0, count), 0)):
         mix = draw_mix(mix_rng(config.SEED, step), len(batch["image"]), model.image_size, model.grid,
