@@ -92,7 +92,7 @@ _C.TRAIN.CUTMIX_ALPHA = 1.0  # 0: no cutmix
 _C.TRAIN.CUTMIX_MINMAX = None  # [least, most] share of a side, instead of CUTMIX_ALPHA
 _C.TRAIN.MIXUP_PROB = 1.0  # probability that a batch is mixed at all
 _C.TRAIN.MIXUP_SWITCH_PROB = 0.5  # probability of cutmix where both are on
-_C.TRAIN.MIXUP_MODE = "batch"  # one draw for the batch | pair | elem
+_C.TRAIN.MIXUP_MODE = "batch"  # one draw for MIX.GROUP images | pair | elem
 _C.TRAIN.SMOOTHING = 0.1
 _C.TRAIN.COLOR_JITTER = 0.4  # used where AUTO_AUGMENT is off, as in timm
 _C.TRAIN.AUTO_AUGMENT = "rand-m9-mstd0.5-inc1"  # RandAugment policy, "" for none
@@ -120,6 +120,7 @@ _C.LOSS.GROUND_TRUTH = False  # blend the photo's own label into the class targe
 
 _C.MIX = CfgNode()
 _C.MIX.TOKEN_ALPHA = 0.0  # MixToken: beta(a, a) draws the box; 0: off (LV-ViT: 1.0)
+_C.MIX.GROUP = 128  # images of the global batch that share a draw (TRAIN.MIXUP_MODE batch), in any number of processes
 _C.MIX.CUTMIX_GRID = "pixels"  # borders of cutmix boxes: pixels | tokens (each token then shows one image)
 _C.MIX.CLASS_SHARE = "area"  # what shares a mixed class target: area | attention (TransMix) | alignment (TL-Align)
 
@@ -200,6 +201,7 @@ _RANGES = {
     **dict.fromkeys(("TRAIN.MIXUP_PROB", "TRAIN.MIXUP_SWITCH_PROB", "TRAIN.RANDOM_ERASE_PROB"), (0, 1)),
     **dict.fromkeys(("TRAIN.SMOOTHING", "TRAIN.MODEL_EMA_DECAY", "DATA.HFLIP", "DATA.CROP_PCT"), (0, 1)),
     **dict.fromkeys(("MODEL.DROPOUT", "MODEL.ATTENTION_DROPOUT", "MODEL.DROPPATH"), (0, 0.999)),
+    "MIX.GROUP": (2, None),
     "DISTILL.ALPHA": (0, 1),
     "DISTILL.TAU": (0.01, None),
     "DISTILL.DENSE_WEIGHT": (0, None),
@@ -357,6 +359,9 @@ def _check_training(config: CfgNode) -> None:
         raise ValueError(f"TRAIN.CUTMIX_MINMAX wants [least, most] with 0 < least <= most < 1; got {list(minmax)}")
     if train.LINEAR_SCALED_LR is not None and train.LINEAR_SCALED_LR < 1:
         raise ValueError(f"TRAIN.LINEAR_SCALED_LR wants a batch size or None; got {train.LINEAR_SCALED_LR}")
+    if config.MIX.GROUP % 2:
+        raise ValueError(f"MIX.GROUP wants an even number of images, since pairs are mixed; got {config.MIX.GROUP}, "
+                         f"try {config.MIX.GROUP + 1}")
     if config.MIX.TOKEN_ALPHA and config.MODEL.TYPE == "paddle_vision":
         raise ValueError("MIX.TOKEN_ALPHA needs a model with tokens; set it to 0 for MODEL.TYPE paddle_vision")
 

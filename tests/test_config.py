@@ -73,6 +73,8 @@ def test_a_configuration_is_frozen():
         (["TOKEN_LABEL.GEOMETRY", "released", "DATA.AUG_ORDER", "released", "TOKEN_LABEL.FILL", "ignore"],
          "FILL uniform"),
         (["TRAIN.MIXUP_PROB", "1.5"], "TRAIN.MIXUP_PROB wants 0 to 1"),
+        (["MIX.GROUP", "0"], "MIX.GROUP wants at least 2"),
+        (["MIX.GROUP", "127"], "MIX.GROUP wants an even number of images, since pairs are mixed; got 127, try 128"),
         (["TRAIN.WARMUP_EPOCHS", "300"], "must be less than TRAIN.NUM_EPOCHS"),
         (["EVAL.WEIGHTS", "best"], "one of auto, raw, ema"),
         (["DATA.CROP_SCALE", "[1.0, 0.5]"], "DATA.CROP_SCALE"),

@@ -1,6 +1,7 @@
 """Every recipe in configs/: it builds the model it names, with the published number of parameters, and it trains."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,13 @@ def test_a_recipe_and_a_name_mean_the_same_model(name):
     assert (a.attn.num_heads, a.attn.scale, a.skip_lam, a.norm1._epsilon) == (
         b.attn.num_heads, b.attn.scale, b.skip_lam, b.norm1._epsilon,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("path", RECIPES)
+def test_a_mix_is_drawn_for_the_images_of_one_process_of_the_recipe(path):
+    processes, images = re.search(r"# Batch: +(\d+) x (\d+) images", (CONFIGS / path).read_text()).groups()
+    group = get_config(CONFIGS / path).MIX.GROUP
+    assert group == int(images) if int(processes) > 1 else group >= int(images)
 
 
 def tiny(path: str, tiny_data: Path, folder: Path) -> list[str]:

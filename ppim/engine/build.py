@@ -158,7 +158,7 @@ def eval_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tupl
 
 
 def mix_arguments(config: CfgNode) -> dict:
-    """Keyword arguments of `draw_mix`."""
+    """Keyword arguments of `draw_blocks`."""
     train = config.TRAIN
     return {
         "mixup_alpha": train.MIXUP_ALPHA,
@@ -167,6 +167,7 @@ def mix_arguments(config: CfgNode) -> dict:
         "prob": train.MIXUP_PROB,
         "switch_prob": train.MIXUP_SWITCH_PROB,
         "mode": train.MIXUP_MODE,
+        "group": config.MIX.GROUP,
         "token_alpha": config.MIX.TOKEN_ALPHA,
         "cutmix_grid": config.MIX.CUTMIX_GRID,
     }

@@ -6,6 +6,7 @@ handed, not here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import time
@@ -19,7 +20,7 @@ from yacs.config import CfgNode
 from ppim import config as configuration
 from ppim.data.augment import mix_rng
 from ppim.data.loader import EvalBatches, EvalSamples, TrainBatches, make_loader
-from ppim.data.mixing import draw_mix, shard
+from ppim.data.mixing import draw_blocks, shard
 from ppim.engine import build
 from ppim.engine.checkpoint import Checkpoint, find_resumed, remove_leftovers, save_checkpoint
 from ppim.engine.distributed import World, average_statistics
@@ -194,9 +195,9 @@ def _forward_backward(run: Run, batch: dict, micro: int, is_last_part: bool) -> 
     """One micro-batch: gradients add up; with the last of a step they are averaged over the processes."""
     learner, batches, world = run.learner, run.batches, run.world
     paddle.seed(dropout_seed(run.config.SEED, world.rank, micro))
-    rng = mix_rng(run.config.SEED, micro)
+    rng_of = functools.partial(mix_rng, run.config.SEED, micro)
     image_hw = tuple(batch["image"].shape[2:])
-    mix = draw_mix(rng, batches.global_batch, image_hw, learner.model.grid, **build.mix_arguments(run.config))
+    mix = draw_blocks(rng_of, batches.global_batch, image_hw, learner.model.grid, **build.mix_arguments(run.config))
     # processes weigh the same in the average, though their shares of a batch may be a pair of samples apart
     start, stop = batches.rows
     share = (stop - start) * world.size / batches.global_batch

@@ -59,6 +59,7 @@ def test_a_run_leaves_all_its_files_and_says_what_it_did(unbroken):
     assert result["count"] == 11
     assert json.loads((run / "best.json").read_text())["top1"] == result["top1"]
     assert "batch      4 = 1 processes x 4 x 1 accumulated" in done.stdout
+    assert "MixToken 1; one draw for 128 images; class target shared by area" in done.stdout
     assert "differs from the recipe: TRAIN.MIXUP_ALPHA is 0.8, the recipe has 0.0" in done.stdout
     record = json.loads((run / "log.jsonl").read_text().splitlines()[0])
     assert {"loss", "lr", "images_per_second", "data_wait", "peak_memory_mb"} <= set(record)

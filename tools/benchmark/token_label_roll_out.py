@@ -11,6 +11,7 @@ differences, from 0 to 1.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     """The figures of all mixed pictures in the first `count` training batches of a configuration."""
     from ppim.data.augment import mix_rng
     from ppim.data.loader import make_loader
-    from ppim.data.mixing import draw_mix
+    from ppim.data.mixing import draw_blocks
     from ppim.engine import build
     from ppim.engine.distributed import World
     from ppim.engine.learner import build_model_for
@@ -99,8 +100,8 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     samples = build.train_samples(config, config, images, model.grid)
     found: dict[str, list] = {}
     for step, batch in enumerate(make_loader(samples, build.train_batches(config, len(images), World(), 0, count), 0)):
-        mix = draw_mix(mix_rng(config.SEED, step), len(batch["image"]), model.image_size, model.grid,
-                       **build.mix_arguments(config))
+        mix = draw_blocks(functools.partial(mix_rng, config.SEED, step), len(batch["image"]), model.image_size,
+                          model.grid, **build.mix_arguments(config))
         if mix.mixes_pixels or mix.mixes_tokens:
             data = config.DATA
             for name, values in compare(model, batch, mix, data.IMAGENET_MEAN, data.IMAGENET_STD,
