@@ -71,6 +71,7 @@ _C.TRAIN.MAX_STEPS = 0  # stop after this many optimizer steps (0: never); the s
 _C.TRAIN.WEIGHT_DECAY = 0.05  # not applied to biases, norms, class token and position embedding
 _C.TRAIN.BASE_LR = 1.6e-3  # at a global batch of LINEAR_SCALED_LR samples
 _C.TRAIN.LINEAR_SCALED_LR = None  # the batch BASE_LR is meant for; None: BASE_LR is used as it is
+_C.TRAIN.SCALED_RATES = "all"  # which rates follow the batch: all | base (BASE_LR alone; DeiT, with 512)
 _C.TRAIN.WARMUP_START_LR = 1e-6
 _C.TRAIN.END_LR = 1e-5
 _C.TRAIN.GRAD_CLIP = None  # largest global gradient norm; None: no clipping
@@ -167,6 +168,7 @@ _CHOICES = {
     "MODEL.STEM_BN": ("batch", "frozen"),
     "MODEL.EVAL_TOKENS": ("auto", "on", "off"),
     "MODEL.TRANS.TOKEN_TYPE": ("performer", "transformer"),
+    "TRAIN.SCALED_RATES": ("all", "base"),
     "TRAIN.LR_SCHEDULER.NAME": ("cosine", "warmupcosine", "constant"),
     "TRAIN.OPTIMIZER.NAME": ("AdamW", "SGD"),
     "TRAIN.MIXUP_MODE": ("batch", "pair", "elem"),
@@ -413,7 +415,10 @@ def _merge_file(config: CfgNode, path: Path, seen: tuple[Path, ...]) -> None:
         raise ValueError(f"{path} is not a yaml file: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: wanted sections with keys, got {type(content).__name__}")
-    content = translate_file(content)
+    try:
+        content = translate_file(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     bases = content.pop("BASE", None) or []
     for base in [bases] if isinstance(bases, str) else bases:
         if base:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 # A "thing" is a key of ours, or an option of tools/train.py. One value follows each of these flags.
@@ -59,7 +59,7 @@ _SWITCHES = {
     "--autoresume": ("--resume", "auto"), "--tl-align": ("MIX.CLASS_SHARE", "alignment"), "-amp": ("AMP", "True"),
     "--amp": ("AMP", "True"), "--native-amp": ("AMP", "True"), "--apex-amp": ("AMP", "True"),
     "--model-ema": ("TRAIN.MODEL_EMA", "True"), "--no-model-ema": ("TRAIN.MODEL_EMA", "False"),
-    "--use-ema": ("EVAL.WEIGHTS", "ema"), "--repeated-aug": ("DATA.REPEATED_AUG", "3"),
+    "--use-ema": ("EVAL.WEIGHTS", "auto"), "--repeated-aug": ("DATA.REPEATED_AUG", "3"),
     "--no-repeated-aug": ("DATA.REPEATED_AUG", "1"), "--resplit": ("TRAIN.RANDOM_ERASE_SPLIT", "True"),
     "--token-label": ("TOKEN_LABEL.ENABLE", "True"), "--ground-truth": ("LOSS.GROUND_TRUTH", "True"),
 }
@@ -94,6 +94,9 @@ _WORDS = {
     "TRAIN.OPTIMIZER.NAME": {"adamw": "AdamW", "sgd": "SGD", "momentum": "SGD"},
     "TRAIN.AUTO_AUGMENT": {"none": ""},
 }
+
+
+_FOLDER = "the data folder"  # stands for the flag of what timm's programs take without one
 
 
 class Said(NamedTuple):
@@ -142,7 +145,7 @@ def translate(argv: Sequence[str], recipes: Collection[str] = ()) -> Translation
     while words:
         _read_next(words, said, rest, ignored)
     if "--model" in said and len(rest) == 1 and not rest[0].startswith("-"):
-        _say(said, "DATA.DATA_PATH", rest.pop(), "the data folder")
+        _say(said, "DATA.DATA_PATH", rest.pop(), _FOLDER)
     notes = [f"{', '.join(ignored)}: nothing to set here, left out"] if ignored else []
     _imply(said)
     _choose_recipe(said, recipes, notes)
@@ -257,9 +260,43 @@ def _imply(said: dict[str, Said]) -> None:
     if share and share.flag == "--tl-align":
         imply("MIX.CUTMIX_GRID", "tokens", share.flag)
         imply("TRAIN.MIXUP_ALPHA", "0", share.flag)
-    load = said.get("--load")
+    _imply_rates(said, imply)
+    _imply_plain_labels(said)
+    _imply_evaluation(said, imply)
+
+
+def _imply_rates(said: dict[str, Said], imply: Callable) -> None:
+    """A rate means what it means there: DeiT's --lr is for a batch of 512, T2T-ViT's and TokenLabeling's for any.
+
+    The rates at the start and at the end follow the batch in none of these. (DeiT main.py, T2T-ViT main.py and
+    TokenLabeling main.py, `create_scheduler`.)
+    """
+    rates = ("TRAIN.BASE_LR", "TRAIN.WARMUP_START_LR", "TRAIN.END_LR")
+    typed = [said[rate].flag for rate in rates if rate in said and said[rate].flag != "-o"]
+    folder, model = said.get("DATA.DATA_PATH"), said.get("--model")
+    from_timm = folder is not None and folder.flag in (_FOLDER, "--data-dir")
+    if not typed or not model or not (from_timm or model.value.startswith("deit_")):
+        return
+    imply("TRAIN.SCALED_RATES", "base", typed[0])
+    if "--lr" in typed:
+        imply("TRAIN.LINEAR_SCALED_LR", "None" if from_timm else "512", "--lr")
+
+
+def _imply_plain_labels(said: dict[str, Said]) -> None:
+    """`--token-label --dense-weight 0` without a folder of maps: TokenLabeling's line for data that have none."""
+    enable, weight, maps = map(said.get, ("TOKEN_LABEL.ENABLE", "LOSS.DENSE_WEIGHT", "TOKEN_LABEL.PATH"))
+    has_maps = maps is not None and maps.value != ""
+    if enable and enable.flag == "--token-label" and weight and _number(weight.value) == 0 and not has_maps:
+        said["TOKEN_LABEL.ENABLE"] = Said("False", enable.flag)
+
+
+def _imply_evaluation(said: dict[str, Said], imply: Callable) -> None:
+    """Which weights of a file count, and the batch: DeiT and TokenLabeling take the raw ones, T2T-ViT the average."""
+    load, evaluates = said.get("--load"), said.get("--evaluate-only")
     if load and load.flag in ("--checkpoint", "--eval-checkpoint"):
         imply("--evaluate-only", None, load.flag)
+    if (load and load.flag == "--checkpoint") or (evaluates and evaluates.flag == "--eval" and not load):
+        imply("EVAL.WEIGHTS", "raw", load.flag if load else "--eval")
     if "--evaluate-only" in said:
         batch, amp = said.get("DATA.BATCH_SIZE"), said.get("AMP")
         if batch and batch.flag != "-o":
@@ -299,6 +336,12 @@ _MOVED = {
     "TRAIN.TEACHER_MODEL": "DISTILL.WEIGHTS",
 }
 
+# The network's keys: older files have them in MODEL.TRANS, as ours, the newest directly below MODEL.
+_TRANS = (
+    "TOKEN_TYPE", "PATCH_SIZE", "IN_CHANNELS", "EMBED_DIM", "DEPTH", "NUM_HEADS", "MLP_RATIO", "QKV_BIAS", "QK_SCALE",
+    "INIT_VALUES",
+)
+
 # Keys that PaddleViT declares and its programs for these models never read, or that change nothing here.
 _UNREAD = (
     "AUG", "DATA.IMAGE_CHANNELS", "MODEL.RESUME_EMA", "MODEL.TRANS.IN_CHANNELS", "MODEL.TRANS.INIT_VALUES",
@@ -313,8 +356,13 @@ def translate_file(content: dict) -> dict:
 
     Only keys of PaddleViT's that have moved, or that nothing reads, are treated; text such as `(0.9, 0.999)` is a list,
     as its reader has it.
+
+    Raises:
+        ValueError: a key of the network stands at both of its places, with different values.
     """
     content = _copy(content)
+    for name in _TRANS:
+        _move_below(content, name)
     for key in _UNREAD:
         _take(content, key)
     for theirs, ours in _MOVED.items():
@@ -328,6 +376,17 @@ def translate_file(content: dict) -> dict:
     if family is not None:
         _put(content, "MODEL.TYPE", _TYPES.get(re.sub(r"[^a-z0-9]", "", str(family).lower()), family))
     return content
+
+
+def _move_below(content: dict, name: str) -> None:
+    """MODEL.<name> becomes MODEL.TRANS.<name>; where TRANS is no section, the reader of the file says so."""
+    model = content.get("MODEL")
+    if not isinstance(model, dict) or name not in model or not isinstance(model.setdefault("TRANS", {}), dict):
+        return
+    value = model.pop(name)
+    if model["TRANS"].setdefault(name, value) != value:
+        raise ValueError(f"MODEL.{name} {value} and MODEL.TRANS.{name} {model['TRANS'][name]} contradict each other; "
+                         "give one of them")
 
 
 def _copy(value):

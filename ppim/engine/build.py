@@ -174,14 +174,15 @@ def mix_arguments(config: CfgNode) -> dict:
 
 
 def schedule(config: CfgNode, global_batch: int) -> Schedule:
-    """The learning-rate schedule; every rate in it is scaled to the global batch."""
+    """The learning-rate schedule, its rates scaled to the global batch: all of them, or the highest alone."""
     train = config.TRAIN
     scale = scaled_lr(1.0, train.LINEAR_SCALED_LR, global_batch)
+    scale_of_ends = scale if train.SCALED_RATES == "all" else 1.0
     return Schedule(
         name=train.LR_SCHEDULER.NAME,
         base=train.BASE_LR * scale,
-        start=train.WARMUP_START_LR * scale,
-        end=train.END_LR * scale,
+        start=train.WARMUP_START_LR * scale_of_ends,
+        end=train.END_LR * scale_of_ends,
         epochs=train.NUM_EPOCHS,
         warmup=train.WARMUP_EPOCHS,
     )

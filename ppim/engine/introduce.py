@@ -63,7 +63,7 @@ def departures(config: CfgNode, recipe: CfgNode, global_batch: int) -> list[str]
     meant = config.TRAIN.LINEAR_SCALED_LR
     if meant is not None and global_batch != meant:
         lines.append(
-            f"the global batch is {global_batch}, the recipe's is {meant}; learning rates are scaled by "
+            f"the global batch is {global_batch}, the rate is meant for {meant} and scaled by "
             f"{global_batch / meant:.4g}"
         )
     return lines

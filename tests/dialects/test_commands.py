@@ -1,12 +1,14 @@
 """Other projects' command lines and the shell scripts, as real processes on small pictures."""
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from ppim.weights import save_state
 from tests.conftest import ROOT, run_python
 
 TINY_T2T = """
@@ -67,6 +69,42 @@ def test_tl_aligns_training_and_evaluation_as_its_page_has_them(tiny_data, tmp_p
     line.remove("--eval")
     done = run_python(*line)
     assert done.returncode == 1 and "checkpoint.pth is a file of weights" in done.stderr and "--load" in done.stderr
+
+
+def test_deits_evaluation_takes_the_raw_weights_of_a_file_and_ours_the_average(tiny_data, tmp_path):
+    from ppim.models import create_model
+
+    parts = {}
+    for part in ("model", "model_ema"):
+        state = create_model("deit_tiny", num_classes=3, image_size=32, depth=2).state_dict()
+        parts[part] = {name: value.numpy() for name, value in state.items()}
+        save_state(state, tmp_path / f"{part}.pdparams")
+    (tmp_path / "checkpoint.pth").write_bytes(pickle.dumps({**parts, "epoch": 3}, 2))
+    ours = ["--model", "deit_tiny", "--data-path", tiny_data, "--input-size", 32, "--num-classes", 3, "-j", 0,
+            "-o", "MODEL.TRANS.DEPTH", 2]
+    alone = {part: result_of(run_python("tools/train.py", "-eval", "--load", tmp_path / part, *ours)) for part in parts}
+    assert alone["model"]["loss"] != alone["model_ema"]["loss"]
+    done = run_python("tools/train.py", "--eval", "--resume", tmp_path / "checkpoint.pth", *ours)
+    assert result_of(done) == alone["model"] and "evaluating raw weights" in done.stdout
+    done = run_python("tools/train.py", "--evaluate-only", "--load", tmp_path / "checkpoint.pth", *ours)
+    assert result_of(done) == alone["model_ema"] and "evaluating ema weights" in done.stdout
+
+
+def test_token_labelings_fine_tuning_on_data_without_maps(tiny_data, tmp_path):
+    from ppim.models import create_model
+
+    save_state(create_model("lvvit_demo").state_dict(), tmp_path / "checkpoint.pdparams")  # of 10 classes, 48 pixels
+    done = run_python(
+        "tools/train.py", tiny_data, "--model", "lvvit_demo", "-b", 4, "--apex-amp", "--img-size", 64, "--drop-path",
+        0.1, "--token-label", "--token-label-size", 8, "--dense-weight", 0.0, "--num-classes", 3, "--lr", 1e-3,
+        "--finetune", tmp_path / "checkpoint", "--output", tmp_path / "out", "-j", 0,
+        "-o", "TRAIN.MAX_STEPS", 2, "TRAIN.WARMUP_EPOCHS", 0, "TOKEN_LABEL.VAL_PATH", "",
+    )
+    assert result_of(done)["count"] == 11
+    assert "teaching   plain labels" in done.stdout and "rate       0.001 after" in done.stdout
+    assert "pos_embed" in done.stdout and "head.weight" in done.stdout  # resized; started afresh
+    first = json.loads((tmp_path / "out" / "log.jsonl").read_text().splitlines()[0])
+    assert first["token_loss"] == 0 and first["lr"] == pytest.approx(1e-3, rel=0.1)
 
 
 def test_weights_under_another_heads_number_of_classes_are_fine_tuned_unasked(tiny_config, trained, tmp_path):

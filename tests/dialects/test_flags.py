@@ -6,6 +6,7 @@ import pytest
 from ppim.cli import train_parser
 from ppim.config import differences, get_config, published_recipes, recipe_path
 from ppim.dialects import recipe_name, translate
+from ppim.engine.build import schedule
 
 # As their documents have them, the program's name and the launcher aside.
 PADDLEVIT_EVAL = """-cfg=./configs/t2t_vit_7.yaml -dataset=imagenet2012 -batch_size=16 \
@@ -19,6 +20,9 @@ TL_ALIGN_TRAIN = """--model deit_small_patch16_224 --batch-size 128    --mixup 0
 TL_ALIGN_EVAL = "--eval --resume checkpoint.pth --model deit_small_patch16_224 --data-path /path/to/imagenet"
 T2T_TRAIN = "path/to/data --model T2t_vit_t_14 -b 64 --lr 5e-4 --weight-decay .05 --img-size 224"
 T2T_EVAL = "path/to/data --model T2t_vit_t_24 -b 100 --eval_checkpoint path/to/checkpoint"
+# its fine-tuning on other data; there, no folder of maps means plain labels, whatever --token-label says
+TOKEN_LABELING_FINETUNE = """/path/to/dataset --model lvvit_s -b 64 --apex-amp --img-size 224 --drop-path 0.1 \
+    --token-label --token-label-size 14 --dense-weight 0.0 --num-classes 10 --finetune /path/to/checkpoint"""
 TOKEN_LABELING_EVAL = "/val --model lvvit_s --checkpoint /m/lvvit_s.tar --no-test-pool --amp --img-size 384 -b 64"
 
 
@@ -61,11 +65,12 @@ def test_tl_aligns_evaluation_takes_its_weights_from_resume():
     options, config = understood(TL_ALIGN_EVAL)
     assert options.evaluate_only and options.resume == "checkpoint.pth" and options.load is None
     assert config.MODEL.NAME == "deit_small_patch16_224"
-    assert changes(TL_ALIGN_EVAL) == {"DATA.DATA_PATH": "/path/to/imagenet"}
+    assert changes(TL_ALIGN_EVAL) == {"DATA.DATA_PATH": "/path/to/imagenet", "EVAL.WEIGHTS": "raw"}
 
 
-def test_t2ts_training_is_its_published_recipe():
-    assert changes(T2T_TRAIN) == {"DATA.DATA_PATH": "path/to/data"}
+def test_t2ts_training_is_its_published_recipe_but_for_the_rate_that_does_not_follow_the_batch():
+    assert changes(T2T_TRAIN) == {
+        "DATA.DATA_PATH": "path/to/data", "TRAIN.LINEAR_SCALED_LR": None, "TRAIN.SCALED_RATES": "base"}
     assert understood(T2T_TRAIN)[1].MODEL.NAME == "t2t_vit_t_14"
 
 
@@ -81,6 +86,29 @@ def test_token_labelings_training():
     line = """/imagenet --model lvvit_s -b 128 --apex-amp --img-size 224 --drop-path 0.1 --token-label \
         --token-label-data /maps --token-label-size 14 --model-ema"""
     assert changes(line) == {"AMP": True, "DATA.DATA_PATH": "/imagenet", "TOKEN_LABEL.PATH": "/maps"}
+
+
+def test_token_labelings_fine_tuning_without_maps_has_plain_labels():
+    options, config = understood(TOKEN_LABELING_FINETUNE)
+    assert options.finetune == "/path/to/checkpoint"
+    assert changes(TOKEN_LABELING_FINETUNE) == {
+        "DATA.DATA_PATH": "/path/to/dataset", "DATA.BATCH_SIZE": 64, "AMP": True, "MODEL.NUM_CLASSES": 10,
+        "TOKEN_LABEL.ENABLE": False, "LOSS.DENSE_WEIGHT": 0.0}
+    assert config.MIX.TOKEN_ALPHA == 1.0  # MixToken stays, as there
+
+
+@pytest.mark.parametrize(
+    ("flags", "enabled", "weight"),
+    [
+        ("--token-label", True, 1.0), ("--token-label --dense-weight 0.5", True, 0.5),
+        ("--token-label --dense-weight 0 --token-label-data /maps", True, 0.0), ("--dense-weight 0", True, 0.0),
+        ("--token-label --dense-weight 0 -o TOKEN_LABEL.PATH /maps", True, 0.0),
+        ("--token-label --dense-weight 0.0 --token-label-data=", False, 0.0),
+    ],
+)
+def test_token_labels_without_maps_and_weight_are_plain_labels_and_else_what_they_say(flags, enabled, weight):
+    _, config = understood(f"/imagenet --model lvvit_s {flags}")
+    assert (config.TOKEN_LABEL.ENABLE, config.LOSS.DENSE_WEIGHT) == (enabled, weight)
 
 
 def test_our_own_spelling_passes_through():
@@ -100,8 +128,7 @@ def test_our_own_spelling_passes_through():
         ("-num_classes=10", "MODEL.NUM_CLASSES", 10), ("-image_size=384", "DATA.IMAGE_SIZE", 384),
         ("-accum_iter 4", "TRAIN.ACCUM_ITER", 4), ("-output=/runs", "SAVE", "/runs"), ("-amp", "AMP", True),
         ("--input-size 192", "DATA.IMAGE_SIZE", 192), ("--input-size 3 192 192", "DATA.IMAGE_SIZE", 192),
-        ("--lr 1e-3", "TRAIN.BASE_LR", 1e-3), ("--min-lr 0", "TRAIN.END_LR", 0.0),
-        ("--warmup-lr=1e-7", "TRAIN.WARMUP_START_LR", 1e-7), ("--opt sgd", "TRAIN.OPTIMIZER.NAME", "SGD"),
+        ("--opt sgd", "TRAIN.OPTIMIZER.NAME", "SGD"),
         ("--opt-betas 0.9 0.95", "TRAIN.OPTIMIZER.BETAS", [0.9, 0.95]), ("--clip-grad 1", "TRAIN.GRAD_CLIP", 1.0),
         ("--aa none", "TRAIN.AUTO_AUGMENT", ""), ("--reprob 0", "TRAIN.RANDOM_ERASE_PROB", 0.0),
         ("--cutmix-minmax 0.2 0.8", "TRAIN.CUTMIX_MINMAX", [0.2, 0.8]), ("--mixup-prob 0.5", "TRAIN.MIXUP_PROB", 0.5),
@@ -110,11 +137,90 @@ def test_our_own_spelling_passes_through():
         ("--drop-path 0.3", "MODEL.DROPPATH", 0.3), ("--drop 0.2", "MODEL.DROPOUT", 0.2),
         ("--epochs 100", "TRAIN.NUM_EPOCHS", 100), ("--smoothing 0.0", "TRAIN.SMOOTHING", 0.0),
         ("--mean 0.5 0.5 0.5", "DATA.IMAGENET_MEAN", [0.5, 0.5, 0.5]), ("--seed 7", "SEED", 7),
-        ("--use-ema", "EVAL.WEIGHTS", "ema"), ("--data-set IMNET --crop-pct 1.0", "DATA.CROP_PCT", 1.0),
+        ("--data-set IMNET --crop-pct 1.0", "DATA.CROP_PCT", 1.0),
     ],
 )
 def test_a_flag_sets_its_key_and_no_other(flags, key, value):
     assert changes(f"--model deit_small {flags}") == {key: value}
+
+
+# ---- learning rates ------------------------------------------------------------------------------------------------
+
+
+def rates(line: str, processes: int) -> list[float]:
+    """[first, highest, last] learning rate of a run of so many processes."""
+    config = understood(line)[1]
+    plan = schedule(config, config.DATA.BATCH_SIZE * config.TRAIN.ACCUM_ITER * processes)
+    return [plan.start, plan.base, plan.end]
+
+
+@pytest.mark.parametrize("processes", [1, 4, 8])
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("/imagenet --model lvvit_s -b 64 --lr 4.e-4", [1e-6, 4e-4, 1e-5]),
+        ("/imagenet --model lvvit_l -b 128 --lr 1.e-3 --min-lr 2e-5", [1e-6, 1e-3, 2e-5]),
+        ("--data-dir /imagenet --model lvvit_s -b 64 --lr 4.e-4", [1e-6, 4e-4, 1e-5]),
+        ("/imagenet --model t2t_vit_7 -b 128 --lr 1e-3 --warmup-lr 3e-6", [3e-6, 1e-3, 1e-5]),
+        ("/imagenet --model deit_small -b 64 --lr 4e-4", [1e-6, 4e-4, 1e-5]),
+        ("""/path/to/imagenet --model lvvit_s -b 64 --apex-amp --img-size 384 --drop-path 0.1 --token-label \
+            --token-label-data /path/to/label_data --token-label-size 24 --lr 5.e-6 --min-lr 5.e-6 \
+            --weight-decay 1.e-8 --finetune /path/to/checkpoint""", [1e-6, 5e-6, 5e-6]),
+    ],
+)
+def test_rates_of_token_labeling_and_t2t_vit_are_what_is_typed_at_any_batch(line, expected, processes):
+    assert rates(line, processes) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("processes", [1, 4, 8])
+@pytest.mark.parametrize("batch", [32, 128, 256])
+def test_deits_rate_is_for_a_batch_of_512_and_its_start_and_end_are_not_scaled(batch, processes):
+    peak = 3e-4 * batch * processes / 512
+    line = f"--model deit_small_patch16_224 --data-path /imagenet --batch-size {batch}"
+    assert rates(f"{line} --lr 3e-4", processes) == pytest.approx([1e-6, peak, 1e-5], rel=1e-12)
+    found = rates(f"{line} --lr 3e-4 --warmup-lr 2e-6 --min-lr 3e-5 --tl-align", processes)
+    assert found == pytest.approx([2e-6, peak, 3e-5], rel=1e-12)
+
+
+def test_a_rate_that_is_not_typed_is_the_recipes():
+    plain = "--model deit_small --data-path /imagenet --batch-size 64"
+    assert rates(f"{plain} --min-lr 3e-5", 4) == pytest.approx([1e-6, rates(plain, 4)[1], 3e-5], rel=1e-12)
+    assert rates("/imagenet --model lvvit_s -b 64", 4) == pytest.approx([2.5e-7, 4e-4, 2.5e-6], rel=1e-12)
+
+
+def test_beside_our_own_recipe_option_a_rate_is_only_a_key():
+    assert changes("-c lvvit_s --lr 1e-3") == {"TRAIN.BASE_LR": 1e-3}
+    assert changes("--model lvvit_s --data-path /imagenet --lr 1e-3 --min-lr 2e-5 --warmup-lr 3e-6") == {
+        "DATA.DATA_PATH": "/imagenet", "TRAIN.BASE_LR": 1e-3, "TRAIN.END_LR": 2e-5, "TRAIN.WARMUP_START_LR": 3e-6}
+
+
+def test_how_a_rate_follows_the_batch_may_still_be_said():
+    assert changes("/imagenet --model lvvit_s --lr 1e-3 -o TRAIN.LINEAR_SCALED_LR 256")["TRAIN.LINEAR_SCALED_LR"] == 256
+
+
+# ---- which weights are evaluated -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "weights"),
+    [
+        ("--eval --resume checkpoint.pth --model deit_small", "raw"),
+        ("--eval --resume checkpoint.pth --model deit_small -o EVAL.WEIGHTS ema", "ema"),
+        ("--eval --finetune checkpoint.pth --model deit_small", "raw"),
+        ("/val --model lvvit_s --checkpoint c.pth.tar", "raw"),
+        ("/val --model lvvit_s --checkpoint c.pth.tar --use-ema", "auto"),
+        ("/val --model t2t_vit_14 --eval_checkpoint c.pth.tar", "auto"),
+        ("-cfg=t2t_vit_7 -eval -pretrained=w", "auto"),
+        ("-c deit_small --evaluate-only --resume run", "auto"),
+        ("-c deit_small --eval --load w", "auto"),
+        ("--resume run --model deit_small", "auto"),
+    ],
+)
+def test_the_weights_evaluated_are_those_the_project_evaluates(line, weights):
+    assert understood(line)[1].EVAL.WEIGHTS == weights
+
+
+# ---- other things that follow --------------------------------------------------------------------------------------
 
 
 def test_a_teacher_is_named_by_its_model():

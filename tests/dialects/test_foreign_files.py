@@ -39,6 +39,9 @@ TRAIN: {NUM_EPOCHS: 300, WARMUP_EPOCHS: 5, WEIGHT_DECAY: 0.05, BASE_LR: 5e-4, WA
         ACCUM_ITER: 1, LINEAR_SCALED_LR: 512}
 """
 
+# The same network as its newest files have it, without the section TRANS.
+FLAT_T2T = T2T.replace("    TRANS:\n", "").replace("        ", "    ")
+
 # Everything that its configurations of these models declare, with the values they declare.
 EVERYTHING = """
 BASE: ['']
@@ -126,6 +129,22 @@ def test_a_deit_file_makes_the_published_model_and_is_scaled_from_512(tmp_path):
     ours, published = build_model(config), create_model("deit_tiny")
     assert {n: p.shape for n, p in ours.named_parameters()} == {n: p.shape for n, p in published.named_parameters()}
     assert config.TRAIN.LINEAR_SCALED_LR == 512 and config.DATA.CROP_PCT == 0.875
+
+
+def test_a_network_directly_below_model_is_the_same_network(tmp_path):
+    assert "TRANS" not in FLAT_T2T and "    EMBED_DIM: 384" in FLAT_T2T
+    assert read(tmp_path, FLAT_T2T) == read(tmp_path, T2T)
+    flat = "MODEL: {TYPE: DeiT, NAME: deit, PATCH_SIZE: 16, IN_CHANNELS: 3, EMBED_DIM: 192, DEPTH: 12, NUM_HEADS: 3}"
+    trans = read(tmp_path, flat).MODEL.TRANS
+    assert (trans.PATCH_SIZE, trans.EMBED_DIM, trans.DEPTH, trans.NUM_HEADS) == (16, 192, 12, 3)
+
+
+def test_a_network_in_both_places_must_be_one(tmp_path):
+    assert read(tmp_path, "MODEL: {DEPTH: 7, TRANS: {DEPTH: 7}}").MODEL.TRANS.DEPTH == 7
+    with pytest.raises(ValueError, match="theirs.yaml: MODEL.DEPTH 7 and MODEL.TRANS.DEPTH 8 contradict"):
+        read(tmp_path, "MODEL: {DEPTH: 7, TRANS: {DEPTH: 8}}")
+    with pytest.raises(ValueError, match="MODEL.TRANS is a section"):
+        read(tmp_path, "MODEL: {TRANS: 5, DEPTH: 7}")
 
 
 def test_a_file_with_every_key_loads(tmp_path):

@@ -31,7 +31,7 @@ def test_a_flag_stands_beside_what_it_sets(page):
     sets = {**dialects._SETS, **dialects._LISTS, "-resume": "--resume", "--input-size": "DATA.IMAGE_SIZE"}
     expected = {flag: f"`{thing}`" for flag, thing in sets.items()}
     for flag, (thing, value) in dialects._SWITCHES.items():
-        expected[flag] = f"`{thing}`" if value in (None, "auto") else f"`{thing}` `{value}`"
+        expected[flag] = f"`{thing}`" if value is None else f"`{thing}` `{value}`"
     expected.update({flag: f"`{value}`" for flag, (value, _) in dialects._ONLY.items()})
     assert {flag: rows[flag] for flag in expected if flag in FLAGS} == {
         flag: thing for flag, thing in expected.items() if flag in FLAGS
