@@ -49,12 +49,13 @@ def run(
     world = join_world()
     if world.is_main:
         print(*notes, sep="\n", end="\n" * len(notes), flush=True)
+    beside: dict = {}
     if config.EVAL.ONLY:
         result = evaluate_weights(config, recipe, world)
     else:
-        result = train(config, recipe, world, config.MODEL.RESUME, new_heads)
+        result, beside["best"] = train(config, recipe, world, config.MODEL.RESUME, new_heads)
     if world.is_main:
-        print(json.dumps(result.as_dict()), flush=True)
+        print(json.dumps({**result.as_dict(), **beside}), flush=True)
     return result
 
 

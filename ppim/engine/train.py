@@ -21,7 +21,7 @@ from ppim import config as configuration
 from ppim.data.augment import mix_rng
 from ppim.data.loader import EvalBatches, EvalSamples, TrainBatches, make_loader
 from ppim.data.mixing import draw_blocks, shard
-from ppim.engine import build
+from ppim.engine import best, build
 from ppim.engine.checkpoint import Checkpoint, find_resumed, remove_leftovers, save_checkpoint
 from ppim.engine.distributed import World, average_statistics
 from ppim.engine.ema import swapped_in
@@ -77,8 +77,8 @@ class Meter:
 
 def train(
     config: CfgNode, recipe: CfgNode, world: World, resume: str | None = None, new_heads: bool = False
-) -> Evaluation:
-    """Train as configured and return the last evaluation.
+) -> tuple[Evaluation, dict]:
+    """Train as configured; the last evaluation, of the better of the weights and their average, and the best's card.
 
     Args:
         config: the resolved configuration; `recipe`: the same before changes on the command line.
@@ -123,7 +123,9 @@ def train(
                                            parameters=_trainable(model), images=(len(images), len(val_images)))]:
             log.say(line)
         ahead = build.train_batches(config, len(images), world, first, run.last * steps.accumulate)
-        return fit(run, _timed(make_loader(samples, ahead, config.DATA.NUM_WORKERS), run.meter), first)
+        last = fit(run, _timed(make_loader(samples, ahead, config.DATA.NUM_WORKERS), run.meter), first)
+        log.say(best.summary(learner.best))
+        return last, learner.best
     finally:
         log.close()
 
@@ -277,14 +279,13 @@ def _evaluate_and_keep_best(run: Run) -> Evaluation:
     for weights, result in results.items():
         run.log.record(f"eval_{weights}", learner.step, {"epoch": epoch, **result.as_dict()})
         run.log.say(f"epoch {epoch:6.2f}  {weights:>3} weights  {result}")
-    weights = max(results, key=lambda name: results[name].top1)
-    if not learner.best or results[weights].top1 > learner.best["top1"]:
-        learner.best = {**results[weights].as_dict(), "weights": weights, "step": learner.step, "epoch": epoch}
-        if run.world.is_main:
-            state = learner.ema.state_dict() if weights == "ema" else learner.model.state_dict()
+    before, learner.best = learner.best, best.after(learner.best, results, learner.step, epoch)
+    if run.world.is_main:
+        if not before or learner.best["top1"] > before["top1"]:
+            state = learner.ema.state_dict() if learner.best["weights"] == "ema" else learner.model.state_dict()
             save_state(as_arrays(state), folder.best)
-            write_whole(folder.best_card, lambda path: path.write_text(json.dumps(learner.best, indent=1)))
-    return results[weights]
+        write_whole(folder.best_card, lambda path: path.write_text(json.dumps(learner.best, indent=1)))
+    return results[best.better(results)]
 
 
 def _evaluate(run: Run) -> Evaluation:
