@@ -117,7 +117,7 @@ def batches(config: str, options: list[str]) -> None:
 
     configuration = get_config(config, options)
     images = build.train_images(configuration)
-    samples = build.train_samples(configuration, images, build_model(configuration).grid)
+    samples = build.train_samples(configuration, configuration, images, build_model(configuration).grid)
     wanted = build.train_batches(configuration, len(images), World(), 0, 3)
     found = [
         {name: _digest(value.numpy()) for name, value in sorted(batch.items()) if not name.startswith("mix")}
