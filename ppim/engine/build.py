@@ -126,6 +126,18 @@ def eval_samples(config: CfgNode, images: ImageList, grid: tuple[int, int]) -> E
     )
 
 
+def evaluation_arguments(config: CfgNode) -> dict:
+    """Keyword arguments of `evaluate_samples`."""
+    data = config.DATA
+    return {
+        "batch_size": data.BATCH_SIZE_EVAL,
+        "workers": data.NUM_WORKERS,
+        "mean": data.IMAGENET_MEAN,
+        "std": data.IMAGENET_STD,
+        "amp": amp_arguments(config),
+    }
+
+
 def mix_arguments(config: CfgNode) -> dict:
     """Keyword arguments of `draw_mix`."""
     train = config.TRAIN
