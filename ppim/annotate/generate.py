@@ -22,7 +22,7 @@ import paddle
 from ppim.data.datasets import SUFFIXES, read_photo
 from ppim.data.pixels import normalise
 from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
-from ppim.engine.command import tokens_were_trained
+from ppim.engine.run_folder import tokens_were_trained
 from ppim.files import sha256
 from ppim.models import build_model
 from ppim.models.paddle_vision import PaddleVision

@@ -157,6 +157,18 @@ def eval_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tupl
     )
 
 
+def evaluation_arguments(config: CfgNode) -> dict:
+    """Keyword arguments of `evaluate_samples`."""
+    data = config.DATA
+    return {
+        "batch_size": data.BATCH_SIZE_EVAL,
+        "workers": data.NUM_WORKERS,
+        "mean": data.IMAGENET_MEAN,
+        "std": data.IMAGENET_STD,
+        "amp": amp_arguments(config),
+    }
+
+
 def mix_arguments(config: CfgNode) -> dict:
     """Keyword arguments of `draw_blocks`."""
     train = config.TRAIN

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from ppim.config import find_recipe, get_config, recipe_path, teaches_tokens
+from ppim.config import find_recipe, get_config, recipe_path
 from ppim.engine import build
 from ppim.engine.distributed import World, join_world
-from ppim.engine.evaluate import Evaluation
+from ppim.engine.evaluate import Evaluation, evaluate_samples
 from ppim.engine.learner import eval_token_weight
 from ppim.engine.log import Log
-from ppim.engine.train import evaluate_samples, train
+from ppim.engine.run_folder import config_of, tokens_were_trained, weights_file
+from ppim.engine.train import train
 from ppim.models import build_model
 from ppim.weights.load import load_weights
 from ppim.weights.read import find_weights
@@ -64,7 +65,7 @@ def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
 
     Those in a run folder have the run's own; of others the published model is recognised.
     """
-    own = _run_config(weights)
+    own = config_of(weights)
     if own:
         return str(own), [], [f"recipe: {own}"]
     found = recognise_file(weights)
@@ -130,54 +131,9 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained)
     log.say(f"evaluating {kind} weights on {len(images):,} images of {images.root}, "
             f"token head {'on' if model.eval_token_weight else 'off'} (MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")
-    data, samples = config.DATA, build.eval_samples(config, recipe, images, model.grid)
+    samples = build.eval_samples(config, recipe, images, model.grid)
     if samples.maps:
         log.say(f"label maps in {samples.maps}")
-    result = evaluate_samples(
-        model, samples, world, batch_size=data.BATCH_SIZE_EVAL, workers=data.NUM_WORKERS, mean=data.IMAGENET_MEAN,
-        std=data.IMAGENET_STD, amp=build.amp_arguments(config),
-    )
+    result = evaluate_samples(model, samples, world, **build.evaluation_arguments(config))
     log.say(str(result))
     return result
-
-
-def weights_file(path: str, run_folder: str, which: str) -> tuple[str, str]:
-    """The file that holds the weights meant, and what they are: "raw", "ema", or "" where only its content can tell.
-
-    `path` is a weights file, a run folder, a checkpoint folder, or "auto" for the newest checkpoint of `run_folder`.
-    """
-    from ppim.engine.checkpoint import newest_valid
-
-    folder = Path(run_folder if path == "auto" else path)
-    if (folder / "checkpoints").is_dir():
-        folder = newest_valid(folder / "checkpoints")[0] or folder
-    if not folder.is_dir():
-        return path, "ema" if _names_ema(folder) else ""
-    ema = folder / "ema.safetensors"
-    if not (folder / "model.safetensors").is_file():
-        raise FileNotFoundError(f"no checkpoint in {folder}; give a weights file, or the folder of a run")
-    if which == "ema" and not ema.is_file():
-        raise ValueError(f"{folder} has no averaged weights; give -o EVAL.WEIGHTS raw")
-    return (str(ema), "ema") if ema.is_file() and which != "raw" else (str(folder / "model.safetensors"), "raw")
-
-
-def _names_ema(path: Path) -> bool:
-    if path.stem.endswith("_ema"):
-        return True
-    card = path.parent / "best.json"
-    return path.stem == "best" and card.is_file() and json.loads(card.read_text(encoding="utf-8"))["weights"] == "ema"
-
-
-def tokens_were_trained(weights: str) -> bool:
-    """Was the token head of these weights trained? Known where they lie in a run folder; published files: yes."""
-    own = _run_config(weights)
-    return teaches_tokens(get_config(own)) if own else True
-
-
-def _run_config(weights: str) -> Path | None:
-    """The configuration of the run whose folder holds these weights, or is meant by them."""
-    path = Path(weights).resolve()
-    for folder in (path, *list(path.parents)[:3]):
-        if (folder / "config.yaml").is_file() and (folder / "log.jsonl").is_file():
-            return folder / "config.yaml"
-    return None

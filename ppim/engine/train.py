@@ -19,19 +19,19 @@ from yacs.config import CfgNode
 
 from ppim import config as configuration
 from ppim.data.augment import mix_rng
-from ppim.data.loader import EvalBatches, EvalSamples, TrainBatches, make_loader
+from ppim.data.loader import EvalSamples, TrainBatches, make_loader
 from ppim.data.mixing import draw_blocks, shard
 from ppim.engine import best, build
-from ppim.engine.checkpoint import Checkpoint, find_resumed, remove_leftovers, save_checkpoint
+from ppim.engine.checkpoint import Checkpoint, remove_leftovers, save_checkpoint
 from ppim.engine.distributed import World, average_statistics
 from ppim.engine.ema import swapped_in
-from ppim.engine.evaluate import Evaluation, evaluate
+from ppim.engine.evaluate import Evaluation, evaluate_samples
 from ppim.engine.interrupt import StopRequest
 from ppim.engine.introduce import introduction
 from ppim.engine.learner import Learner, as_arrays, build_learner, build_model_for, capture, restore
 from ppim.engine.log import Log, peak_memory_mb
 from ppim.engine.objective import LossTerms
-from ppim.engine.run_folder import RunFolder
+from ppim.engine.run_folder import RunFolder, find_resumed
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
 from ppim.engine.teacher import build_teacher
@@ -289,17 +289,7 @@ def _evaluate_and_keep_best(run: Run) -> Evaluation:
 
 
 def _evaluate(run: Run) -> Evaluation:
-    data = run.config.DATA
-    return evaluate_samples(
-        run.learner.model, run.val, run.world, batch_size=data.BATCH_SIZE_EVAL, workers=data.NUM_WORKERS,
-        mean=data.IMAGENET_MEAN, std=data.IMAGENET_STD, amp=build.amp_arguments(run.config),
-    )
-
-
-def evaluate_samples(model, samples: EvalSamples, world: World, *, batch_size: int, workers: int, **how) -> Evaluation:
-    """Evaluate on all `samples`, this process on its share."""
-    shares = EvalBatches(len(samples), batch_size, rank=world.rank, world=world.size)
-    return evaluate(model, make_loader(samples, shares, workers), len(samples), world, **how)
+    return evaluate_samples(run.learner.model, run.val, run.world, **build.evaluation_arguments(run.config))
 
 
 def _save(run: Run, micro: int) -> None:
@@ -314,7 +304,7 @@ def _save(run: Run, micro: int) -> None:
             "processes": run.world.size,
             "threads": os.environ.get("OMP_NUM_THREADS", ""),
         }
-        checkpoint = capture(learner, position)
+        checkpoint = capture(learner, **position)
         save_checkpoint(folder.checkpoints, checkpoint, learner.step, run.config.KEEP_CHECKPOINTS)
         save_state(checkpoint.tensors["model"], folder.last)
         if learner.ema:
