@@ -257,6 +257,10 @@ def _imply(said: dict[str, Said]) -> None:
     if share and share.flag == "--tl-align":
         imply("MIX.CUTMIX_GRID", "tokens", share.flag)
         imply("TRAIN.MIXUP_ALPHA", "0", share.flag)
+        imply("TRAIN.MODEL_EMA", "False", share.flag)
+    rate, model = said.get("TRAIN.BASE_LR"), said.get("--model")
+    if rate and rate.flag == "--lr" and model and model.value.startswith("deit"):
+        imply("TRAIN.LINEAR_SCALED_LR", "512", rate.flag)  # the batch that DeiT's --lr is meant for
     load = said.get("--load")
     if load and load.flag in ("--checkpoint", "--eval-checkpoint"):
         imply("--evaluate-only", None, load.flag)

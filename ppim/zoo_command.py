@@ -18,15 +18,18 @@ _FOOT = (
 )
 
 
-def recipes_of(model: str) -> list[str]:
-    """Names of the recipes that train this model as its authors do."""
+def recipes_by_model() -> dict[str, list[str]]:
+    """{model: names of the recipes that train it as its authors do}."""
     from ppim.config import get_config, published_recipes
 
-    named = {name: get_config(path).MODEL.NAME for name, path in published_recipes().items()}
-    return [name for name in named if named[name] == model and name not in groups()["without_original"]]
+    found: dict[str, list[str]] = {}
+    for name, path in published_recipes().items():
+        if name not in groups()["without_original"]:
+            found.setdefault(get_config(path).MODEL.NAME, []).append(name)
+    return found
 
 
-def describe(row: zoo.Row, counts: dict[str, int], recipes: Sequence[str] = ()) -> dict:
+def describe(row: zoo.Row, counts: dict[str, int], recipes: Sequence[str]) -> dict:
     """A row with what was counted and the departures of `recipes`, as plain values for JSON."""
     return {
         "name": row.name,
@@ -90,9 +93,8 @@ def _table(rows: Sequence[zoo.Row], counts: dict) -> None:
     console.print(_FOOT, highlight=False)
 
 
-def _departures(rows: Sequence[zoo.Row]) -> str:
-    """What the recipes of the rows do otherwise than the originals: each point once, with the recipes it is about."""
-    recipes = [name for row in rows for name in recipes_of(row.name)]
+def _departures(recipes: Sequence[str]) -> str:
+    """What the recipes do otherwise than the originals: each point once, with those it is about unless it is all."""
     concerned: dict[Departure, list[str]] = {}
     for recipe in recipes:
         for departure in departures_of(recipe):
@@ -121,10 +123,10 @@ def models(argv: Sequence[str] | None = None) -> None:
     rows = [row for row in zoo.ROWS if word in row.name or word in row.alias]
     if not rows:
         raise ValueError(f"no published model's name contains {args.pattern!r}; `ppim models` lists all")
-    counts = zoo.counts()
+    counts, recipes = zoo.counts(), recipes_by_model()
     if args.json:
-        print(json.dumps([describe(row, counts[row.name], recipes_of(row.name)) for row in rows], indent=2))
+        print(json.dumps([describe(row, counts[row.name], recipes[row.name]) for row in rows], indent=2))
         return
     _table(rows, counts)
     if word:
-        print(f"\n{_departures(rows)}")
+        print(f"\n{_departures([name for row in rows for name in recipes[row.name]])}")
