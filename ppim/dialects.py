@@ -260,6 +260,7 @@ def _imply(said: dict[str, Said]) -> None:
     if share and share.flag == "--tl-align":
         imply("MIX.CUTMIX_GRID", "tokens", share.flag)
         imply("TRAIN.MIXUP_ALPHA", "0", share.flag)
+        imply("TRAIN.MODEL_EMA", "False", share.flag)
     _imply_rates(said, imply)
     _imply_plain_labels(said)
     _imply_evaluation(said, imply)

@@ -230,14 +230,21 @@ def test_a_teacher_is_named_by_its_model():
                      "DISTILL.ALPHA": 0.1, "DISTILL.TAU": 3.0}
 
 
-def test_alignment_switches_mixup_off_and_cutmix_to_the_token_grid():
+def test_deits_rate_is_meant_for_512_images():
+    assert changes("--model deit_small --lr 4e-4") == {"TRAIN.BASE_LR": 4e-4, "TRAIN.LINEAR_SCALED_LR": 512}
+    assert changes("--model deit_small --lr 4e-4 -o TRAIN.LINEAR_SCALED_LR 1024") == {"TRAIN.BASE_LR": 4e-4}
+    assert changes("-c deit_small -o TRAIN.BASE_LR 4e-4") == {"TRAIN.BASE_LR": 4e-4}
+    assert changes("--model deit_base_patch16_384 --lr 5e-6 --min-lr 5e-6 --epochs 30 --weight-decay 1e-8") == {}
+
+
+def test_alignment_switches_mixup_and_the_average_off_and_cutmix_to_the_token_grid():
     assert changes("--model deit_small --tl-align") == {
-        "MIX.CLASS_SHARE": "alignment", "MIX.CUTMIX_GRID": "tokens", "TRAIN.MIXUP_ALPHA": 0.0,
+        "MIX.CLASS_SHARE": "alignment", "MIX.CUTMIX_GRID": "tokens", "TRAIN.MIXUP_ALPHA": 0.0, "TRAIN.MODEL_EMA": False,
     }
 
 
-def test_a_mixup_that_is_given_stays_with_alignment():
-    found = changes("--model deit_small --tl-align --mixup 0.8")
+def test_what_is_given_stays_with_alignment():
+    found = changes("--model deit_small --tl-align --mixup 0.8 --model-ema")
     assert found == {"MIX.CLASS_SHARE": "alignment", "MIX.CUTMIX_GRID": "tokens"}
 
 
