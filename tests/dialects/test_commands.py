@@ -146,50 +146,41 @@ def test_visible_gpus_that_one_process_leaves_idle_are_told(tiny_config):
 def test_the_scripts_for_one_device_train_and_evaluate_from_anywhere(tiny_config, tiny_data, tmp_path):
     elsewhere = tmp_path / "a folder"
     elsewhere.mkdir()
-    done = run_script("tools/run_train.sh", tiny_config, tiny_data, "-o", "TRAIN.MAX_STEPS", 1, cwd=elsewhere)
+    done = run_script("run_train.sh", tiny_config, tiny_data, "-o", "TRAIN.MAX_STEPS", 1, cwd=elsewhere)
     assert result_of(done)["count"] == 11
     (elsewhere / "tiny.pdparams").symlink_to(tmp_path / "run" / "last.pdparams")
-    done = run_script("tools/run_eval.sh", cwd=elsewhere, CONFIG=str(tiny_config), DATA=str(tiny_data / "val"))
+    done = run_script("run_eval.sh", cwd=elsewhere, CONFIG=str(tiny_config), DATA=str(tiny_data / "val"))
     assert result_of(done)["count"] == 11
-    done = run_script("tools/run_eval.sh", tiny_config, tiny_data, tmp_path / "run", "-o", "EVAL.WEIGHTS", "raw",
+    done = run_script("run_eval.sh", tiny_config, tiny_data, tmp_path / "run", "-o", "EVAL.WEIGHTS", "raw",
                       cwd=elsewhere)
     assert result_of(done)["count"] == 11 and "raw weights" in done.stdout
 
 
 @pytest.mark.smoke
 def test_the_scripts_for_several_devices_start_several_processes(tiny_config, tiny_data, tmp_path):
-    done = run_script("tools/run_train_multi.sh", tiny_config, tiny_data, "-o", "TRAIN.MAX_STEPS", 1, cwd=tmp_path)
+    done = run_script("run_train_multi.sh", tiny_config, tiny_data, "-o", "TRAIN.MAX_STEPS", 1, cwd=tmp_path)
     assert result_of(done)["count"] == 11 and "2 processes x 4" in done.stdout
-    done = run_script("tools/run_eval_multi.sh", tiny_config, tiny_data / "val", tmp_path / "run", cwd=tmp_path)
+    done = run_script("run_eval_multi.sh", tiny_config, tiny_data / "val", tmp_path / "run", cwd=tmp_path)
     assert result_of(done)["count"] == 11
 
 
-@pytest.mark.parametrize(
-    ("env", "words"),
-    [
-        ({"GPUS": "0,1"}, ["-m", "paddle.distributed.launch", "--gpus=0,1"]),
-        ({"CUDA_VISIBLE_DEVICES": "2,3"}, ["-m", "paddle.distributed.launch"]),
-        ({"NPROC": "4"}, ["-m", "paddle.distributed.launch", "--nproc_per_node=4"]),
-    ],
-)
-def test_what_the_scripts_for_several_devices_ask_of_the_launcher(env, words, tmp_path):
-    done = run_script("tools/run_eval_multi.sh", "lvvit_s", "/data", "w", "-amp", cwd=tmp_path, PYTHON="echo", **env)
-    assert done.stdout.split() == [*words, str(ROOT / "tools/train.py"), *"-c lvvit_s --data-path /data".split(),
+def test_the_scripts_for_several_devices_hand_over_to_the_program_for_them(tmp_path):
+    done = run_script("run_eval_multi.sh", "lvvit_s", "/data", "w", "-amp", cwd=tmp_path, PYTHON="echo")
+    assert done.stdout.split() == [str(ROOT / "main_multi_gpu.py"), *"-c lvvit_s --data-path /data".split(),
                                    *"--evaluate-only --load w -amp".split()]
 
 
 def test_the_script_of_tl_align_starts_its_recipe(tmp_path):
-    done = run_script("train_deit_small_tla.sh", "/data", "-o", "SEED", 1, cwd=tmp_path, PYTHON="echo", GPUS="0,1")
-    launcher = "-m paddle.distributed.launch --gpus=0,1".split()
-    assert done.stdout.split() == [*launcher, str(ROOT / "tools" / "train.py"), *"-c deit_small_tla".split(),
+    done = run_script("train_deit_small_tla.sh", "/data", "-o", "SEED", 1, cwd=tmp_path, PYTHON="echo")
+    assert done.stdout.split() == [str(ROOT / "main_multi_gpu.py"), *"-c deit_small_tla".split(),
                                    *"--data-path /data -o SEED 1".split()]
     assert (ROOT / "configs" / "deit" / "deit_small_tla.yaml").is_file()
 
 
 @pytest.mark.parametrize(
     ("script", "word"),
-    [("tools/run_train.sh", "CONFIG"), ("tools/run_train_multi.sh", "GPUS"), ("tools/run_eval.sh", "WEIGHTS"),
-     ("tools/run_eval_multi.sh", "GPUS"), ("eval.sh", "CHECKPOINT"), ("train_deit_small_tla.sh", "GPUS")],
+    [("run_train.sh", "CONFIG"), ("run_train_multi.sh", "GPUS"), ("run_eval.sh", "WEIGHTS"),
+     ("run_eval_multi.sh", "GPUS"), ("eval.sh", "CHECKPOINT"), ("train_deit_small_tla.sh", "GPUS")],
 )
 def test_every_script_explains_itself(script, word, tmp_path):
     done = run_script(script, "--help", cwd=tmp_path)

@@ -230,11 +230,13 @@ def test_a_teacher_is_named_by_its_model():
                      "DISTILL.ALPHA": 0.1, "DISTILL.TAU": 3.0}
 
 
-def test_deits_rate_is_meant_for_512_images():
-    assert changes("--model deit_small --lr 4e-4") == {"TRAIN.BASE_LR": 4e-4, "TRAIN.LINEAR_SCALED_LR": 512}
-    assert changes("--model deit_small --lr 4e-4 -o TRAIN.LINEAR_SCALED_LR 1024") == {"TRAIN.BASE_LR": 4e-4}
+def test_deits_rate_is_meant_for_512_images_and_follows_the_batch_alone():
+    typed = {"TRAIN.BASE_LR": 4e-4, "TRAIN.SCALED_RATES": "base"}
+    assert changes("--model deit_small --lr 4e-4") == {**typed, "TRAIN.LINEAR_SCALED_LR": 512}
+    assert changes("--model deit_small --lr 4e-4 -o TRAIN.LINEAR_SCALED_LR 1024") == typed
     assert changes("-c deit_small -o TRAIN.BASE_LR 4e-4") == {"TRAIN.BASE_LR": 4e-4}
-    assert changes("--model deit_base_patch16_384 --lr 5e-6 --min-lr 5e-6 --epochs 30 --weight-decay 1e-8") == {}
+    published = "--model deit_base_patch16_384 --lr 5e-6 --min-lr 5e-6 --epochs 30 --weight-decay 1e-8"
+    assert changes(published) == {"TRAIN.SCALED_RATES": "base"}
 
 
 def test_alignment_switches_mixup_and_the_average_off_and_cutmix_to_the_token_grid():
