@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 
 from ppim.geometry import centre_window
-from ppim.token_labels.maps import ORIENTATIONS, LabelMap, map_path, read_map
+from ppim.token_labels.maps import LabelMap, map_path, read_map
 
 FRAMES = ("whole", "centre-crop")
 
@@ -22,18 +22,15 @@ class MapFolder:
         crop_pct: side of that square per resized short side, in (0, 1]; used with 'centre-crop'.
 
     Raises:
-        FileNotFoundError: no such folder. ValueError: an unknown orientation or frame.
+        FileNotFoundError: no such folder. ValueError: an unknown frame.
     """
 
     def __init__(self, path: str, num_classes: int, orientation: str = "rows-first", frame: str = "whole",
                  crop_pct: float = 1.0):
         if not os.path.isdir(path):
-            raise FileNotFoundError(f"TOKEN_LABEL.PATH: {path} is not a folder; generate label maps or correct "
-                                    "the path")
-        if orientation not in ORIENTATIONS:
-            raise ValueError(f"TOKEN_LABEL.ORIENTATION wants one of {', '.join(ORIENTATIONS)}, got {orientation!r}")
+            raise FileNotFoundError(f"{path}: no such folder of label maps; generate them or correct the path")
         if frame not in FRAMES:
-            raise ValueError(f"TOKEN_LABEL.FRAME wants one of {', '.join(FRAMES)}, got {frame!r}")
+            raise ValueError(f"frame wants one of {', '.join(FRAMES)}; got {frame!r}")
         self.path, self.num_classes, self.orientation = str(path), num_classes, orientation
         self.frame, self.crop_pct = frame, crop_pct
 

@@ -269,5 +269,5 @@ def test_the_benchmark_measures_every_task_on_a_folder_or_a_tar(photos, tmp_path
 
 
 def test_released_geometry_needs_the_released_order(photos):
-    with pytest.raises(ValueError, match="AUG_ORDER"):
+    with pytest.raises(ValueError, match="order 'released', got 'crop-first'"):
         TrainSamples(photos, POLICY, seed=0, num_classes=3, geometry="released")
