@@ -1,4 +1,4 @@
-"""What may a key be? One row: its default, what else is allowed, what it means, and how a written value is read."""
+"""What may a key be? One row: its default, what else is allowed, and how a written value is read."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -15,8 +15,6 @@ class Key(NamedTuple):
     least: float | None
     most: float | None
     also: Mapping[str, object]
-    en: str
-    cn: str
 
     def read(self, value: object) -> object:
         """A value as yaml or the command line gives it, in the key's own kind.
@@ -48,21 +46,20 @@ class Key(NamedTuple):
 
 
 def key(
-    default: object, *, en: str, cn: str, or_: type | None = None, choices: tuple[str, ...] = (),
-    least: float | None = None, most: float | None = None, also: Mapping[str, object] | None = None,
+    default: object, *, or_: type | None = None, choices: tuple[str, ...] = (), least: float | None = None,
+    most: float | None = None, also: Mapping[str, object] | None = None,
 ) -> Key:
     """A row of `ppim.config.keys`. Values are of the default's kind.
 
     Args:
         default: True or False, a whole number, a number, text or a list; None with `or_`.
-        en, cn: what the key means, in English and in Chinese: its cell in docs/training.md and docs/training_cn.md.
         or_: where the default is None: the kind of all other values.
-        choices: the only words allowed; each stands in both texts.
+        choices: the only words allowed.
         least, most: bounds of a number, both allowed themselves.
         also: words, in lower case, that are read as another value: names of old, what yaml makes of a word.
     """
     kind = type(default) if or_ is None else or_
-    return Key(default, kind, or_ is not None, choices, least, most, also or {}, en, cn)
+    return Key(default, kind, or_ is not None, choices, least, most, also or {})
 
 
 def number(value: object) -> float | None:
