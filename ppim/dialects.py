@@ -18,11 +18,11 @@ _SETS = {
     # ours
     "-c": "--config", "--config": "--config", "--model": "--model", "--load": "--load", "--finetune": "--finetune",
     # PaddleViT
-    "-cfg": "--config", "-pretrained": "--load", "-dataset": "DATA.DATASET", "-data_path": "DATA.DATA_PATH",
+    "-cfg": "--config", "-pretrained": "--load", "-data_path": "DATA.DATA_PATH",
     "-batch_size": "DATA.BATCH_SIZE", "-image_size": "DATA.IMAGE_SIZE", "-num_classes": "MODEL.NUM_CLASSES",
-    "-output": "SAVE", "-accum_iter": "TRAIN.ACCUM_ITER", "-last_epoch": "TRAIN.LAST_EPOCH",
+    "-output": "SAVE", "-accum_iter": "TRAIN.ACCUM_ITER",
     # DeiT, TL-Align, timm
-    "--dataset": "DATA.DATASET", "--data-path": "DATA.DATA_PATH", "--data-dir": "DATA.DATA_PATH",
+    "--data-path": "DATA.DATA_PATH", "--data-dir": "DATA.DATA_PATH",
     "--batch-size": "DATA.BATCH_SIZE", "-b": "DATA.BATCH_SIZE", "--img-size": "DATA.IMAGE_SIZE",
     "--image-size": "DATA.IMAGE_SIZE", "--crop-pct": "DATA.CROP_PCT", "--interpolation": "DATA.INTERPOLATION",
     "--train-interpolation": "DATA.TRAIN_INTERPOLATION", "--hflip": "DATA.HFLIP", "--num-workers": "DATA.NUM_WORKERS",
@@ -60,22 +60,24 @@ _SWITCHES = {
     "--amp": ("AMP", "True"), "--native-amp": ("AMP", "True"), "--apex-amp": ("AMP", "True"),
     "--model-ema": ("TRAIN.MODEL_EMA", "True"), "--no-model-ema": ("TRAIN.MODEL_EMA", "False"),
     "--use-ema": ("EVAL.WEIGHTS", "auto"), "--repeated-aug": ("DATA.REPEATED_AUG", "3"),
-    "--no-repeated-aug": ("DATA.REPEATED_AUG", "1"), "--resplit": ("TRAIN.RANDOM_ERASE_SPLIT", "True"),
+    "--no-repeated-aug": ("DATA.REPEATED_AUG", "1"),
     "--token-label": ("TOKEN_LABEL.ENABLE", "True"), "--ground-truth": ("LOSS.GROUND_TRUTH", "True"),
 }
 
-# Number of values that follow what means nothing here: the launcher, Paddle or the token grid decides.
+# Number of values that follow what means nothing here: the launcher, Paddle, the data or the token grid decides.
 _IGNORED = {
     **dict.fromkeys(("--pin-mem", "--no-pin-mem", "--dist-eval", "--no-test-pool", "--no-prefetcher"), 0),
     **dict.fromkeys(("--channels-last", "--model-ema-force-cpu"), 0),
     **dict.fromkeys(("--device", "--dist-url", "--world-size", "--local-rank", "--num-gpu", "-ngpus"), 1),
     **dict.fromkeys(("--decay-epochs", "--decay-rate", "--patience-epochs", "--token-label-size"), 1),
+    **dict.fromkeys(("--dataset", "-dataset"), 1),
 }
 
 # The only value we can honour, and what to do instead of another one.
 _ONLY = {
     "--data-set": ("IMNET", "images are read from class folders or lists, whatever they show; give --data-path alone"),
     "--start-epoch": ("0", "a checkpoint knows its epoch; go on with --resume"),
+    "-last_epoch": ("0", "a checkpoint knows its epoch; go on with --resume"),
     "--vflip": ("0", "there is no vertical flip"),
     "--mixup-off-epoch": ("0", "mixing is never switched off during a run"),
     "--aug-splits": ("0", "every sample stands alone"),
@@ -87,6 +89,7 @@ _REFUSED = {
     "--class-map": "classes are the sorted names of the class folders; give another order with {train,val}_list.txt",
     "--lr-noise": "the learning rate has no noise here",
     "--jsd": "there is no such loss here",
+    "--resplit": "every sample stands alone, so erasing spares none of them",
     "--inat-category": "give a folder whose class folders are the categories wanted",
 }
 
@@ -345,27 +348,41 @@ _TRANS = (
 
 # Keys that PaddleViT declares and its programs for these models never read, or that change nothing here.
 _UNREAD = (
-    "AUG", "DATA.IMAGE_CHANNELS", "MODEL.RESUME_EMA", "MODEL.TRANS.IN_CHANNELS", "MODEL.TRANS.INIT_VALUES",
-    "TRAIN.MODEL_EMA_FORCE_CPU",
+    "AUG", "DATA.DATASET", "DATA.IMAGE_CHANNELS", "LOCAL_RANK", "MODEL.RESUME_EMA", "MODEL.TRANS.IN_CHANNELS",
+    "MODEL.TRANS.INIT_VALUES", "NGPUS", "TAG", "TRAIN.LR_SCHEDULER.DECAY_EPOCHS", "TRAIN.LR_SCHEDULER.DECAY_RATE",
+    "TRAIN.LR_SCHEDULER.MILESTONES", "TRAIN.MODEL_EMA_FORCE_CPU",
 )
+
+# Keys of its that must stay off, and what to do instead.
+_ONLY_OFF = {
+    "TRAIN.LAST_EPOCH": "a checkpoint knows its epoch; go on with --resume, and leave this key 0",
+    "TRAIN.RANDOM_ERASE_SPLIT": "every sample stands alone; leave this key False",
+}
 
 _TYPES = {"lvvit": "LV-ViT", "t2tvit": "T2T-ViT", "deit": "DeiT"}
 
 
 def translate_file(content: dict) -> dict:
-    """A yaml file's sections and keys as ppim/config.py has them; `content` is left as it is.
+    """A yaml file's sections and keys as ppim/config/keys.py has them; `content` is left as it is.
 
     Only keys of PaddleViT's that have moved, or that nothing reads, are treated; text such as `(0.9, 0.999)` is a list,
     as its reader has it.
 
     Raises:
-        ValueError: a key of the network stands at both of its places, with different values.
+        ValueError: a key asks for what there is not, or one of the network stands at both of its places, with different
+            values.
     """
     content = _copy(content)
     for name in _TRANS:
         _move_below(content, name)
     for key in _UNREAD:
         _take(content, key)
+    for key, instead in _ONLY_OFF.items():
+        value = _take(content, key)
+        if value:
+            raise ValueError(f"{key} {value}: {instead}")
+    if isinstance(content.get("EVAL"), bool):
+        content["EVAL"] = {"ONLY": content["EVAL"]}
     for theirs, ours in _MOVED.items():
         value = _take(content, theirs)
         if value is not None:

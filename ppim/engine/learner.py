@@ -54,7 +54,7 @@ def build_model_for(config: CfgNode) -> nn.Layer:
 
 def eval_token_weight(model: nn.Layer, setting: str, trained: bool) -> float:
     """MODEL.EVAL_TOKENS as the weight of the token head in evaluation logits (0.5 in the released code)."""
-    return 0.5 if model.has_token_head and (setting == "on" or (setting == "auto" and trained)) else 0.0
+    return 0.5 if model.has_token_head and (setting == "always" or (setting == "auto" and trained)) else 0.0
 
 
 def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teacher | None = None) -> Learner:

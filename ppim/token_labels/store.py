@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from ppim.geometry import centre_window
 from ppim.token_labels.card import FRAMES, WHOLE, Reading
-from ppim.token_labels.maps import ORIENTATIONS, LabelMap, map_path, read_map
+from ppim.token_labels.maps import LabelMap, map_path, read_map
 
 
 class MapFolder:
@@ -20,17 +20,14 @@ class MapFolder:
         source: who says so, for people.
 
     Raises:
-        FileNotFoundError: no such folder. ValueError: an unknown orientation or frame.
+        FileNotFoundError: no such folder. ValueError: an unknown frame.
     """
 
     def __init__(self, path: str, num_classes: int, reading: Reading = WHOLE, source: str = "default"):
         if not os.path.isdir(path):
-            raise FileNotFoundError(f"TOKEN_LABEL.PATH: {path} is not a folder; generate label maps or correct "
-                                    "the path")
-        for key, allowed in (("ORIENTATION", ORIENTATIONS), ("FRAME", FRAMES)):
-            value = getattr(reading, key.lower())
-            if value not in allowed:
-                raise ValueError(f"TOKEN_LABEL.{key} wants one of {', '.join(allowed)}, got {value!r}")
+            raise FileNotFoundError(f"{path}: no such folder of label maps; generate them or correct the path")
+        if reading.frame not in FRAMES:
+            raise ValueError(f"frame wants one of {', '.join(FRAMES)}; got {reading.frame!r}")
         self.path, self.num_classes, self.reading, self.source = str(path), num_classes, reading, source
 
     def __str__(self) -> str:

@@ -300,11 +300,11 @@ def test_the_benchmark_measures_every_task_on_a_folder_or_a_tar(photos, tmp_path
 
 def test_released_geometry_needs_maps_of_the_whole_photo(photos, maps):
     cropped = MapFolder(maps.path, 3, Reading("centre-crop", 0.9), "annotation.json there")
-    with pytest.raises(ValueError, match=r"GEOMETRY: released.*centre-crop 0\.9.*annotation\.json"):
+    with pytest.raises(ValueError, match=r"geometry 'released'.*centre-crop 0\.9.*annotation\.json"):
         TrainSamples(photos, POLICY._replace(order="released"), seed=0, num_classes=3, maps=cropped, grid=(2, 2),
                      geometry="released")
 
 
 def test_released_geometry_needs_the_released_order(photos):
-    with pytest.raises(ValueError, match="AUG_ORDER"):
+    with pytest.raises(ValueError, match="order 'released', got 'crop-first'"):
         TrainSamples(photos, POLICY, seed=0, num_classes=3, geometry="released")

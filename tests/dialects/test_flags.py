@@ -266,9 +266,11 @@ def test_an_empty_value_says_nothing():
 
 
 def test_what_means_nothing_here_is_told_in_one_line():
-    found = translate("-c a --device cuda --pin-mem --world_size 8 --dist_url env:// -o SEED 1".split())
+    line = "-c a --device cuda --pin-mem --world_size 8 --dist_url env:// -ngpus=8 -last_epoch 0 -dataset=x -o SEED 1"
+    found = translate(line.split())
     assert found.argv == ["--config=a", "-o", "SEED", "1"]
-    assert len(found.notes) == 1 and "--device, --pin-mem, --world-size, --dist-url" in found.notes[0]
+    assert len(found.notes) == 1
+    assert "--device, --pin-mem, --world-size, --dist-url, -ngpus, -dataset: nothing to set" in found.notes[0]
 
 
 def test_flags_nobody_knows_are_left_to_be_refused():
@@ -298,6 +300,8 @@ def test_flags_nobody_knows_are_left_to_be_refused():
         ("--model a --data-set CIFAR", ["--data-set CIFAR", "--data-path"]),
         ("--model a --start_epoch 5", ["--start-epoch 5", "--resume"]),
         ("--model a --pretrained", ["--pretrained", "--load FILE"]),
+        ("-cfg=a -last_epoch=5", ["-last_epoch 5", "--resume"]),
+        ("--model a --resplit", ["--resplit", "every sample stands alone"]),
     ],
 )
 def test_contradictions_and_the_impossible_name_what_was_typed(line, words):

@@ -1,7 +1,7 @@
 """PaddleViT's yaml files, written here with its keys, load unchanged and mean what they mean there."""
 import pytest
 
-from ppim.config import find_recipe, get_config, published_recipes
+from ppim.config import differences, find_recipe, get_config, published_recipes
 from ppim.dialects import translate_file
 from ppim.models import build_model, create_model
 
@@ -155,6 +155,26 @@ def test_a_file_with_every_key_loads(tmp_path):
     assert (config.DISTILL.TYPE, config.DISTILL.ALPHA, config.DISTILL.TAU) == ("none", 0.3, 2.0)
     assert config.MODEL.PRETRAINED is None and train.LINEAR_SCALED_LR is None and config.EVAL.ONLY is False
     assert (config.SAVE, config.SAVE_FREQ, config.VALIDATE_FREQ, config.SEED) == ("./output", 5, 100, 42)
+
+
+def test_keys_that_change_nothing_leave_no_trace(tmp_path):
+    text = """
+DATA: {DATASET: cifar10}
+TRAIN: {LAST_EPOCH: 0, RANDOM_ERASE_SPLIT: False, LR_SCHEDULER: {MILESTONES: "5, 7", DECAY_EPOCHS: 2, DECAY_RATE: 0.5}}
+TAG: mine
+LOCAL_RANK: 3
+NGPUS: 8
+"""
+    assert differences(read(tmp_path, text), get_config()) == []
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("TRAIN: {LAST_EPOCH: 5}", r"theirs.yaml: TRAIN.LAST_EPOCH 5: .* --resume"),
+    ("TRAIN: {RANDOM_ERASE_SPLIT: True}", r"theirs.yaml: TRAIN.RANDOM_ERASE_SPLIT True: every sample stands alone"),
+])
+def test_keys_that_ask_for_what_there_is_not_are_refused(tmp_path, text, words):
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, text)
 
 
 def test_rand_augment_switched_off_leaves_auto_augment_to_itself(tmp_path):

@@ -151,5 +151,5 @@ def test_the_released_geometry_is_refused_for_maps_whose_card_says_centre_crop(a
     with pytest.raises(ValueError, match="GEOMETRY released .*AUG_ORDER"):
         get_config(recipe)
     config = get_config(recipe, ["DATA.AUG_ORDER", "released"])
-    with pytest.raises(ValueError, match="released reads every map as one of the whole photo.*centre-crop 0.9"):
+    with pytest.raises(ValueError, match="'released' reads every map as one of the whole photo.*centre-crop 0.9"):
         build.train_samples(config, config, find_images(config.DATA.DATA_PATH, "train"), (4, 4))

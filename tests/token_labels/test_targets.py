@@ -213,9 +213,9 @@ def test_a_batch_of_nothing_but_fill_still_ships_a_triplet():
 
 def test_choices_that_do_not_exist_and_probabilities_without_a_log_sum_exp_are_refused():
     one = LabelMap(np.ones((1, 1, 1), np.float32), np.ones((1, 1, 1), np.int32))
-    with pytest.raises(ValueError, match="TOKEN_LABEL.TARGET.*probs, got 'soft'"):
+    with pytest.raises(ValueError, match="target wants .*probs; got 'soft'"):
         token_targets(one, [], (1, 1), 5, target="soft")
-    with pytest.raises(ValueError, match="TOKEN_LABEL.FILL.*got 'grey'"):
+    with pytest.raises(ValueError, match="fill wants .*got 'grey'"):
         token_targets(one, [], (1, 1), 5, fill="grey")
     with pytest.raises(ValueError, match="log-sum-exp"):
         token_targets(one, [], (1, 1), 5, target="probs")

@@ -1,0 +1,111 @@
+"""What does a configuration ask for, and which keys contradict each other? A single value is checked by its row."""
+from __future__ import annotations
+
+from yacs.config import CfgNode
+
+# What TOKEN_LABEL.GEOMETRY released goes with: the released code knows nothing else.
+_RELEASED = {
+    "DATA.AUG_ORDER": "released",
+    "TOKEN_LABEL.FRAME": "whole",
+    "TOKEN_LABEL.TARGET": "released",
+    "TOKEN_LABEL.FILL": "uniform",
+}
+
+def teaches_tokens(config: CfgNode) -> bool:
+    """Is the token head trained, by label maps or by a teacher?"""
+    return (config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT > 0) or config.DISTILL.DENSE_WEIGHT > 0
+
+
+def has_teacher(config: CfgNode) -> bool:
+    """Does another network teach classes, tokens or both?"""
+    return config.DISTILL.TYPE != "none" or config.DISTILL.DENSE_WEIGHT > 0
+
+
+def check(config: CfgNode) -> None:
+    """Raise ValueError, in words a user understands, where several keys together make no sense."""
+    _check_pairs(config)
+    _check_model(config)
+    _check_heads(config)
+    _check_teacher(config)
+    _check_training(config)
+    _check_token_labels(config)
+
+
+def _check_pairs(config: CfgNode) -> None:
+    """[least, most]"""
+    for key, pair, limit in (("DATA.CROP_SCALE", config.DATA.CROP_SCALE, ""),
+                             ("DATA.CROP_RATIO", config.DATA.CROP_RATIO, ""),
+                             ("TRAIN.CUTMIX_MINMAX", config.TRAIN.CUTMIX_MINMAX, " < 1")):
+        if pair is not None and (len(pair) != 2 or not 0 < pair[0] <= pair[1] or (limit and pair[1] >= 1)):
+            raise ValueError(f"{key} wants [least, most] with 0 < least <= most{limit}; got {list(pair)}")
+
+
+def _check_model(config: CfgNode) -> None:
+    trans, image_size = config.MODEL.TRANS, config.DATA.IMAGE_SIZE
+    if config.MODEL.TYPE == "paddle_vision":
+        return
+    if trans.EMBED_DIM % trans.NUM_HEADS:
+        raise ValueError(
+            f"MODEL.TRANS.EMBED_DIM ({trans.EMBED_DIM}) must be a multiple of MODEL.TRANS.NUM_HEADS ({trans.NUM_HEADS})"
+        )
+    if image_size % trans.PATCH_SIZE:
+        raise ValueError(
+            f"DATA.IMAGE_SIZE ({image_size}) must be a multiple of MODEL.TRANS.PATCH_SIZE ({trans.PATCH_SIZE}); "
+            f"the nearest are {image_size // trans.PATCH_SIZE * trans.PATCH_SIZE} and "
+            f"{-(-image_size // trans.PATCH_SIZE) * trans.PATCH_SIZE}"
+        )
+
+
+def _check_heads(config: CfgNode) -> None:
+    model = config.MODEL
+    if model.TYPE not in ("T2T-ViT", "DeiT"):
+        for key in ("DENSE_HEAD", "DISTILLED"):
+            if model[key]:
+                raise ValueError(f"MODEL.{key} is for MODEL.TYPE T2T-ViT or DeiT, got {model.TYPE}; leave it False")
+    elif model.DISTILLED and model.TYPE != "DeiT":
+        raise ValueError(f"MODEL.DISTILLED is for MODEL.TYPE DeiT, got {model.TYPE}; leave it False")
+    elif not model.DENSE_HEAD and teaches_tokens(config):
+        raise ValueError(
+            f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
+            "or set LOSS.DENSE_WEIGHT and DISTILL.DENSE_WEIGHT to 0 to teach the class head alone"
+        )
+
+
+def _check_teacher(config: CfgNode) -> None:
+    distill = config.DISTILL
+    for key in ("TEACHER", "WEIGHTS"):
+        if has_teacher(config) and not distill[key]:
+            what = "a recipe (a yaml file or a published name)" if key == "TEACHER" else "the file of its weights"
+            raise ValueError(f"DISTILL.TYPE {distill.TYPE} with DISTILL.DENSE_WEIGHT {distill.DENSE_WEIGHT:g} needs "
+                             f"DISTILL.{key}, {what}")
+    if config.MIX.CLASS_SHARE != "area" and config.MODEL.TYPE == "paddle_vision":
+        raise ValueError(f"MIX.CLASS_SHARE {config.MIX.CLASS_SHARE} needs a model with attention; MODEL.TYPE "
+                         "paddle_vision has none, set it to area")
+
+
+def _check_training(config: CfgNode) -> None:
+    train = config.TRAIN
+    if train.LR_SCHEDULER.NAME != "constant" and train.WARMUP_EPOCHS >= train.NUM_EPOCHS:
+        raise ValueError(
+            f"TRAIN.WARMUP_EPOCHS ({train.WARMUP_EPOCHS}) must be less than TRAIN.NUM_EPOCHS ({train.NUM_EPOCHS})"
+        )
+    if config.MIX.GROUP % 2:
+        raise ValueError(f"MIX.GROUP wants an even number of images, since pairs are mixed; got {config.MIX.GROUP}, "
+                         f"try {config.MIX.GROUP + 1}")
+    if config.MIX.TOKEN_ALPHA and config.MODEL.TYPE == "paddle_vision":
+        raise ValueError("MIX.TOKEN_ALPHA needs a model with tokens; set it to 0 for MODEL.TYPE paddle_vision")
+
+
+def _check_token_labels(config: CfgNode) -> None:
+    labels = config.TOKEN_LABEL
+    if labels.ENABLE and not labels.PATH:
+        raise ValueError("TOKEN_LABEL.ENABLE needs TOKEN_LABEL.PATH, the folder of label maps")
+    state = {"DATA.AUG_ORDER": config.DATA.AUG_ORDER, **{f"TOKEN_LABEL.{name}": labels[name] for name in labels}}
+    missing = [f"{key} {value}" for key, value in _RELEASED.items() if state[key] != value]
+    if labels.GEOMETRY == "released" and missing:
+        raise ValueError(
+            "TOKEN_LABEL.GEOMETRY released does as the released code, which warps every map as one of the whole photo; "
+            f"it needs -o {' '.join(missing)} as well"
+        )
+    if labels.ENABLE and config.LOSS.CLASS_WEIGHT == 0 and config.LOSS.DENSE_WEIGHT == 0:
+        raise ValueError("LOSS.CLASS_WEIGHT and LOSS.DENSE_WEIGHT are both 0: there is nothing to train")
