@@ -68,7 +68,7 @@ class TrainSamples:
         sample["class_targets"] = label_targets(label[None], self.num_classes, self.smoothing)
         if self.maps is not None:
             of_map, sample["token_targets"] = self._map_targets(index, ops, photo.size)
-            # where the map says too little of the view, its class is the photo's own label
+            # where the map does not say what the view shows, its class is the photo's own label
             if of_map.const[0, 2] > 0:
                 sample["class_targets"] = of_map
             if self.ground_truth:

@@ -292,8 +292,8 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: tuple, num_c
     uniform target, or row weight 0 with `fill` 'ignore'. Photo outside the map's window has no label: those points
     do not count either, and a token that shows photo but has too few labelled points is ignored.
 
-    The class token is never fill: with fewer than half of its points labelled its row weight is 0 whatever `fill`
-    says, and the photo's own label has to stand in (`ppim.data.loader`).
+    The class token's row goes by the same rules; where they ignore it, the photo's own label has to stand in
+    (`ppim.data.loader`).
 
     Args:
         steps: the view's history (`ppim.geometry`); grid: (rows, columns) of tokens, row-major in the result.
@@ -316,6 +316,5 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: tuple, num_c
     share = np.where(2 * labelled >= asked, 1 / np.maximum(labelled, 1), 0)
     targets = sample_map(label_map, points, inside * share[row], row, len(asked), num_classes, smoothing, target)
     unusable = share == 0 if fill == "ignore" else (share == 0) & (2 * shown >= asked)
-    unusable[0] = share[0] == 0
     targets.const[unusable, 2] = 0
     return split_class(targets)

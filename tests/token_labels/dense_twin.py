@@ -80,9 +80,9 @@ def token_target(label_map, table, steps, place, grid, smoothing, fill, target):
 
 
 def dense_targets(label_map, steps, grid, num_classes, smoothing, fill, target):
-    """((1, C), (1,)) for the class token, never fill, and ((rows * columns, C), (rows * columns,)) for the tokens."""
+    """((1, C), (1,)) for the class token and ((rows * columns, C), (rows * columns,)) for the tokens."""
     table = dense_table(label_map, num_classes, target)
     tokens = [token_target(label_map, table, steps, (row, column), grid, smoothing, fill, target)
               for row in range(grid[0]) for column in range(grid[1])]
-    whole = token_target(label_map, table, steps, (0, 0), (1, 1), smoothing, "ignore", target)
+    whole = token_target(label_map, table, steps, (0, 0), (1, 1), smoothing, fill, target)
     return (whole[0][None], np.array([whole[1]])), (np.stack([t for t, _ in tokens]), np.array([w for _, w in tokens]))
