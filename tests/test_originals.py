@@ -13,7 +13,7 @@ from ppim import zoo
 from ppim.config import get_config, published_recipes
 from ppim.departures import departures_of, groups
 from ppim.engine import build
-from tests.conftest import run_python
+from tests.conftest import ROOT, run_python
 
 ORIGINALS = yaml.safe_load((Path(__file__).parent / "originals.yaml").read_text(encoding="utf-8"))
 RECIPES = published_recipes()
@@ -159,7 +159,9 @@ def test_the_warm_up_of_the_average_rules_as_long_as_is_said():
     told = [name for name in COPIED if "warm-up of the running average" in {d.what for d in departures_of(name)}]
     assert told == list(lengths)
     why = next(d.why for d in departures_of("lvvit_s") if d.what == "warm-up of the running average")
-    assert {"112,490", "224,990", "0.99992", "0.99996", "90", "180"} <= set(re.findall(r"\d[\d,.]*\d", why))
+    pages = [(ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("training.md", "training_cn.md")]
+    for text in (why, *pages):
+        assert {"112,490", "224,990", "0.99992", "0.99996", "90", "180"} <= set(re.findall(r"\d[\d,.]*\d", text))
 
 
 def ppim_models(*words: str) -> str:
