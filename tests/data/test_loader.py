@@ -295,7 +295,7 @@ def test_the_benchmark_measures_every_task_on_a_folder_or_a_tar(photos, tmp_path
     for source in (photos.root, tmp_path / "photos.tar"):
         done = subprocess.run([sys.executable, tool, "--photos", source, "--rounds", "1", "--count", "2"],
                               capture_output=True, text=True, check=True)
-        assert done.stdout.count("/s/core") == 5 and "1.00 of decode-only" in done.stdout
+        assert done.stdout.count("/s/core") == 7 and "1.00 of decode-only" in done.stdout
 
 
 def test_released_geometry_needs_maps_of_the_whole_photo(photos, maps):
