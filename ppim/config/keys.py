@@ -38,8 +38,8 @@ KEYS: dict[str, Key] = {
     #: training crop resize: `bilinear`, `bicubic`, `random` (one of the two) |
     #: 训练裁剪时的缩放：`bilinear`、`bicubic`、`random`（随机取其一）
     "DATA.TRAIN_INTERPOLATION": key("random", choices=("bilinear", "bicubic", "random")),
-    #: `crop-first`: RandAugment on the crop; `released`: on the whole photo, crop last |
-    #: `crop-first`：对裁剪后的图做 RandAugment；`released`：对整张照片做，最后裁剪
+    #: `crop-first`: RandAugment on the crop; `released`: on the whole photo, crop last, as in LV-ViT's recipes |
+    #: `crop-first`：对裁剪后的图做 RandAugment；`released`：对整张照片做，最后裁剪，LV-ViT 的配方即如此
     "DATA.AUG_ORDER": key("crop-first", choices=("crop-first", "released")),
     #: random crop: share of the photo's area | 随机裁剪：占照片面积的比例
     "DATA.CROP_SCALE": key([0.08, 1.0]),
