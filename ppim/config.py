@@ -14,7 +14,8 @@ from pathlib import Path
 import yaml
 from yacs.config import CfgNode
 
-from ppim.dialects import recipe_name, translate_file
+from ppim.dialects import translate_file
+from ppim.names import recipe_name
 
 _C = CfgNode()
 _C.BASE = [""]  # files to start from, relative to this one
@@ -42,6 +43,7 @@ _C.MODEL.TYPE = "LV-ViT"  # family: LV-ViT | T2T-ViT | DeiT | paddle_vision
 _C.MODEL.NAME = "lvvit_s"  # variant; a name for logs except for paddle_vision, where it selects the network
 _C.MODEL.RESUME = None  # checkpoint to go on from, as --resume
 _C.MODEL.PRETRAINED = None  # weights to start from or to evaluate, as --load
+_C.MODEL.NEW_HEADS = "never"  # start PRETRAINED's heads afresh: never | auto (for another number of classes) | always
 _C.MODEL.NUM_CLASSES = 1000
 _C.MODEL.DROPOUT = 0.0
 _C.MODEL.ATTENTION_DROPOUT = 0.0
@@ -163,6 +165,7 @@ _CHOICES = {
     "DATA.INTERPOLATION": ("bilinear", "bicubic"),
     "DATA.TRAIN_INTERPOLATION": ("bilinear", "bicubic", "random"),
     "DATA.AUG_ORDER": ("crop-first", "released"),
+    "MODEL.NEW_HEADS": ("never", "auto", "always"),
     "MODEL.STEM_BN": ("batch", "frozen"),
     "MODEL.EVAL_TOKENS": ("auto", "on", "off"),
     "MODEL.TRANS.TOKEN_TYPE": ("performer", "transformer"),
@@ -307,6 +310,9 @@ def _check_model(model: CfgNode, image_size: int) -> None:
 
 def _check_heads(config: CfgNode) -> None:
     model = config.MODEL
+    if config.EVAL.ONLY and model.NEW_HEADS == "always":
+        raise ValueError("MODEL.NEW_HEADS always (--new-heads) starts heads afresh, which leaves nothing to evaluate; "
+                         "train first")
     if model.TYPE not in ("T2T-ViT", "DeiT"):
         for key in ("DENSE_HEAD", "DISTILLED"):
             if model[key]:

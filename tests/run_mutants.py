@@ -17,8 +17,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("ppim", "tests", "tools", "configs", "docs", "pytest.ini", "README.md", "README_cn.md", "hubconf.py",
-          "eval.sh", "train_deit_small_tla.sh")
+COPIED = ("ppim", "tests", "tools", "configs", "docs", "pytest.ini", "setup.py", "LICENSE", "README.md", "README_cn.md",
+          "hubconf.py", "eval.sh", "train_deit_small_tla.sh")
 
 
 def main(words: list[str]) -> int:

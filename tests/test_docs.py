@@ -12,6 +12,8 @@ from yacs.config import CfgNode
 
 import ppim
 from ppim import config
+from ppim.commands.labels import make_parser
+from ppim.commands.train import train_parser
 from ppim.dialects import translate
 from tests.conftest import ROOT, run_python
 
@@ -212,22 +214,18 @@ def test_options_of_our_tools_are_theirs(page):
 @each_page
 def test_recipes_and_keys_that_are_typed_make_a_configuration(page):
     for command in commands(page):
-        found = re.search(r"tools/(?:train|generate_labels)\.py (.*)", command)
+        found = re.search(r"tools/(train|generate_labels)\.py (.*)", command)
         if not found:
             continue
-        words = in_our_spelling(found[1])
-        if not {"-c", "--config"} & set(words):
+        if found[1] == "train":
+            args = train_parser("ppim train").parse_args(in_our_spelling(found[2]))
+        else:
+            args = make_parser().parse_args(shlex.split(found[2]))
+        if args.config is None:
             continue  # weights that say themselves what they are of
-        recipe = words[next(i for i, word in enumerate(words) if word in ("-c", "--config")) + 1]
-        changes = []
-        if "-o" in words:
-            changes = words[words.index("-o") + 1:]
-            changes = changes[:next((i for i, word in enumerate(changes) if word.startswith("--")), len(changes))]
         # a recipe below output/ is one that an earlier command leaves behind
-        path = None if recipe.startswith("output/") else ROOT / recipe
-        if path and not path.suffix:
-            path = config.recipe_path(recipe)
-        config.get_config(path, changes)
+        path = None if args.config.startswith("output/") else ROOT / args.config
+        config.get_config(path if path is None or path.suffix else args.config, args.override)
 
 
 @each_page

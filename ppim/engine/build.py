@@ -45,7 +45,7 @@ def label_maps(config: CfgNode, images: ImageList, path: str) -> MapFolder:
     labels = config.TOKEN_LABEL
     if not Path(path).is_dir():
         raise FileNotFoundError(
-            f"no folder of label maps at {path}; set TOKEN_LABEL.PATH to it, make one with tools/generate_labels.py, "
+            f"no folder of label maps at {path}; set TOKEN_LABEL.PATH to it, make one with `ppim labels make`, "
             "or train with plain labels: -o TOKEN_LABEL.ENABLE False"
         )
     maps = MapFolder(
@@ -59,12 +59,12 @@ def label_maps(config: CfgNode, images: ImageList, path: str) -> MapFolder:
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(images)} images have no label map in {path}, the first is {missing[0]}; "
-            "tools/generate_labels.py writes those that are missing"
+            "`ppim labels make` writes those that are missing"
         )
     if labels.TARGET == "probs" and path == labels.PATH and maps.read(images.paths[0], (1, 1)).log_z is None:
         raise ValueError(
             f"{map_path(path, images.paths[0])} holds no log-sum-exp, which TOKEN_LABEL.TARGET probs needs; take maps "
-            "written by tools/generate_labels.py, or TOKEN_LABEL.TARGET released"
+            "written by `ppim labels make`, or TOKEN_LABEL.TARGET released"
         )
     return maps
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 
 from ppim import zoo
-from ppim.dialects import plain_name
+from ppim.commands import SHARED
+from ppim.names import plain_name
 
 _FOOT = (
     f"Accuracy: {zoo.NOTE}. MACs: counted from the model, one image, attention included; in brackets as published,\n"
@@ -75,14 +76,15 @@ def _table(rows: Sequence[zoo.Row], counts: dict) -> None:
     console.print(_FOOT, highlight=False)
 
 
-def models(argv: Sequence[str] | None = None) -> None:
-    """`ppim models [--json] [PATTERN]`
+def models(argv: list[str]) -> None:
+    """List the published models: size, cost, accuracy, where their weights are.
 
     Raises:
         ValueError: no model's name contains the pattern.
     """
     parser = argparse.ArgumentParser(
-        prog="ppim models", description="The published models: size, cost, accuracy, where their weights are."
+        prog="ppim models", parents=[SHARED],
+        description="The published models: size, cost, accuracy, where their weights are.",
     )
     parser.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="only names that contain it")
     parser.add_argument("--json", action="store_true", help="one JSON array with everything that is known")
