@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ppim.cli import guarded  # noqa: E402
+from ppim.commands import import_paddle_quietly  # noqa: E402
 
 
 def launcher_words(env: Mapping[str, str], gpus: int) -> list[str]:
@@ -27,6 +27,7 @@ def launcher_words(env: Mapping[str, str], gpus: int) -> list[str]:
 
 def launch() -> None:
     """Become Paddle's launcher."""
+    import_paddle_quietly()
     import paddle
 
     gpus = paddle.device.cuda.device_count()
@@ -39,4 +40,4 @@ def launch() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(launch))
+    launch()

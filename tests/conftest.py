@@ -50,6 +50,14 @@ VALIDATE_FREQ: 100
 """
 
 
+# The demo into data/demo and output/demo, of seed 3, on few pictures and for one step.
+SMALL_DEMO = """
+from pathlib import Path
+from ppim.commands.demo import compare
+compare(Path("data/demo").resolve(), Path("output/demo").resolve(), 3, (40, 20), ["TRAIN.MAX_STEPS", "1"])
+"""
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory) -> Path:
     """3 classes, 24 training images with 8x6 label maps, 11 validation images; colours give the class away."""

@@ -12,7 +12,8 @@ from yacs.config import CfgNode
 
 import ppim
 from ppim import config
-from ppim.cli import train_parser
+from ppim.commands.labels import make_parser
+from ppim.commands.train import train_parser
 from ppim.dialects import translate
 from tests.conftest import ROOT, run_python
 
@@ -217,11 +218,10 @@ def test_recipes_and_keys_that_are_typed_make_a_configuration(page, monkeypatch)
         found = re.search(r"(tools/train|main_(?:tla|single_gpu|multi_gpu)|tools/generate_labels)\.py (.*)", command)
         if not found:
             continue
-        words = in_our_spelling(found[2])
-        if "generate_labels" in found[1]:  # of these options training knows none but --config and --override
-            args, _ = train_parser().parse_known_args(words)
+        if "generate_labels" in found[1]:
+            args = make_parser().parse_args(shlex.split(found[2]))
         else:
-            args = train_parser().parse_args(words)
+            args = train_parser("ppim train").parse_args(in_our_spelling(found[2]))
         # weights that say themselves what they are of need none; one below output/ is left behind by an earlier command
         if args.config is None or not args.config.startswith("output/"):
             config.get_config(args.config, args.override)

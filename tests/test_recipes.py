@@ -94,7 +94,8 @@ def test_one_command_fine_tunes_at_another_size_on_other_classes(path, tiny_data
     source = build_model(get_config(CONFIGS / path, [*options, "MODEL.NUM_CLASSES", "7"]))
     save_state(source.state_dict(), tmp_path / "source.pdparams")
     side = str(2 * source.image_size[0])
-    run(str(CONFIGS / path), [*options, "DATA.IMAGE_SIZE", side], load=str(tmp_path / "source"), new_heads=True)
+    run(str(CONFIGS / path), [*options, "DATA.IMAGE_SIZE", side, "MODEL.PRETRAINED", str(tmp_path / "source"),
+                                 "MODEL.NEW_HEADS", "always"])
     said = capsys.readouterr().out
     assert "resized       1  pos_embed" in said
     assert "dropped" in said and "head.bias" in said

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from ppim import zoo  # noqa: E402
+from ppim.commands.models import accuracy_text, macs_text  # noqa: E402
 from ppim.files import write_whole  # noqa: E402
-from ppim.zoo_command import accuracy_text, macs_text  # noqa: E402
 
 
 class Page(NamedTuple):

@@ -58,6 +58,9 @@ def _check_model(config: CfgNode) -> None:
 
 def _check_heads(config: CfgNode) -> None:
     model = config.MODEL
+    if config.EVAL.ONLY and model.NEW_HEADS == "always":
+        raise ValueError("MODEL.NEW_HEADS always (--new-heads) starts heads afresh, which leaves nothing to evaluate; "
+                         "train first")
     if model.TYPE not in ("T2T-ViT", "DeiT"):
         for key in ("DENSE_HEAD", "DISTILLED"):
             if model[key]:

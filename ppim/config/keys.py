@@ -59,6 +59,11 @@ KEYS: dict[str, Key] = {
     "MODEL.RESUME": key(None, or_=str),
     #: weights to start from or to evaluate, as `--load` | 作为起点或待评估的权重，同 `--load`
     "MODEL.PRETRAINED": key(None, or_=str),
+    #: training starts the heads of `MODEL.PRETRAINED` afresh: `never`, `auto` (for another number of classes, as
+    #: `--finetune`), `always` (as `--new-heads`) |
+    #: 训练开始时是否重新初始化 `MODEL.PRETRAINED` 的分类头：`never`、`auto`（类别数不同时，同 `--finetune`）、
+    #: `always`（同 `--new-heads`）
+    "MODEL.NEW_HEADS": key("never", choices=("never", "auto", "always")),
     #: classes of the heads | 分类头的类别数
     "MODEL.NUM_CLASSES": key(1000, least=1),
     #: dropout of embeddings, projections and MLPs | 嵌入、投影和 MLP 的 dropout

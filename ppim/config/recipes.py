@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppim.config.nearest import did_you_mean
-from ppim.dialects import recipe_name
+from ppim.names import recipe_name
 
 
 def published_recipes() -> dict[str, Path]:

@@ -74,7 +74,7 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
     labels = config.TOKEN_LABEL
     if not Path(path).is_dir():
         raise FileNotFoundError(
-            f"no folder of label maps at {path}; set TOKEN_LABEL.PATH to it, make one with tools/generate_labels.py, "
+            f"no folder of label maps at {path}; set TOKEN_LABEL.PATH to it, make one with `ppim labels make`, "
             "or train with plain labels: -o TOKEN_LABEL.ENABLE False"
         )
     reading, source = map_reading(config, recipe, path)
@@ -86,7 +86,7 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(images)} images have no label map in {path}, the first is {missing[0]}; "
-            "tools/generate_labels.py writes those that are missing"
+            "`ppim labels make` writes those that are missing"
         )
     if needs_log_z and maps.read(images.paths[0], (1, 1)).log_z is None:
         raise _no_log_z(map_path(path, images.paths[0]))
@@ -96,7 +96,7 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
 def _no_log_z(source) -> ValueError:
     return ValueError(
         f"{source}: no log-sum-exp, which TOKEN_LABEL.TARGET probs needs; take maps written by "
-        "tools/generate_labels.py, or TOKEN_LABEL.TARGET released"
+        "`ppim labels make`, or TOKEN_LABEL.TARGET released"
     )
 
 

@@ -18,43 +18,35 @@ from ppim.engine.train import train
 from ppim.models import build_model
 from ppim.weights.load import load_weights
 from ppim.weights.read import find_weights
-from ppim.weights.recognise import head_classes, recognise_file
+from ppim.weights.recognise import recognise_file
 
 
-def run(
-    path: str | None, overrides: Sequence[str] = (), *, load: str | None = None, finetune: str | None = None,
-    resume: str | None = None, evaluate_only: bool = False, new_heads: bool = False,
-) -> Evaluation:
+def run(path: str | None, overrides: Sequence[str] = ()) -> Evaluation:
     """Train as the file at `path` says, or evaluate; prints the result as one JSON line at the end.
 
     Args:
-        path: a yaml file, or the name of a published recipe; None, for evaluation: that of the weights.
-        overrides: alternating keys and values.
-        load: weights to start from, or to evaluate; resume: "auto", or a checkpoint or run folder.
-        finetune: as `load`, but heads for another number of classes are started afresh unasked.
-        new_heads: start from `load` without its heads, for other classes.
+        path: a yaml file, or the name of a published recipe; None: that of the weights which the overrides name.
+        overrides: alternating keys and values; MODEL.PRETRAINED, MODEL.RESUME and MODEL.NEW_HEADS say what to start
+            from, EVAL.ONLY that nothing is trained.
 
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
     notes: list[str] = []
     if path is None:
-        path, classes, notes = recipe_of(load or finetune or resume)
+        said = dict(zip(overrides[::2], overrides[1::2]))
+        path, classes, notes = recipe_of(said.get("MODEL.PRETRAINED") or said["MODEL.RESUME"])
         overrides = [*classes, *overrides]
     path = str(find_recipe(path))
-    recipe = get_config(path)
-    config = resolve(path, overrides, load=load, finetune=finetune, resume=resume, evaluate_only=evaluate_only,
-                     new_heads=new_heads)
-    if finetune and not config.EVAL.ONLY:
-        new_heads = new_heads or head_classes(finetune) != config.MODEL.NUM_CLASSES
+    config = resolve(path, overrides)
     world = join_world()
     if world.is_main:
         print(*notes, sep="\n", end="\n" * len(notes), flush=True)
     beside: dict = {}
     if config.EVAL.ONLY:
-        result = evaluate_weights(config, recipe, world)
+        result = evaluate_weights(config, get_config(path), world)
     else:
-        result, beside["best"] = train(config, recipe, world, config.MODEL.RESUME, new_heads)
+        result, beside["best"] = train(config, get_config(path), world)
     if world.is_main:
         print(json.dumps({**result.as_dict(), **beside}), flush=True)
     return result
@@ -74,26 +66,20 @@ def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
     return str(recipe_path(found.name)), ["MODEL.NUM_CLASSES", str(found.num_classes)], [note]
 
 
-def resolve(path, overrides, *, load, finetune=None, resume=None, evaluate_only=False, new_heads=False) -> CfgNode:
-    """The configuration with what the command line says folded in."""
-    config = get_config(path, overrides).clone()
-    config.defrost()
-    named = (("--load", load), ("--finetune", finetune), ("MODEL.PRETRAINED", config.MODEL.PRETRAINED))
-    given = [name for name, value in named if value]
-    if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)} both name weights; give one")
-    if evaluate_only and new_heads:
-        raise ValueError("--new-heads starts heads afresh, which leaves nothing to evaluate; train first")
-    config.MODEL.PRETRAINED = load or finetune or config.MODEL.PRETRAINED
-    config.MODEL.RESUME = resume or config.MODEL.RESUME
-    config.EVAL.ONLY = evaluate_only or config.EVAL.ONLY
-    config.SAVE = config.SAVE or str(Path("output") / Path(path).stem)
+def resolve(path: str, overrides: Sequence[str]) -> CfgNode:
+    """The configuration, with a run folder named after the file where none is set.
+
+    Raises:
+        ValueError: training is to resume from a file of weights.
+    """
+    config = get_config(path, overrides)
+    if not config.SAVE:
+        config = get_config(path, [*overrides, "SAVE", str(Path("output") / Path(path).stem)])
     if config.MODEL.RESUME and not config.EVAL.ONLY and _is_weights_file(config.MODEL.RESUME):
         raise ValueError(
             f"--resume {config.MODEL.RESUME} is a file of weights; to go on, training wants the folder of a run or of "
             "a checkpoint; to start anew from these weights, give --load"
         )
-    config.freeze()
     return config
 
 
@@ -117,8 +103,8 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
     weights = [path for path in (config.MODEL.PRETRAINED, config.MODEL.RESUME) if path]
     if len(weights) != 1:
         raise ValueError(
-            f"--evaluate-only wants weights from exactly one of --load, --finetune, --resume and MODEL.PRETRAINED, got "
-            f"{' and '.join(weights) or 'none'}; e.g. --load {config.SAVE}/best.pdparams"
+            f"--evaluate-only wants weights from exactly one of --load (MODEL.PRETRAINED) and --resume (MODEL.RESUME), "
+            f"got {' and '.join(weights) or 'none'}; e.g. --load {config.SAVE}/best.pdparams"
         )
     log = Log(world.is_main)
     images = build.val_images(config)

@@ -37,6 +37,7 @@ from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
 from ppim.engine.teacher import build_teacher
 from ppim.files import write_whole
 from ppim.weights.load import load_weights
+from ppim.weights.recognise import head_classes
 from ppim.weights.write import save_state
 
 
@@ -75,16 +76,13 @@ class Meter:
         self.images, self.waited, self.since = 0, 0.0, time.perf_counter()
 
 
-def train(
-    config: CfgNode, recipe: CfgNode, world: World, resume: str | None = None, new_heads: bool = False
-) -> tuple[Evaluation, dict]:
+def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, dict]:
     """Train as configured; the last evaluation, of the better of the weights and their average, and the best's card.
 
     Args:
-        config: the resolved configuration; `recipe`: the same before changes on the command line.
-        resume: None starts anew; "auto" goes on from the newest checkpoint of the run folder; else a checkpoint folder
-            or a run folder.
-        new_heads: leave out the heads of MODEL.PRETRAINED, for other classes.
+        config: the resolved configuration. MODEL.RESUME None starts anew; "auto" goes on from the newest checkpoint of
+            the run folder; else it is a checkpoint folder or a run folder.
+        recipe: the same before changes on the command line.
 
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
@@ -92,13 +90,13 @@ def train(
         KeyboardInterrupt: a signal asked to stop; the state has been saved.
     """
     folder = RunFolder(config.SAVE)
-    checkpoint, notes = find_resumed(folder, resume)
+    checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
     images = build.train_images(config)
     val_images = build.val_images(config, images)
     paddle.seed(config.SEED)
     model = build_model_for(config)
     if config.MODEL.PRETRAINED and checkpoint is None:
-        notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=new_heads)))
+        notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=_starts_new_heads(config.MODEL))))
         model.note_source(())  # from here on the weights are this project's, after --resume as well
     samples = build.train_samples(config, recipe, images, model.grid)
     val = build.eval_samples(config, recipe, val_images, model.grid)
@@ -130,6 +128,13 @@ def train(
         log.close()
 
 
+def _starts_new_heads(model: CfgNode) -> bool:
+    """MODEL.NEW_HEADS; `auto` looks into the file."""
+    if model.NEW_HEADS == "auto":
+        return head_classes(model.PRETRAINED) != model.NUM_CLASSES
+    return model.NEW_HEADS == "always"
+
+
 def _go_on_from(checkpoint: Checkpoint, learner: Learner, batches: TrainBatches, steps: Steps) -> int:
     """Put the checkpoint's state back; the micro-batch to go on with. Steps are counted in today's batch."""
     restore(learner, checkpoint)
@@ -147,6 +152,7 @@ def _without_sources(config: CfgNode) -> CfgNode:
     recipe = config.clone()
     recipe.defrost()
     recipe.MODEL.PRETRAINED = recipe.MODEL.RESUME = None
+    recipe.MODEL.NEW_HEADS = "never"
     return recipe
 
 

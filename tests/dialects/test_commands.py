@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from ppim.config import get_config
 from ppim.weights import save_state
 from tests.conftest import ROOT, run_python
 
@@ -103,6 +104,8 @@ def test_token_labelings_fine_tuning_on_data_without_maps(tiny_data, tmp_path):
     assert result_of(done)["count"] == 11
     assert "teaching   plain labels" in done.stdout and "rate       0.001 after" in done.stdout
     assert "pos_embed" in done.stdout and "head.weight" in done.stdout  # resized; started afresh
+    left = get_config(tmp_path / "out" / "config.yaml").MODEL  # a recipe, whatever this run began with
+    assert (left.PRETRAINED, left.NEW_HEADS, left.NUM_CLASSES) == (None, "never", 3)
     first = json.loads((tmp_path / "out" / "log.jsonl").read_text().splitlines()[0])
     assert first["token_loss"] == 0 and first["lr"] == pytest.approx(1e-3, rel=0.1)
 
@@ -118,7 +121,12 @@ def test_weights_under_another_heads_number_of_classes_are_fine_tuned_unasked(ti
 
 def test_two_sources_of_weights_are_an_error_that_names_them(tiny_config):
     done = run_python("tools/train.py", "-c", tiny_config, "-eval", "--finetune", "a", "-pretrained=b")
-    assert done.returncode == 1 and "--load and --finetune" in done.stderr
+    assert done.returncode == 1 and "--finetune a and -pretrained b contradict" in done.stderr
+
+
+def test_there_is_nothing_to_evaluate_of_heads_that_start_afresh(tiny_config):
+    done = run_python("tools/train.py", "-c", tiny_config, "--evaluate-only", "--load", "w", "--new-heads")
+    assert done.returncode == 1 and "--new-heads" in done.stderr and "train first" in done.stderr
 
 
 def test_without_a_recipe_only_evaluation_knows_what_to_do(tiny_data):

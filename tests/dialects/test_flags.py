@@ -3,9 +3,9 @@ import shlex
 
 import pytest
 
-from ppim.cli import train_parser
+from ppim.commands.train import train_parser
 from ppim.config import differences, get_config, published_recipes, recipe_path
-from ppim.dialects import recipe_name, translate
+from ppim.dialects import translate
 from ppim.engine.build import schedule
 
 # As their documents have them, the program's name and the launcher aside.
@@ -26,59 +26,63 @@ TOKEN_LABELING_FINETUNE = """/path/to/dataset --model lvvit_s -b 64 --apex-amp -
 TOKEN_LABELING_EVAL = "/val --model lvvit_s --checkpoint /m/lvvit_s.tar --no-test-pool --amp --img-size 384 -b 64"
 
 
+def options_of(line: str):
+    """Recipe and overrides of a command line."""
+    words = translate(shlex.split(line, comments=True), published_recipes()).argv
+    return train_parser("ppim train").parse_args(words)
+
+
 def understood(line: str):
-    """(options, configuration) of a command line."""
-    options = train_parser().parse_args(translate(shlex.split(line, comments=True), published_recipes()).argv)
-    return options, get_config(options.config, options.override)
+    """The configuration of a command line."""
+    options = options_of(line)
+    return get_config(options.config, options.override)
 
 
 def changes(line: str) -> dict:
     """Keys on which a command line departs from the recipe it names."""
-    options, config = understood(line)
-    return {key: value for key, value, _ in differences(config, get_config(options.config))}
+    recipe = get_config(options_of(line).config)
+    return {key: value for key, value, _ in differences(understood(line), recipe)}
 
 
 # ---- the published command lines -----------------------------------------------------------------------------------
 
 
 def test_paddlevits_evaluation():
-    options, config = understood(PADDLEVIT_EVAL)
-    assert options.evaluate_only and options.load == "/path/to/pretrained/model/t2t_vit_7" and options.resume is None
-    assert config.MODEL.NAME == "t2t_vit_7"
+    assert understood(PADDLEVIT_EVAL).MODEL.NAME == "t2t_vit_7"
     assert changes(PADDLEVIT_EVAL) == {
+        "EVAL.ONLY": True, "MODEL.PRETRAINED": "/path/to/pretrained/model/t2t_vit_7",
         "DATA.BATCH_SIZE": 16, "DATA.BATCH_SIZE_EVAL": 16, "DATA.DATA_PATH": "/path/to/dataset/imagenet/val"}
 
 
 def test_paddlevits_training_leaves_the_evaluation_batch_alone():
-    options, config = understood(PADDLEVIT_TRAIN)
-    assert not options.evaluate_only and options.load is None and config.MODEL.NAME == "t2t_vit_7"
+    assert understood(PADDLEVIT_TRAIN).MODEL.NAME == "t2t_vit_7"
     assert changes(PADDLEVIT_TRAIN) == {"DATA.BATCH_SIZE": 32, "DATA.DATA_PATH": "/data/imagenet/train"}
 
 
 def test_tl_aligns_training_is_the_published_recipe_of_it():
-    _, config = understood(TL_ALIGN_TRAIN)
-    rest = differences(config, get_config(recipe_path("deit_small_tla")))
+    rest = differences(understood(TL_ALIGN_TRAIN), get_config(recipe_path("deit_small_tla")))
     assert {key: value for key, value, _ in rest} == {"DATA.DATA_PATH": "/path/to/imagenet", "SAVE": "/path/to/output"}
 
 
 def test_tl_aligns_evaluation_takes_its_weights_from_resume():
-    options, config = understood(TL_ALIGN_EVAL)
-    assert options.evaluate_only and options.resume == "checkpoint.pth" and options.load is None
-    assert config.MODEL.NAME == "deit_small_patch16_224"
-    assert changes(TL_ALIGN_EVAL) == {"DATA.DATA_PATH": "/path/to/imagenet", "EVAL.WEIGHTS": "raw"}
+    assert understood(TL_ALIGN_EVAL).MODEL.NAME == "deit_small_patch16_224"
+    assert changes(TL_ALIGN_EVAL) == {
+        "DATA.DATA_PATH": "/path/to/imagenet", "EVAL.ONLY": True, "EVAL.WEIGHTS": "raw",
+        "MODEL.RESUME": "checkpoint.pth"}
 
 
 def test_t2ts_training_is_its_published_recipe_but_for_the_rate_that_does_not_follow_the_batch():
     assert changes(T2T_TRAIN) == {
         "DATA.DATA_PATH": "path/to/data", "TRAIN.LINEAR_SCALED_LR": None, "TRAIN.SCALED_RATES": "base"}
-    assert understood(T2T_TRAIN)[1].MODEL.NAME == "t2t_vit_t_14"
+    assert understood(T2T_TRAIN).MODEL.NAME == "t2t_vit_t_14"
 
 
 def test_t2ts_and_token_labelings_evaluation_name_their_weights_checkpoint():
-    options, config = understood(T2T_EVAL)
-    assert options.evaluate_only and options.load == "path/to/checkpoint" and config.MODEL.NAME == "t2t_vit_t_24"
-    options, config = understood(TOKEN_LABELING_EVAL)
-    assert options.evaluate_only and options.load == "/m/lvvit_s.tar" and config.AMP
+    config = understood(T2T_EVAL)
+    assert (config.EVAL.ONLY, config.MODEL.PRETRAINED) == (True, "path/to/checkpoint")
+    assert config.MODEL.NAME == "t2t_vit_t_24"
+    config = understood(TOKEN_LABELING_EVAL)
+    assert (config.EVAL.ONLY, config.MODEL.PRETRAINED, config.AMP) == (True, "/m/lvvit_s.tar", True)
     assert (config.MODEL.NAME, config.DATA.DATA_PATH, config.DATA.BATCH_SIZE_EVAL) == ("lvvit_s_384", "/val", 64)
 
 
@@ -89,12 +93,11 @@ def test_token_labelings_training():
 
 
 def test_token_labelings_fine_tuning_without_maps_has_plain_labels():
-    options, config = understood(TOKEN_LABELING_FINETUNE)
-    assert options.finetune == "/path/to/checkpoint"
     assert changes(TOKEN_LABELING_FINETUNE) == {
         "DATA.DATA_PATH": "/path/to/dataset", "DATA.BATCH_SIZE": 64, "AMP": True, "MODEL.NUM_CLASSES": 10,
-        "TOKEN_LABEL.ENABLE": False, "LOSS.DENSE_WEIGHT": 0.0}
-    assert config.MIX.TOKEN_ALPHA == 1.0  # MixToken stays, as there
+        "TOKEN_LABEL.ENABLE": False, "LOSS.DENSE_WEIGHT": 0.0, "MODEL.PRETRAINED": "/path/to/checkpoint",
+        "MODEL.NEW_HEADS": "auto"}
+    assert understood(TOKEN_LABELING_FINETUNE).MIX.TOKEN_ALPHA == 1.0  # MixToken stays, as there
 
 
 @pytest.mark.parametrize(
@@ -107,16 +110,23 @@ def test_token_labelings_fine_tuning_without_maps_has_plain_labels():
     ],
 )
 def test_token_labels_without_maps_and_weight_are_plain_labels_and_else_what_they_say(flags, enabled, weight):
-    _, config = understood(f"/imagenet --model lvvit_s {flags}")
+    config = understood(f"/imagenet --model lvvit_s {flags}")
     assert (config.TOKEN_LABEL.ENABLE, config.LOSS.DENSE_WEIGHT) == (enabled, weight)
 
 
-def test_our_own_spelling_passes_through():
-    line = "-c lvvit_s --load w.pdparams --new-heads --resume run --debug -o MODEL.NUM_CLASSES 10 TRAIN.BASE_LR -1"
-    options = train_parser().parse_args(translate(line.split()).argv)
-    assert (options.config, options.load, options.resume) == ("lvvit_s", "w.pdparams", "run")
-    assert options.new_heads and options.debug and not options.evaluate_only
-    assert options.override == ["MODEL.NUM_CLASSES", "10", "TRAIN.BASE_LR", "-1"]
+def test_our_own_flags_are_keys_as_well():
+    line = "-c lvvit_s --load w.pdparams --new-heads --resume run -o MODEL.NUM_CLASSES 10 TRAIN.END_LR 0"
+    assert changes(line) == {
+        "MODEL.PRETRAINED": "w.pdparams", "MODEL.NEW_HEADS": "always", "MODEL.RESUME": "run", "MODEL.NUM_CLASSES": 10,
+        "TRAIN.END_LR": 0.0}
+    assert options_of(line).override[-4:] == ["MODEL.NUM_CLASSES", "10", "TRAIN.END_LR", "0"]
+    assert changes("-c lvvit_s --evaluate-only --load w") == {"EVAL.ONLY": True, "MODEL.PRETRAINED": "w"}
+    assert changes("-c lvvit_s --finetune w") == {"MODEL.PRETRAINED": "w", "MODEL.NEW_HEADS": "auto"}
+    assert changes("-c lvvit_s --finetune w --new-heads")["MODEL.NEW_HEADS"] == "always"
+
+
+def test_a_value_may_begin_with_a_minus():
+    assert options_of("-c lvvit_s -o TRAIN.BASE_LR -1 SEED 3").override == ["TRAIN.BASE_LR", "-1", "SEED", "3"]
 
 
 # ---- single flags --------------------------------------------------------------------------------------------------
@@ -149,7 +159,7 @@ def test_a_flag_sets_its_key_and_no_other(flags, key, value):
 
 def rates(line: str, processes: int) -> list[float]:
     """[first, highest, last] learning rate of a run of so many processes."""
-    config = understood(line)[1]
+    config = understood(line)
     plan = schedule(config, config.DATA.BATCH_SIZE * config.TRAIN.ACCUM_ITER * processes)
     return [plan.start, plan.base, plan.end]
 
@@ -217,7 +227,7 @@ def test_how_a_rate_follows_the_batch_may_still_be_said():
     ],
 )
 def test_the_weights_evaluated_are_those_the_project_evaluates(line, weights):
-    assert understood(line)[1].EVAL.WEIGHTS == weights
+    assert understood(line).EVAL.WEIGHTS == weights
 
 
 # ---- other things that follow --------------------------------------------------------------------------------------
@@ -257,12 +267,11 @@ def test_paddlevit_evaluates_in_float32_whatever_amp_says():
 
 def test_resume_without_a_path_is_the_newest_checkpoint():
     for line in ("--resume", "--resume --model deit_small", "--autoresume"):
-        assert train_parser().parse_args(translate(line.split()).argv).resume == "auto"
+        assert translate(line.split()).argv[-3:] == ["-o", "MODEL.RESUME", "auto"]
 
 
 def test_an_empty_value_says_nothing():
-    options, _ = understood("--model deit_small --resume= --finetune= --load w")
-    assert options.resume is None and options.finetune is None and options.load == "w"
+    assert changes("--model deit_small --resume= --finetune= --load w") == {"MODEL.PRETRAINED": "w"}
 
 
 def test_what_means_nothing_here_is_told_in_one_line():
@@ -276,7 +285,7 @@ def test_what_means_nothing_here_is_told_in_one_line():
 def test_flags_nobody_knows_are_left_to_be_refused():
     assert translate(["-c", "a", "--lrr=1", "2"]).argv == ["--lrr=1", "2", "--config=a"]
     with pytest.raises(SystemExit):
-        train_parser().parse_args(translate(["-c", "a", "--lrr=1"]).argv)
+        train_parser("ppim train").parse_args(translate(["-c", "a", "--lrr=1"]).argv)
 
 
 # ---- mistakes ------------------------------------------------------------------------------------------------------
@@ -289,6 +298,9 @@ def test_flags_nobody_knows_are_left_to_be_refused():
         ("-c a --lr 1 -o TRAIN.BASE_LR 2", ["--lr 1", "-o TRAIN.BASE_LR 2"]),
         ("-c a -o TRAIN.BASE_LR 2 --lr 1", ["--lr 1", "-o TRAIN.BASE_LR 2"]),
         ("-c a -pretrained=x --load y", ["-pretrained x", "--load y"]),
+        ("-c a --load x --finetune y", ["--load x", "--finetune y"]),
+        ("-c a --load x -o MODEL.PRETRAINED y", ["--load x", "-o MODEL.PRETRAINED y"]),
+        ("-c a --evaluate-only -o EVAL.ONLY False", ["--evaluate-only True", "-o EVAL.ONLY False"]),
         ("-c a.yaml -cfg=b.yaml", ["-c a.yaml", "-cfg b.yaml"]),
         ("-c lvvit_s --model lvvit_m", ["-c lvvit_s", "--model lvvit_m"]),
         ("--model-ema --no-model-ema", ["--model-ema True", "--no-model-ema False"]),
@@ -314,29 +326,3 @@ def test_contradictions_and_the_impossible_name_what_was_typed(line, words):
                                   "-c lvvit_s --model LV-ViT-S", "--lr 1 --lr 2", "-o SEED 1 SEED 2"])
 def test_saying_it_twice_is_no_contradiction(line):
     translate(line.split())
-
-
-# ---- names ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "recipe"),
-    [
-        ("LV-ViT-S", "lvvit_s"), ("lvvit_t", "lvvit_tiny"), ("LV-ViT-M-384", "lvvit_m_384"),
-        ("T2t_vit_14", "t2t_vit_14"),
-        ("t2t-vit-t-24", "t2t_vit_t_24"), ("T2T-ViT_t-14", "t2t_vit_t_14"), ("deit_s", "deit_small"),
-        ("deit_ti_distilled", "deit_tiny_distilled"), ("deit_b_distilled_384", "deit_base_distilled_384"),
-        ("deit_base_patch16_384", "deit_base_384"), ("deit_small_distilled_patch16_224", "deit_small_distilled"),
-        ("deit_small_tla", "deit_small_tla"),
-    ],
-)
-def test_a_models_name_in_any_spelling_finds_its_recipe(name, recipe):
-    assert recipe_name(name) == recipe and recipe_path(name).stem == recipe
-
-
-def test_every_published_model_finds_a_recipe_of_that_model():
-    from ppim.models import deit, lvvit, normalise_name, t2t_vit
-
-    names = [*lvvit.VARIANTS, *t2t_vit.VARIANTS, *deit.VARIANTS, *deit.ALIASES, *lvvit.ALIASES]
-    for name in names:
-        assert normalise_name(get_config(recipe_path(name)).MODEL.NAME) == normalise_name(name)

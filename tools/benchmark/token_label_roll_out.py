@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
 
-from ppim.cli import guarded  # noqa: E402
+from ppim.commands import SHARED, guarded, import_paddle_quietly  # noqa: E402
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -110,14 +110,14 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(parents=[SHARED], description=__doc__.splitlines()[0])
     parser.add_argument("-c", "--config", required=True, help="recipe, with TOKEN_LABEL.PATH and a way of mixing")
     parser.add_argument("--load", required=True, help="trained weights")
     parser.add_argument("--batches", type=int, default=16)
     parser.add_argument("-o", "--override", nargs="+", default=[], metavar="KEY VALUE")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    import_paddle_quietly()
 
     from ppim.config import get_config
 

@@ -1,24 +1,25 @@
-"""What users of other projects type and write, in our spelling: command lines and yaml files. Only words move here.
+"""Command lines that users of other projects type, in our spelling. Only words move here.
 
 Known are the flags of PaddleViT (`-cfg=FILE -eval`), of DeiT and TL-Align (`--model NAME --batch-size N`), and those
 that T2T-ViT and TokenLabeling have from timm (`DIR --model NAME --img-size N --checkpoint FILE`). A flag means what it
-means there; docs/coming_from.md tells where the programs themselves differ. Our own flags pass through, and count when
-two that set one thing disagree.
+means there; docs/coming_from.md tells where the programs themselves differ. A flag is short for a key of the
+configuration, our own flags too, and two that set one key to different values are an error.
 """
 from __future__ import annotations
 
-import ast
-import re
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-# A "thing" is a key of ours, or an option of tools/train.py. One value follows each of these flags.
+from ppim.names import recipe_name
+
+# A "thing" is a key of ours, or --config or --model, which choose the recipe. One value follows each of these flags.
 _SETS = {
     # ours
-    "-c": "--config", "--config": "--config", "--model": "--model", "--load": "--load", "--finetune": "--finetune",
+    "-c": "--config", "--config": "--config", "--model": "--model", "--load": "MODEL.PRETRAINED",
+    "--finetune": "MODEL.PRETRAINED",
     # PaddleViT
-    "-cfg": "--config", "-pretrained": "--load", "-data_path": "DATA.DATA_PATH",
+    "-cfg": "--config", "-pretrained": "MODEL.PRETRAINED", "-data_path": "DATA.DATA_PATH",
     "-batch_size": "DATA.BATCH_SIZE", "-image_size": "DATA.IMAGE_SIZE", "-num_classes": "MODEL.NUM_CLASSES",
     "-output": "SAVE", "-accum_iter": "TRAIN.ACCUM_ITER",
     # DeiT, TL-Align, timm
@@ -38,7 +39,8 @@ _SETS = {
     "--mixup-prob": "TRAIN.MIXUP_PROB", "--mixup-switch-prob": "TRAIN.MIXUP_SWITCH_PROB",
     "--mixup-mode": "TRAIN.MIXUP_MODE", "--smoothing": "TRAIN.SMOOTHING", "--seed": "SEED", "--output-dir": "SAVE",
     "--output": "SAVE", "--log-interval": "REPORT_FREQ", "--log-freq": "REPORT_FREQ",
-    "--initial-checkpoint": "--load", "--checkpoint": "--load", "--eval-checkpoint": "--load",
+    "--initial-checkpoint": "MODEL.PRETRAINED", "--checkpoint": "MODEL.PRETRAINED",
+    "--eval-checkpoint": "MODEL.PRETRAINED",
     "--distillation-type": "DISTILL.TYPE", "--distillation-alpha": "DISTILL.ALPHA",
     "--distillation-tau": "DISTILL.TAU", "--teacher-model": "DISTILL.TEACHER", "--teacher-path": "DISTILL.WEIGHTS",
     # TokenLabeling
@@ -52,11 +54,11 @@ _LISTS = {
     "--std": "DATA.IMAGENET_STD", "--scale": "DATA.CROP_SCALE", "--ratio": "DATA.CROP_RATIO",
 }
 
-# No value follows. An option of ours that takes no value has None.
+# No value follows.
 _SWITCHES = {
-    "--evaluate-only": ("--evaluate-only", None), "-eval": ("--evaluate-only", None),
-    "--eval": ("--evaluate-only", None), "--new-heads": ("--new-heads", None), "--debug": ("--debug", None),
-    "--autoresume": ("--resume", "auto"), "--tl-align": ("MIX.CLASS_SHARE", "alignment"), "-amp": ("AMP", "True"),
+    "--evaluate-only": ("EVAL.ONLY", "True"), "-eval": ("EVAL.ONLY", "True"), "--eval": ("EVAL.ONLY", "True"),
+    "--new-heads": ("MODEL.NEW_HEADS", "always"), "--autoresume": ("MODEL.RESUME", "auto"),
+    "--tl-align": ("MIX.CLASS_SHARE", "alignment"), "-amp": ("AMP", "True"),
     "--amp": ("AMP", "True"), "--native-amp": ("AMP", "True"), "--apex-amp": ("AMP", "True"),
     "--model-ema": ("TRAIN.MODEL_EMA", "True"), "--no-model-ema": ("TRAIN.MODEL_EMA", "False"),
     "--use-ema": ("EVAL.WEIGHTS", "auto"), "--repeated-aug": ("DATA.REPEATED_AUG", "3"),
@@ -98,46 +100,28 @@ _WORDS = {
     "TRAIN.AUTO_AUGMENT": {"none": ""},
 }
 
-
 _FOLDER = "the data folder"  # stands for the flag of what timm's programs take without one
 
 
 class Said(NamedTuple):
     """A value, and the flag it was given with."""
 
-    value: str | None
+    value: str
     flag: str
 
 
 class Translation(NamedTuple):
-    """A command line in our spelling, and lines to tell about it."""
+    """A command line as `--config=FILE -o KEY VALUE ...` behind words nobody knows, and lines to tell about it."""
 
     argv: list[str]
     notes: list[str]
 
 
-def plain_name(model: str) -> str:
-    """A model's name in lower case with underscores: 'LV-ViT-S' is 'lvvit_s'."""
-    return model.lower().replace("-", "_").replace("lv_vit", "lvvit")
-
-
-def recipe_name(model: str) -> str:
-    """The name of a model's published recipe, from any spelling of the model's name that is in use.
-
-    'LV-ViT-S' is 'lvvit_s', 'T2t_vit_14' 't2t_vit_14', 'deit_base_distilled_patch16_384' 'deit_base_distilled_384'.
-    """
-    name = re.sub(r"^(deit_.*)_patch16", r"\1", plain_name(model))
-    name = re.sub(r"^(deit_.*)_224$", r"\1", name)
-    for short, size in (("ti", "tiny"), ("s", "small"), ("b", "base")):
-        name = re.sub(rf"^deit_{short}(?=_|$)", f"deit_{size}", name)
-    return {"lvvit_t": "lvvit_tiny"}.get(name, name)
-
-
 def translate(argv: Sequence[str], recipes: Collection[str] = ()) -> Translation:
-    """A command line of any of the dialects, as tools/train.py spells it.
+    """A command line of any of the dialects as recipe and keys.
 
     Args:
-        argv: the words after the program's name; our own spelling is understood and passes through.
+        argv: the words after the program's name.
         recipes: names of the published recipes, for `--model NAME --img-size N`, which may have one of its own.
 
     Raises:
@@ -155,7 +139,7 @@ def translate(argv: Sequence[str], recipes: Collection[str] = ()) -> Translation
     return Translation(rest + _spell(said), notes)
 
 
-def _read_next(words: deque, said: dict[str, Said], rest: list[str], ignored: list[str]) -> None:
+def _read_next(words: deque[str], said: dict[str, Said], rest: list[str], ignored: list[str]) -> None:
     """Take the next flag with its values off `words`; what is none of ours or theirs goes to `rest`."""
     typed = words.popleft()
     flag, equals, attached = typed.partition("=") if typed.startswith("-") else (typed, "", "")
@@ -174,7 +158,7 @@ def _read_next(words: deque, said: dict[str, Said], rest: list[str], ignored: li
     elif flag in ("-o", "--override"):
         _say_pairs(said, _values(flag, words))
     elif flag in ("--resume", "-resume"):
-        _say(said, "--resume", words.popleft() if words and not words[0].startswith("-") else "auto", flag)
+        _say(said, "MODEL.RESUME", words.popleft() if words and not words[0].startswith("-") else "auto", flag)
     elif flag == "--input-size":
         _say(said, "DATA.IMAGE_SIZE", _side(_values(flag, words)), flag)
     elif flag in _IGNORED:
@@ -191,13 +175,13 @@ def _read_next(words: deque, said: dict[str, Said], rest: list[str], ignored: li
             words.popleft()
 
 
-def _value(flag: str, words: deque) -> str:
+def _value(flag: str, words: deque[str]) -> str:
     if not words:
         raise ValueError(f"{flag} wants a value")
     return words.popleft()
 
 
-def _values(flag: str, words: deque) -> list[str]:
+def _values(flag: str, words: deque[str]) -> list[str]:
     """One value, then all that follow up to the next flag."""
     found = [_value(flag, words)]
     while words and (not words[0].startswith("-") or _number(words[0]) is not None):
@@ -212,12 +196,12 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _say(said: dict[str, Said], thing: str, value: str | None, flag: str) -> None:
+def _say(said: dict[str, Said], thing: str, value: str, flag: str) -> None:
     """Note that `flag` sets `thing`. An empty value says nothing, as in the scripts it comes from."""
     if value == "" and thing not in ("TRAIN.AUTO_AUGMENT", "TOKEN_LABEL.PATH"):
         return
     if flag != "-o":
-        value = _WORDS.get(thing, {}).get(str(value).lower(), value)
+        value = _WORDS.get(thing, {}).get(value.lower(), value)
     if flag in ("--model", "--teacher-model"):
         value = recipe_name(value)
     before = said.get(thing)
@@ -256,7 +240,7 @@ def _check_only(flag: str, value: str) -> None:
 def _imply(said: dict[str, Said]) -> None:
     """What a flag sets besides the thing it names, unless that is said as well."""
 
-    def imply(thing: str, value: str | None, flag: str) -> None:
+    def imply(thing: str, value: str, flag: str) -> None:
         said.setdefault(thing, Said(value, flag))
 
     share = said.get("MIX.CLASS_SHARE")
@@ -269,7 +253,7 @@ def _imply(said: dict[str, Said]) -> None:
     _imply_evaluation(said, imply)
 
 
-def _imply_rates(said: dict[str, Said], imply: Callable) -> None:
+def _imply_rates(said: dict[str, Said], imply: Callable[[str, str, str], None]) -> None:
     """A rate means what it means there: DeiT's --lr is for a batch of 512, T2T-ViT's and TokenLabeling's for any.
 
     The rates at the start and at the end follow the batch in none of these. (DeiT main.py, T2T-ViT main.py and
@@ -294,14 +278,16 @@ def _imply_plain_labels(said: dict[str, Said]) -> None:
         said["TOKEN_LABEL.ENABLE"] = Said("False", enable.flag)
 
 
-def _imply_evaluation(said: dict[str, Said], imply: Callable) -> None:
+def _imply_evaluation(said: dict[str, Said], imply: Callable[[str, str, str], None]) -> None:
     """Which weights of a file count, and the batch: DeiT and TokenLabeling take the raw ones, T2T-ViT the average."""
-    load, evaluates = said.get("--load"), said.get("--evaluate-only")
-    if load and load.flag in ("--checkpoint", "--eval-checkpoint"):
-        imply("--evaluate-only", None, load.flag)
-    if (load and load.flag == "--checkpoint") or (evaluates and evaluates.flag == "--eval" and not load):
-        imply("EVAL.WEIGHTS", "raw", load.flag if load else "--eval")
-    if "--evaluate-only" in said:
+    load, evaluates = (said[key].flag if key in said else "" for key in ("MODEL.PRETRAINED", "EVAL.ONLY"))
+    if load == "--finetune":
+        imply("MODEL.NEW_HEADS", "auto", load)
+    if load in ("--checkpoint", "--eval-checkpoint"):
+        imply("EVAL.ONLY", "True", load)
+    if load == "--checkpoint" or (evaluates == "--eval" and load in ("", "--finetune")):
+        imply("EVAL.WEIGHTS", "raw", load or evaluates)
+    if "EVAL.ONLY" in said:
         batch, amp = said.get("DATA.BATCH_SIZE"), said.get("AMP")
         if batch and batch.flag != "-o":
             imply("DATA.BATCH_SIZE_EVAL", batch.value, batch.flag)
@@ -322,118 +308,6 @@ def _choose_recipe(said: dict[str, Said], recipes: Collection[str], notes: list[
 
 
 def _spell(said: dict[str, Said]) -> list[str]:
-    options, pairs = [], []
-    for thing, (value, _) in said.items():
-        if not thing.startswith("--"):
-            pairs += [thing, value]
-        else:
-            options += [thing] if value is None else [f"{thing}={value}"]
-    return options + (["-o", *pairs] if pairs else [])
-
-
-# ---- yaml files ----------------------------------------------------------------------------------------------------
-
-_MOVED = {
-    "TRAIN.DISTILLATION_TYPE": "DISTILL.TYPE",
-    "TRAIN.DISTILLATION_ALPHA": "DISTILL.ALPHA",
-    "TRAIN.DISTILLATION_TAU": "DISTILL.TAU",
-    "TRAIN.TEACHER_MODEL": "DISTILL.WEIGHTS",
-}
-
-# The network's keys: older files have them in MODEL.TRANS, as ours, the newest directly below MODEL.
-_TRANS = (
-    "TOKEN_TYPE", "PATCH_SIZE", "IN_CHANNELS", "EMBED_DIM", "DEPTH", "NUM_HEADS", "MLP_RATIO", "QKV_BIAS", "QK_SCALE",
-    "INIT_VALUES",
-)
-
-# Keys that PaddleViT declares and its programs for these models never read, or that change nothing here.
-_UNREAD = (
-    "AUG", "DATA.DATASET", "DATA.IMAGE_CHANNELS", "LOCAL_RANK", "MODEL.RESUME_EMA", "MODEL.TRANS.IN_CHANNELS",
-    "MODEL.TRANS.INIT_VALUES", "NGPUS", "TAG", "TRAIN.LR_SCHEDULER.DECAY_EPOCHS", "TRAIN.LR_SCHEDULER.DECAY_RATE",
-    "TRAIN.LR_SCHEDULER.MILESTONES", "TRAIN.MODEL_EMA_FORCE_CPU",
-)
-
-# Keys of its that must stay off, and what to do instead.
-_ONLY_OFF = {
-    "TRAIN.LAST_EPOCH": "a checkpoint knows its epoch; go on with --resume, and leave this key 0",
-    "TRAIN.RANDOM_ERASE_SPLIT": "every sample stands alone; leave this key False",
-}
-
-_TYPES = {"lvvit": "LV-ViT", "t2tvit": "T2T-ViT", "deit": "DeiT"}
-
-
-def translate_file(content: dict) -> dict:
-    """A yaml file's sections and keys as ppim/config/keys.py has them; `content` is left as it is.
-
-    Only keys of PaddleViT's that have moved, or that nothing reads, are treated; text such as `(0.9, 0.999)` is a list,
-    as its reader has it.
-
-    Raises:
-        ValueError: a key asks for what there is not, or one of the network stands at both of its places, with different
-            values.
-    """
-    content = _copy(content)
-    for name in _TRANS:
-        _move_below(content, name)
-    for key in _UNREAD:
-        _take(content, key)
-    for key, instead in _ONLY_OFF.items():
-        value = _take(content, key)
-        if value:
-            raise ValueError(f"{key} {value}: {instead}")
-    if isinstance(content.get("EVAL"), bool):
-        content["EVAL"] = {"ONLY": content["EVAL"]}
-    for theirs, ours in _MOVED.items():
-        value = _take(content, theirs)
-        if value is not None:
-            _put(content, ours, value)
-    layers, magnitude = _take(content, "TRAIN.RAND_AUGMENT_LAYERS"), _take(content, "TRAIN.RAND_AUGMENT_MAGNITUDE")
-    if _take(content, "TRAIN.RAND_AUGMENT"):  # goes before AUTO_AUGMENT where both are on
-        _put(content, "TRAIN.AUTO_AUGMENT", f"rand-m{magnitude or 9}-n{layers or 2}")
-    family = _take(content, "MODEL.TYPE")
-    if family is not None:
-        _put(content, "MODEL.TYPE", _TYPES.get(re.sub(r"[^a-z0-9]", "", str(family).lower()), family))
-    return content
-
-
-def _move_below(content: dict, name: str) -> None:
-    """MODEL.<name> becomes MODEL.TRANS.<name>; where TRANS is no section, the reader of the file says so."""
-    model = content.get("MODEL")
-    if not isinstance(model, dict) or name not in model or not isinstance(model.setdefault("TRANS", {}), dict):
-        return
-    value = model.pop(name)
-    if model["TRANS"].setdefault(name, value) != value:
-        raise ValueError(f"MODEL.{name} {value} and MODEL.TRANS.{name} {model['TRANS'][name]} contradict each other; "
-                         "give one of them")
-
-
-def _copy(value):
-    """A copy; text that is a list or tuple in Python becomes a list."""
-    if isinstance(value, dict):
-        return {name: _copy(inner) for name, inner in value.items()}
-    if isinstance(value, str) and value[:1] in ("(", "["):
-        try:
-            return list(ast.literal_eval(value))
-        except (ValueError, SyntaxError, TypeError):
-            return value
-    return value
-
-
-def _take(content: dict, key: str):
-    """The value of a key, which is removed, together with the section it leaves empty; None where it is not there."""
-    name, _, below = key.partition(".")
-    if not below:
-        return content.pop(name, None)
-    if not isinstance(content.get(name), dict):
-        return None
-    value = _take(content[name], below)
-    if not content[name]:
-        del content[name]
-    return value
-
-
-def _put(content: dict, key: str, value) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        content = content.setdefault(section, {})
-    content[last] = value
+    recipe = [f"--config={said.pop('--config').value}"] if "--config" in said else []
+    pairs = [word for key, (value, _) in said.items() for word in (key, value)]
+    return recipe + (["-o", *pairs] if pairs else [])

@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Sequence
 
 from ppim import zoo
+from ppim.commands import SHARED
 from ppim.departures import Departure, departures_of, groups
-from ppim.dialects import plain_name
+from ppim.names import plain_name
 
 _WIDTH = 140
 _FOOT = (
@@ -106,14 +107,15 @@ def _departures(recipes: Sequence[str]) -> str:
     return "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
 
 
-def models(argv: Sequence[str] | None = None) -> None:
-    """`ppim models [--json] [PATTERN]`
+def models(argv: list[str]) -> None:
+    """List the published models: size, cost, accuracy, where their weights are.
 
     Raises:
         ValueError: no model's name contains the pattern.
     """
     parser = argparse.ArgumentParser(
-        prog="ppim models", description="The published models: size, cost, accuracy, where their weights are."
+        prog="ppim models", parents=[SHARED],
+        description="The published models: size, cost, accuracy, where their weights are.",
     )
     parser.add_argument("pattern", nargs="?", default="", metavar="PATTERN",
                         help="only names that contain it, and where their recipes depart from the originals")
