@@ -33,6 +33,7 @@ class Page(NamedTuple):
     example: str
     notes: tuple
     citation: str
+    figure: tuple = ()  # file in docs/images, what it shows in English, in Chinese
 
 
 PAGES = (
@@ -55,6 +56,8 @@ PAGES = (
   booktitle={Advances in Neural Information Processing Systems},
   year={2021}
 }""",  # noqa: E501
+        ("pipeline.png", "From a photo and its label map to the token loss and the class loss",
+         "从照片及其标签图到 token 损失和类别损失"),
     ),
     Page(
         "t2t_vit", "T2T-ViT", "Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet",
@@ -72,6 +75,7 @@ PAGES = (
   booktitle={International Conference on Computer Vision},
   year={2021}
 }""",  # noqa: E501
+        ("t2t_vit.png", "Three overlapping splits make the tokens of T2T-ViT", "T2T-ViT 用三次重叠切分得到 token"),
     ),
     Page(
         "deit", "DeiT", "Training data-efficient image transformers & distillation through attention", "2012.12877",
@@ -202,6 +206,8 @@ def render(page: Page, language: str, counts: dict) -> str:
     rows = [row for row in zoo.ROWS if row.family == page.family]
     notes = "\n".join(f"- {note[chinese]}" for note in page.notes)
     colon = "：" if chinese else ": "
+    file, *shows = page.figure or ("", "", "")
+    figure = f"\n![{shows[chinese]}](../../images/{file})\n" if file else ""
     return f"""# {page.family}
 
 {words["other"].format(file=page.file)}
@@ -209,7 +215,7 @@ def render(page: Page, language: str, counts: dict) -> str:
 - {words["paper"]}{colon}[{page.paper}](https://arxiv.org/abs/{page.arxiv})
 - {words["project"]}{colon}[{page.project}](https://github.com/{page.project})
 - {words["code"]}{colon}[{page.code}](../../../ppim/models/{page.code})
-
+{figure}
 ## {words["use"]}
 
 {words["use_text"]}
