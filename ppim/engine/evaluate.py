@@ -8,9 +8,9 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from ppim.data.pixels import normalise
 from ppim.engine.distributed import World
 from ppim.models.layers import TokenOutput
+from ppim.objective.pixels import normalise
 
 
 class Evaluation(NamedTuple):
