@@ -219,9 +219,10 @@ class TokenModel(nn.Layer):
 
     Attributes:
         num_classes, image_size (h, w), grid (rows, columns).
-        mixes_tokens: whether `tokens(x, mix)` honours `mix`.
         classifies_tokens: whether `tokens(x)` has logits of tokens.
         has_token_head: whether evaluation logits can take in a head of the tokens, by `eval_token_weight`.
+        share_rule: what shares the class target of a mixed picture: area | attention | alignment. But for area the
+            model works the share out itself, which `TokenTransformer` can.
     """
 
     # (pattern, replacement) turning other projects' names into ours; these are what they wrap a network in
@@ -230,10 +231,10 @@ class TokenModel(nn.Layer):
     fixed_tables: tuple[str, ...] = ()  # computed, never trained: those of another image size are the model's own
     heads: tuple[str, ...] = ()  # layers whose shape follows the number of classes
     undecayed: tuple[str, ...] = ()
-    mixes_tokens = False
     classifies_tokens = False
     has_token_head = False
     eval_token_weight = 0.0
+    share_rule = "area"
 
     def tokens(self, x, mix=None) -> TokenOutput:
         """Logits of classes and of tokens, for training."""
