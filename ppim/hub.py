@@ -16,7 +16,7 @@ import paddle.vision.transforms as T
 from ppim import zoo
 from ppim.download import download, is_url
 from ppim.models import create_model, deit, lvvit, normalise_name, t2t_vit
-from ppim.models.layers import TokenModel
+from ppim.models.base import TokenModel
 from ppim.weights.load import load_weights
 from ppim.weights.read import read_state
 

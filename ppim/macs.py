@@ -11,7 +11,7 @@ import math
 import paddle
 from paddle import nn
 
-from ppim.models.layers import TokenModel
+from ppim.models.base import TokenModel
 from ppim.models.t2t_vit import TokenPerformer
 
 _STATISTICS = ("._mean", "._variance")  # BatchNorm's running statistics, which Paddle lists among parameters

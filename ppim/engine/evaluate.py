@@ -10,7 +10,7 @@ from paddle import nn
 
 from ppim.data.pixels import normalise
 from ppim.engine.distributed import World
-from ppim.models.layers import TokenOutput
+from ppim.models.base import TokenOutput
 
 
 class Evaluation(NamedTuple):

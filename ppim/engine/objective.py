@@ -16,7 +16,7 @@ from ppim.data import mixing
 from ppim.data.pixels import erase, normalise
 from ppim.engine.teacher import Teacher
 from ppim.losses import blend, distillation, reassign, sparse_cross_entropy
-from ppim.models.layers import TokenOutput
+from ppim.models.base import TokenOutput
 from ppim.models.transformer import TokenMix
 from ppim.token_labels.targets import SparseTargets
 

@@ -5,7 +5,7 @@ import difflib
 
 from ppim.dialects import plain_name
 from ppim.models import deit, lvvit, paddle_vision, t2t_vit
-from ppim.models.layers import TokenModel
+from ppim.models.base import TokenModel
 
 _FAMILIES = ((lvvit, lvvit.LVViT), (t2t_vit, t2t_vit.T2TViT), (deit, deit.DeiT))
 _BUILDERS = {

@@ -9,7 +9,7 @@ import paddle
 from paddle import nn
 from paddle.vision import models as zoo
 
-from ppim.models.layers import TokenModel, TokenOutput, as_pair
+from ppim.models.base import TokenModel, TokenOutput, as_pair
 
 _HEAD = {  # family -> its last linear layer
     "resnet": "fc",

@@ -16,7 +16,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from ppim.models.layers import Block, TokenModel, TokenOutput, as_pair
+from ppim.models.base import TokenModel, TokenOutput, as_pair
+from ppim.models.layers import Block
 
 
 class TokenMix(NamedTuple):
@@ -88,7 +89,6 @@ class TokenTransformer(TokenModel):
 
     heads = ("head", "aux_head", "head_dist")
     undecayed = ("cls_token", "dist_token", "pos_embed")
-    mixes_tokens = True
 
     def __init__(self, image_size, patch_size: int, num_classes: int, dropout: float):
         super().__init__()

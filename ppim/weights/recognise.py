@@ -47,7 +47,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> Recognised:
         ValueError: no family has such names, or none of its published variants these sizes.
     """
     for prefix, family, model in _FAMILIES:
-        ours = model.rename(model, shapes)
+        ours = model.rename(shapes)
         if any(name.startswith(prefix) for name in ours):
             return _among(family.VARIANTS, _defaults(model), ours)
     raise ValueError(f"no published model has weights of such names: {', '.join(list(shapes)[:4])}, ...")
