@@ -117,4 +117,5 @@ def _traits_meant(arguments: dict) -> Traits:
 def _defaults(model: type) -> dict:
     """Default arguments of a constructor."""
     parameters = inspect.signature(model.__init__).parameters.values()
-    return {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
+    stated = {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
+    return {"image_size": 224, **stated}

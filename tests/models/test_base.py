@@ -9,16 +9,21 @@ from ppim.models.lvvit import LVViT
 
 pytestmark = pytest.mark.smoke
 
+SMALL = {
+    "image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3, "mlp_ratio": 3.0,
+    "qkv_bias": False, "skip_lam": 1.0, "stem_channels": 8,
+}
+
 
 @pytest.fixture()
 def model():
-    return LVViT(32, 8, 5, 24, 2, 3, stem_channels=8)
+    return LVViT(**SMALL)
 
 
 @pytest.fixture()
 def state():
     """A full state of other values than `model`'s."""
-    return LVViT(32, 8, 5, 24, 2, 3, stem_channels=8).state_dict()
+    return LVViT(**SMALL).state_dict()
 
 
 @pytest.mark.parametrize("method", ["set_state_dict", "set_dict", "load_dict"])
