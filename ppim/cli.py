@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from ppim.config import published_recipes
 from ppim.dialects import translate
 from ppim.memory import keep_freed_memory
-from ppim.zoo_command import models
+from ppim.zoo.command import models
 
 
 def train(argv: Sequence[str] | None = None) -> None:

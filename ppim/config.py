@@ -14,7 +14,9 @@ from pathlib import Path
 import yaml
 from yacs.config import CfgNode
 
-from ppim.dialects import recipe_name, translate_file
+from ppim.dialects import translate_file
+from ppim.families import facts, family_of, size_of
+from ppim.names import normalise_name
 
 _C = CfgNode()
 _C.BASE = [""]  # files to start from, relative to this one
@@ -39,7 +41,7 @@ _C.DATA.REPEATED_AUG = 1  # different views of a photo in the same epoch (DeiT: 
 
 _C.MODEL = CfgNode()
 _C.MODEL.TYPE = "LV-ViT"  # family: LV-ViT | T2T-ViT | DeiT | paddle_vision
-_C.MODEL.NAME = "lvvit_s"  # variant; a name for logs except for paddle_vision, where it selects the network
+_C.MODEL.NAME = "lvvit_s"  # the model; a name of one's own where MODEL.TRANS says all of its size
 _C.MODEL.RESUME = None  # checkpoint to go on from, as --resume
 _C.MODEL.PRETRAINED = None  # weights to start from or to evaluate, as --load
 _C.MODEL.NUM_CLASSES = 1000
@@ -47,20 +49,20 @@ _C.MODEL.DROPOUT = 0.0
 _C.MODEL.ATTENTION_DROPOUT = 0.0
 _C.MODEL.DROPPATH = 0.1  # stochastic depth rate of the last block, linear from 0 at the first
 _C.MODEL.STEM_BN = "batch"  # batch (statistics of the local batch) | frozen (running statistics, also in training)
-_C.MODEL.DISTILLED = False  # DeiT: a distillation token with a head of its own
+_C.MODEL.DISTILLED = None  # DeiT: a distillation token with a head of its own; None: as MODEL.NAME has it
 _C.MODEL.DENSE_HEAD = False  # T2T-ViT, DeiT: a head on every token, which token labels need (LV-ViT has one)
 _C.MODEL.EVAL_TOKENS = "auto"  # add 0.5 x max over tokens to the class logits: auto (if trained) | on | off
-_C.MODEL.TRANS = CfgNode()
-_C.MODEL.TRANS.TOKEN_TYPE = "performer"  # T2T-ViT's tokens-to-token module: performer | transformer
-_C.MODEL.TRANS.PATCH_SIZE = 16
-_C.MODEL.TRANS.EMBED_DIM = 384
-_C.MODEL.TRANS.DEPTH = 16
-_C.MODEL.TRANS.NUM_HEADS = 6
-_C.MODEL.TRANS.MLP_RATIO = 3.0
-_C.MODEL.TRANS.QKV_BIAS = False
-_C.MODEL.TRANS.QK_SCALE = None  # None: head width ** -0.5
-_C.MODEL.TRANS.SKIP_LAM = 2.0  # LV-ViT: each residual branch is divided by it
-_C.MODEL.TRANS.STEM_CHANNELS = 64  # LV-ViT: channels of the convolutional stem
+_C.MODEL.TRANS = CfgNode()  # None: as MODEL.NAME has it
+_C.MODEL.TRANS.TOKEN_TYPE = None  # T2T-ViT's tokens-to-token module: performer | transformer
+_C.MODEL.TRANS.PATCH_SIZE = None  # LV-ViT, DeiT: pixels, divides DATA.IMAGE_SIZE
+_C.MODEL.TRANS.EMBED_DIM = None
+_C.MODEL.TRANS.DEPTH = None
+_C.MODEL.TRANS.NUM_HEADS = None
+_C.MODEL.TRANS.MLP_RATIO = None
+_C.MODEL.TRANS.QKV_BIAS = None
+_C.MODEL.TRANS.QK_SCALE = None  # head width ** -0.5 in every model there is
+_C.MODEL.TRANS.SKIP_LAM = None  # LV-ViT: each residual branch is divided by it
+_C.MODEL.TRANS.STEM_CHANNELS = None  # LV-ViT: channels of the convolutional stem
 
 _C.TRAIN = CfgNode()
 _C.TRAIN.LAST_EPOCH = 0  # PaddleViT's key; ours resumes from checkpoints, which know their epoch
@@ -152,7 +154,12 @@ _C.NGPUS = -1  # PaddleViT's key; the launcher decides
 _NONE_OR = {
     "MODEL.RESUME": str,
     "MODEL.PRETRAINED": str,
-    "MODEL.TRANS.QK_SCALE": float,
+    "MODEL.DISTILLED": bool,
+    "MODEL.TRANS.TOKEN_TYPE": str,
+    "MODEL.TRANS.QKV_BIAS": bool,
+    **dict.fromkeys((f"MODEL.TRANS.{key}" for key in ("MLP_RATIO", "QK_SCALE", "SKIP_LAM")), float),
+    **dict.fromkeys((f"MODEL.TRANS.{key}" for key in ("PATCH_SIZE", "EMBED_DIM", "DEPTH", "NUM_HEADS")), int),
+    "MODEL.TRANS.STEM_CHANNELS": int,
     "TRAIN.GRAD_CLIP": float,
     "TRAIN.LINEAR_SCALED_LR": int,
     "TRAIN.CUTMIX_MINMAX": list,
@@ -236,10 +243,10 @@ def recipe_path(name: str) -> Path:
         FileNotFoundError: no such recipe; the message names the nearest.
     """
     known = published_recipes()
-    if recipe_name(name) not in known:
-        raise FileNotFoundError(f"no recipe named {name!r}{_nearest(recipe_name(name), known)}; "
+    if normalise_name(name) not in known:
+        raise FileNotFoundError(f"no recipe named {name!r}{_nearest(normalise_name(name), known)}; "
                                 f"published are {', '.join(known)}")
-    return known[recipe_name(name)]
+    return known[normalise_name(name)]
 
 
 def find_recipe(path: str | Path) -> Path:
@@ -273,7 +280,7 @@ def check(config: CfgNode) -> None:
     """Raise ValueError, in words a user understands, where single values or several together make no sense."""
     for key, allowed in _CHOICES.items():
         value = _lookup(config, key)
-        if value not in allowed:
+        if value is not None and value not in allowed:
             raise ValueError(f"{key} wants one of {', '.join(allowed)}; got {value!r}")
     for key, (least, most) in _RANGES.items():
         value = _lookup(config, key)
@@ -288,34 +295,32 @@ def check(config: CfgNode) -> None:
 
 
 def _check_model(model: CfgNode, image_size: int) -> None:
-    trans = model.TRANS
-    if model.TYPE == "paddle_vision":
-        return
-    if trans.EMBED_DIM % trans.NUM_HEADS:
+    name = normalise_name(model.NAME)
+    family = family_of(name)
+    if family and family.type != model.TYPE:
+        raise ValueError(f"MODEL.NAME {model.NAME} is a model of MODEL.TYPE {family.type}, got {model.TYPE}; set both")
+    size = size_of(name, model.TRANS)
+    dim, heads, patch = (size.get(part) for part in ("embed_dim", "num_heads", "patch_size"))
+    if dim and heads and dim % heads:
+        raise ValueError(f"MODEL.TRANS.EMBED_DIM ({dim}) must be a multiple of MODEL.TRANS.NUM_HEADS ({heads})")
+    if patch and image_size % patch:
         raise ValueError(
-            f"MODEL.TRANS.EMBED_DIM ({trans.EMBED_DIM}) must be a multiple of MODEL.TRANS.NUM_HEADS ({trans.NUM_HEADS})"
-        )
-    if image_size % trans.PATCH_SIZE:
-        raise ValueError(
-            f"DATA.IMAGE_SIZE ({image_size}) must be a multiple of MODEL.TRANS.PATCH_SIZE ({trans.PATCH_SIZE}); "
-            f"the nearest are {image_size // trans.PATCH_SIZE * trans.PATCH_SIZE} and "
-            f"{-(-image_size // trans.PATCH_SIZE) * trans.PATCH_SIZE}"
+            f"DATA.IMAGE_SIZE ({image_size}) must be a multiple of MODEL.TRANS.PATCH_SIZE ({patch}); "
+            f"the nearest are {image_size // patch * patch} and {-(-image_size // patch) * patch}"
         )
 
 
 def _check_heads(config: CfgNode) -> None:
-    model = config.MODEL
-    if model.TYPE not in ("T2T-ViT", "DeiT"):
-        for key in ("DENSE_HEAD", "DISTILLED"):
-            if model[key]:
-                raise ValueError(f"MODEL.{key} is for MODEL.TYPE T2T-ViT or DeiT, got {model.TYPE}; leave it False")
-    elif model.DISTILLED and model.TYPE != "DeiT":
-        raise ValueError(f"MODEL.DISTILLED is for MODEL.TYPE DeiT, got {model.TYPE}; leave it False")
-    elif not model.DENSE_HEAD and teaches_tokens(config):
-        raise ValueError(
-            f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
-            "or set LOSS.DENSE_WEIGHT and DISTILL.DENSE_WEIGHT to 0 to teach the class head alone"
-        )
+    model, families = config.MODEL, facts().values()
+    for key in sorted({key for family in families for key in family.options}):
+        types = [family.type for family in families if key in family.options]
+        if model[key] and model.TYPE not in types:
+            raise ValueError(f"MODEL.{key} is for MODEL.TYPE {' or '.join(types)}, got {model.TYPE}; leave it False")
+        if key == "DENSE_HEAD" and model.TYPE in types and not model[key] and teaches_tokens(config):
+            raise ValueError(
+                f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
+                "or set LOSS.DENSE_WEIGHT and DISTILL.DENSE_WEIGHT to 0 to teach the class head alone"
+            )
 
 
 def _check_teacher(config: CfgNode) -> None:

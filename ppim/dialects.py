@@ -13,6 +13,9 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from ppim.families import facts
+from ppim.names import normalise_name
+
 # A "thing" is a key of ours, or an option of tools/train.py. One value follows each of these flags.
 _SETS = {
     # ours
@@ -110,23 +113,6 @@ class Translation(NamedTuple):
     notes: list[str]
 
 
-def plain_name(model: str) -> str:
-    """A model's name in lower case with underscores: 'LV-ViT-S' is 'lvvit_s'."""
-    return model.lower().replace("-", "_").replace("lv_vit", "lvvit")
-
-
-def recipe_name(model: str) -> str:
-    """The name of a model's published recipe, from any spelling of the model's name that is in use.
-
-    'LV-ViT-S' is 'lvvit_s', 'T2t_vit_14' 't2t_vit_14', 'deit_base_distilled_patch16_384' 'deit_base_distilled_384'.
-    """
-    name = re.sub(r"^(deit_.*)_patch16", r"\1", plain_name(model))
-    name = re.sub(r"^(deit_.*)_224$", r"\1", name)
-    for short, size in (("ti", "tiny"), ("s", "small"), ("b", "base")):
-        name = re.sub(rf"^deit_{short}(?=_|$)", f"deit_{size}", name)
-    return {"lvvit_t": "lvvit_tiny"}.get(name, name)
-
-
 def translate(argv: Sequence[str], recipes: Collection[str] = ()) -> Translation:
     """A command line of any of the dialects, as tools/train.py spells it.
 
@@ -213,7 +199,7 @@ def _say(said: dict[str, Said], thing: str, value: str | None, flag: str) -> Non
     if flag != "-o":
         value = _WORDS.get(thing, {}).get(str(value).lower(), value)
     if flag in ("--model", "--teacher-model"):
-        value = recipe_name(value)
+        value = normalise_name(value)
     before = said.get(thing)
     if before and before.flag != flag and before.value != value:
         number = _number(value)
@@ -305,7 +291,11 @@ _UNREAD = (
     "TRAIN.MODEL_EMA_FORCE_CPU",
 )
 
-_TYPES = {"lvvit": "LV-ViT", "t2tvit": "T2T-ViT", "deit": "DeiT"}
+
+def _type_of(spelt: str) -> str:
+    """The family meant, whatever the capitals and dashes of its name; what is none of ours stays as it is."""
+    known = {re.sub(r"[^a-z0-9]", "", family.type.lower()): family.type for family in facts().values()}
+    return known.get(re.sub(r"[^a-z0-9]", "", spelt.lower()), spelt)
 
 
 def translate_file(content: dict) -> dict:
@@ -326,7 +316,7 @@ def translate_file(content: dict) -> dict:
         _put(content, "TRAIN.AUTO_AUGMENT", f"rand-m{magnitude or 9}-n{layers or 2}")
     family = _take(content, "MODEL.TYPE")
     if family is not None:
-        _put(content, "MODEL.TYPE", _TYPES.get(re.sub(r"[^a-z0-9]", "", str(family).lower()), family))
+        _put(content, "MODEL.TYPE", _type_of(str(family)))
     return content
 
 

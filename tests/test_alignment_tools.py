@@ -90,7 +90,7 @@ def small(tmp_path):
     recipe.write_text(
         "DATA: {IMAGE_SIZE: 32}\n"
         "MODEL: {NAME: small, TYPE: DeiT, NUM_CLASSES: 10,\n"
-        "        TRANS: {PATCH_SIZE: 8, EMBED_DIM: 16, DEPTH: 2, NUM_HEADS: 2}}\n"
+        "        TRANS: {PATCH_SIZE: 8, EMBED_DIM: 16, DEPTH: 2, NUM_HEADS: 2, MLP_RATIO: 3, QKV_BIAS: False}}\n"
     )
     from ppim.config import get_config
     from ppim.models import build_model

@@ -4,13 +4,18 @@ Parameter names are those of the original PyTorch code, weights have Paddle's la
 """
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import paddle
 from paddle import nn
+
+from ppim.families import Facts
+
+REQUIRED = inspect.Parameter.empty
 
 
 class TokenOutput(NamedTuple):
@@ -65,6 +70,11 @@ def describe_diff(diff: StateDiff, wanted: Mapping, got: Mapping) -> str:
     )
 
 
+def defaults_of(callable_: Callable) -> dict[str, object]:
+    """The parameters of a function or class with their defaults; REQUIRED where there is none."""
+    return {name: parameter.default for name, parameter in inspect.signature(callable_).parameters.items()}
+
+
 class TokenModel(nn.Layer):
     """Base of every model: strict loading, foreign names, and what trainer and loader ask a model for.
 
@@ -83,6 +93,11 @@ class TokenModel(nn.Layer):
     classifies_tokens = False
     has_token_head = False
     eval_token_weight = 0.0
+
+    @classmethod
+    def arguments(cls) -> dict[str, object]:
+        """What the constructor takes, with its defaults; REQUIRED where there is none."""
+        return defaults_of(cls)
 
     def tokens(self, x, mix=None) -> TokenOutput:
         """Logits of classes and of tokens, for training."""
@@ -149,6 +164,21 @@ class TokenModel(nn.Layer):
 
     set_dict = set_state_dict
     load_dict = set_state_dict
+
+
+class Family(NamedTuple):
+    """What the file of a model family exports as FAMILY.
+
+    Attributes:
+        facts: its yaml file.
+        model: its network.
+        marks: names of weights that all its models have; of families whose marks a file of weights bears, it is of the
+            one with the most.
+    """
+
+    facts: Facts
+    model: type[TokenModel]
+    marks: tuple[str, ...]
 
 
 def _assign(target: paddle.Tensor, value) -> None:

@@ -5,39 +5,14 @@ token in front with a head of its own; evaluation logits are the mean of the two
 """
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from paddle import nn
 
+from ppim.families import facts
+from ppim.models.base import Family
 from ppim.models.layers import conv
-from ppim.models.transformer import TokenTransformer, Trunk, arguments_of
-
-_SIZE = {"depth": 12, "mlp_ratio": 4.0, "qkv_bias": True}
-_TINY = {**_SIZE, "embed_dim": 192, "num_heads": 3}
-_SMALL = {**_SIZE, "embed_dim": 384, "num_heads": 6}
-_BASE = {**_SIZE, "embed_dim": 768, "num_heads": 12}
-
-VARIANTS = {
-    "deit_tiny_patch16_224": _TINY,
-    "deit_small_patch16_224": _SMALL,
-    "deit_base_patch16_224": _BASE,
-    "deit_tiny_distilled_patch16_224": {**_TINY, "distilled": True},
-    "deit_small_distilled_patch16_224": {**_SMALL, "distilled": True},
-    "deit_base_distilled_patch16_224": {**_BASE, "distilled": True},
-    "deit_base_patch16_384": {**_BASE, "image_size": 384},
-    "deit_base_distilled_patch16_384": {**_BASE, "image_size": 384, "distilled": True},
-}
-ALIASES = {  # PPIM's names, and the shorter ones people type
-    **{f"deit_{short}": f"deit_{size}_patch16_224" for short, size in (("ti", "tiny"), ("s", "small"), ("b", "base"))},
-    **{f"deit_{size}": f"deit_{size}_patch16_224" for size in ("tiny", "small", "base")},
-    **{
-        f"deit_{short}_distilled": f"deit_{size}_distilled_patch16_224"
-        for short, size in (("ti", "tiny"), ("s", "small"), ("b", "base"))
-    },
-    **{f"deit_{size}_distilled": f"deit_{size}_distilled_patch16_224" for size in ("tiny", "small", "base")},
-    "deit_b_384": "deit_base_patch16_384",
-    "deit_base_384": "deit_base_patch16_384",
-    "deit_b_distilled_384": "deit_base_distilled_patch16_384",
-    "deit_base_distilled_384": "deit_base_distilled_patch16_384",
-}
+from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
 
 
 class Patches(nn.Layer):
@@ -66,21 +41,21 @@ class DeiT(TokenTransformer):
 
     norm_epsilon = 1e-6
 
-    def __init__(self, *, patch_size: int = 16, distilled: bool = False, dense_head: bool = False, **trunk):
+    def __init__(self, *, patch_size: int, distilled: bool = False, dense_head: bool = False, **trunk):
         super().__init__(Trunk(**trunk), patch_size)
         self.add_tokens(distilled)
         self.patch_embed = Patches(patch_size, self.trunk.embed_dim)
         self.add_body(token_head=dense_head)
+
+    @classmethod
+    def size_of(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, object]:
+        """What names and shapes of weights tell of the constructor's arguments."""
+        patch_size = shapes["patch_embed.proj.weight"][-1]
+        return {**trunk_of(shapes, patch_size), "patch_size": patch_size, "distilled": "dist_token" in shapes}
 
     def embed(self, x):
         """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         return self.patch_embed(x)
 
 
-def build_deit(config) -> DeiT:
-    """The model a config describes (sections DATA and MODEL)."""
-    model = config.MODEL
-    return DeiT(
-        patch_size=model.TRANS.PATCH_SIZE, distilled=model.DISTILLED, dense_head=model.DENSE_HEAD,
-        **arguments_of(config),
-    )
+FAMILY = Family(facts()["deit"], DeiT, marks=("patch_embed.proj.weight",))

@@ -112,6 +112,11 @@ class Attention(nn.Layer):
         x, carried = attend(self.qkv(x), self.num_heads, self.scale, dropout, carried)
         return F.dropout(self.proj(x), self.dropout, training=self.training), carried
 
+    def attention_macs(self, tokens: int) -> int:
+        """Multiply-accumulates of the contractions among `tokens` tokens; the linear layers count by themselves."""
+        # queries with keys, weights with values: (N, D) . (D, N) and (N, N) . (N, D) for each of H heads
+        return 2 * tokens * tokens * self.proj.weight.shape[0]
+
 
 class Mlp(nn.Layer):
     def __init__(self, dim: int, hidden: int, dropout: float = 0.0):

@@ -5,39 +5,15 @@ that classifies every patch token. Evaluation logits are class + 0.5 * max over 
 """
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import paddle.nn.functional as F
 from paddle import nn
 
+from ppim.families import facts
+from ppim.models.base import Family
 from ppim.models.layers import conv
-from ppim.models.transformer import TokenTransformer, Trunk, arguments_of
-
-_SIZE = {"mlp_ratio": 3.0, "qkv_bias": False, "skip_lam": 1.0, "stem_channels": 64}
-_T = {**_SIZE, "embed_dim": 240, "depth": 12, "num_heads": 4}
-_S = {**_SIZE, "embed_dim": 384, "depth": 16, "num_heads": 6, "skip_lam": 2.0}
-_M = {**_SIZE, "embed_dim": 512, "depth": 20, "num_heads": 8, "skip_lam": 2.0}
-_L = {**_SIZE, "embed_dim": 768, "depth": 24, "num_heads": 12, "skip_lam": 3.0, "stem_channels": 128}
-
-VARIANTS = {
-    "lvvit_t": _T,
-    "lvvit_s": _S,
-    "lvvit_m": _M,
-    "lvvit_l": _L,
-    "lvvit_s_384": {**_S, "image_size": 384},
-    "lvvit_m_384": {**_M, "image_size": 384},
-    "lvvit_m_448": {**_M, "image_size": 448},
-    "lvvit_l_448": {**_L, "image_size": 448},
-    "lvvit_l_512": {**_L, "image_size": 512},
-    # two small ones of our own, for drawn pictures and for CIFAR-10
-    "lvvit_demo": {
-        **_SIZE, "image_size": 48, "patch_size": 8, "num_classes": 10, "embed_dim": 64, "depth": 3, "num_heads": 2,
-        "stem_channels": 16,
-    },
-    "lvvit_cifar10": {
-        **_SIZE, "image_size": 32, "patch_size": 4, "num_classes": 10, "embed_dim": 128, "depth": 6, "num_heads": 4,
-        "stem_channels": 32,
-    },
-}
-ALIASES = {"lvvit_tiny": "lvvit_t"}
+from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
 
 
 class Stem(nn.Layer):
@@ -67,18 +43,16 @@ class LVViT(TokenTransformer):
     """Vision transformer with a token head.
 
     Args:
+        patch_size: pixels, even.
         skip_lam: what the branches of a block are divided by.
         stem_channels: of the stem's convolutions.
         stem_bn: 'batch' as published, or 'frozen': running statistics always, in train() too.
-        patch_size: pixels, even.
         trunk: see `Trunk`.
     Raises:
         ValueError: sizes that do not divide, an unknown `stem_bn`.
     """
 
-    def __init__(
-        self, *, skip_lam: float, stem_channels: int, stem_bn: str = "batch", patch_size: int = 16, **trunk
-    ):
+    def __init__(self, *, patch_size: int, skip_lam: float, stem_channels: int, stem_bn: str = "batch", **trunk):
         super().__init__(Trunk(**trunk), patch_size)
         if patch_size % 2:
             raise ValueError(f"patch_size wants an even number of pixels, the stem halves the image; got {patch_size}")
@@ -88,15 +62,16 @@ class LVViT(TokenTransformer):
         self.patch_embed = Stem(patch_size, stem_channels, self.trunk.embed_dim, frozen_stats=stem_bn == "frozen")
         self.add_body(token_head=True, skip_lam=skip_lam)
 
+    @classmethod
+    def size_of(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, object]:
+        """What names and shapes of weights tell of the constructor's arguments."""
+        patch_size = 2 * shapes["patch_embed.proj.weight"][-1]
+        channels = shapes["patch_embed.conv1.weight"][0]
+        return {**trunk_of(shapes, patch_size), "patch_size": patch_size, "stem_channels": channels}
+
     def embed(self, x):
         """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         return self.patch_embed(x)
 
 
-def build_lvvit(config) -> LVViT:
-    """The model a config describes (sections DATA and MODEL)."""
-    model, trans = config.MODEL, config.MODEL.TRANS
-    return LVViT(
-        patch_size=trans.PATCH_SIZE, skip_lam=trans.SKIP_LAM, stem_channels=trans.STEM_CHANNELS, stem_bn=model.STEM_BN,
-        **arguments_of(config),
-    )
+FAMILY = Family(facts()["lvvit"], LVViT, marks=("patch_embed.conv1.weight", "patch_embed.proj.weight"))

@@ -10,6 +10,8 @@ heads. On the way the model can work out whose content its class token ends up w
 """
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +19,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from ppim.models.base import TokenModel, TokenOutput, as_pair
+from ppim.models.base import TokenModel, TokenOutput, as_pair, defaults_of
 from ppim.models.layers import Block, linear
 
 
@@ -177,6 +179,23 @@ class TokenTransformer(TokenModel):
             self.aux_head = linear(trunk.embed_dim, trunk.num_classes)
             self.eval_token_weight = 0.5
 
+    @classmethod
+    def arguments(cls) -> dict[str, object]:
+        """What the constructor takes, with its defaults: arguments of the family's own and the fields of `Trunk`."""
+        own = super().arguments()
+        return {**{name: own[name] for name in own if name != "trunk"}, **defaults_of(Trunk)}
+
+    @classmethod
+    def size_of(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, object]:
+        """The arguments of the constructor that names and shapes of weights tell; square images are assumed.
+
+        Only what is the same in PyTorch's and in Paddle's layout is looked at: tables, biases, norms, convolutions.
+
+        Raises:
+            KeyError: a weight that every model of the family has is missing.
+        """
+        raise NotImplementedError
+
     @property
     def has_token_head(self) -> bool:
         return self.aux_head is not None
@@ -293,19 +312,13 @@ class TokenTransformer(TokenModel):
         return self._evaluate(self.features(x)).class_logits
 
 
-def arguments_of(config) -> dict:
-    """The arguments that all families take, from the sections DATA and MODEL of a configuration."""
-    model, trans = config.MODEL, config.MODEL.TRANS
+def trunk_of(shapes: Mapping[str, Sequence[int]], patch_size: int) -> dict[str, object]:
+    """What names and shapes of weights tell of a trunk whose tokens show `patch_size` pixels a side."""
+    blocks = {name.split(".")[1] for name in shapes if name.startswith("blocks.")}
+    width, cells = shapes["cls_token"][-1], shapes["pos_embed"][1] - 1 - ("dist_token" in shapes)
     return {
-        "image_size": config.DATA.IMAGE_SIZE,
-        "num_classes": model.NUM_CLASSES,
-        "embed_dim": trans.EMBED_DIM,
-        "depth": trans.DEPTH,
-        "num_heads": trans.NUM_HEADS,
-        "mlp_ratio": trans.MLP_RATIO,
-        "qkv_bias": trans.QKV_BIAS,
-        "qk_scale": trans.QK_SCALE,
-        "dropout": model.DROPOUT,
-        "attention_dropout": model.ATTENTION_DROPOUT,
-        "drop_path": model.DROPPATH,
+        "embed_dim": width,
+        "depth": len(blocks),
+        "mlp_ratio": shapes["blocks.0.mlp.fc1.bias"][0] / width,
+        "image_size": math.isqrt(cells) * patch_size,
     }

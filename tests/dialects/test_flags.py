@@ -5,7 +5,9 @@ import pytest
 
 from ppim.cli import train_parser
 from ppim.config import differences, get_config, published_recipes, recipe_path
-from ppim.dialects import recipe_name, translate
+from ppim.dialects import translate
+from ppim.families import names
+from ppim.names import normalise_name
 
 # As their documents have them, the program's name and the launcher aside.
 PADDLEVIT_EVAL = """-cfg=./configs/t2t_vit_7.yaml -dataset=imagenet2012 -batch_size=16 \
@@ -212,12 +214,11 @@ def test_saying_it_twice_is_no_contradiction(line):
     ],
 )
 def test_a_models_name_in_any_spelling_finds_its_recipe(name, recipe):
-    assert recipe_name(name) == recipe and recipe_path(name).stem == recipe
+    assert normalise_name(name) == recipe and recipe_path(name).stem == recipe
 
 
 def test_every_published_model_finds_a_recipe_of_that_model():
-    from ppim.models import deit, lvvit, normalise_name, t2t_vit
+    from ppim.names import normalise_name
 
-    names = [*lvvit.VARIANTS, *t2t_vit.VARIANTS, *deit.VARIANTS, *deit.ALIASES, *lvvit.ALIASES]
-    for name in names:
+    for name in names():
         assert normalise_name(get_config(recipe_path(name)).MODEL.NAME) == normalise_name(name)

@@ -19,11 +19,13 @@ SMALL = {
     "qkv_bias": False,
 }
 FAMILIES = {
-    "LV-ViT": lambda **more: LVViT(**{**SMALL, "skip_lam": 1.0, "stem_channels": 8, "stem_bn": "frozen", **more}),
+    "LV-ViT": lambda **more: LVViT(
+        **{**SMALL, "patch_size": 16, "skip_lam": 1.0, "stem_channels": 8, "stem_bn": "frozen", **more}
+    ),
     "T2T-ViT, performer": lambda **more: T2TViT(**{**SMALL, "token_dim": 16, "token_type": "performer", **more}),
     "T2T-ViT, transformer": lambda **more: T2TViT(**{**SMALL, "token_dim": 16, "token_type": "transformer", **more}),
-    "DeiT": lambda **more: DeiT(**{**SMALL, **more}),
-    "DeiT, distilled": lambda **more: DeiT(**{**SMALL, "distilled": True, **more}),
+    "DeiT": lambda **more: DeiT(**{**SMALL, "patch_size": 16, **more}),
+    "DeiT, distilled": lambda **more: DeiT(**{**SMALL, "patch_size": 16, "distilled": True, **more}),
 }
 
 

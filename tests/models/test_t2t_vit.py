@@ -31,7 +31,7 @@ def softly_split(image: np.ndarray, kernel: int, stride: int, padding: int) -> n
     return np.stack([
         padded[:, r * stride : r * stride + kernel, c * stride : c * stride + kernel].reshape(-1)
         for r in range(rows) for c in range(columns)
-    ])  # fmt: skip
+    ])
 
 
 def test_tokens_to_token_is_split_attend_split_attend_split_project():

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from ppim import zoo
-from ppim.dialects import plain_name
+from ppim.names import plain_name
 
 _FOOT = (
     f"Accuracy: {zoo.NOTE}. MACs: counted from the model, one image, attention included; in brackets as published,\n"
@@ -15,15 +15,13 @@ _FOOT = (
 
 
 def describe(row: zoo.Row, counts: dict[str, int]) -> dict:
-    """A row with what was counted, as plain values for JSON."""
+    """A row with what was counted, as plain values for JSON; None where nothing was."""
     return {
         "name": row.name,
         "alias": row.alias or None,
         "family": row.family,
         "image_size": row.image_size,
-        "parameters": counts["parameters"],
-        "macs": counts["macs"],
-        "attention_macs": counts["attention_macs"],
+        **{name: counts.get(name) for name in ("parameters", "macs", "attention_macs")},
         "published": {
             "note": zoo.NOTE,
             "accuracy": [accuracy._asdict() for accuracy in row.accuracy],
@@ -33,7 +31,7 @@ def describe(row: zoo.Row, counts: dict[str, int]) -> dict:
             "crop_pct": row.crop_pct, "interpolation": row.interpolation, "ppim_resize": zoo.ppim_resize(row.image_size)
         },
         "weights": [{**file._asdict(), "downloaded_by_pretrained": file == row.download} for file in row.files],
-    }  # fmt: skip
+    }
 
 
 def accuracy_text(row: zoo.Row, source: str) -> str:
@@ -58,13 +56,14 @@ def _table(rows: Sequence[zoo.Row], counts: dict) -> None:
     for title in ("model", "size", "parameters", "G MACs", "top-1 original", "top-1 / top-5 Paddle", "weights"):
         table.add_column(title, no_wrap=True, justify="left" if title in ("model", "weights") else "right")
     for row in rows:
+        counted = counts.get(row.name, {})
         published = ", ".join(macs_text(macs) for macs in row.macs)
         paddle = next((text for text in (accuracy_text(row, s) for s in ("PPIM", "PaddleViT")) if text != "-"), "-")
         table.add_row(
             row.name,
             str(row.image_size),
-            f"{counts[row.name]['parameters']:,}",
-            f"{counts[row.name]['macs'] / 1e9:.2f}" + (f" ({published})" if published else ""),
+            f"{counted['parameters']:,}" if counted else "-",
+            (f"{counted['macs'] / 1e9:.2f}" if counted else "-") + (f" ({published})" if published else ""),
             accuracy_text(row, "original").partition(" /")[0],
             paddle,
             ", ".join(dict.fromkeys(file.source.split()[0] for file in row.files)) or "-",
@@ -93,6 +92,6 @@ def models(argv: Sequence[str] | None = None) -> None:
         raise ValueError(f"no published model's name contains {args.pattern!r}; `ppim models` lists all")
     counts = zoo.counts()
     if args.json:
-        print(json.dumps([describe(row, counts[row.name]) for row in rows], indent=2))
+        print(json.dumps([describe(row, counts.get(row.name, {})) for row in rows], indent=2))
     else:
         _table(rows, counts)

@@ -14,13 +14,15 @@ import paddle.utils.download
 import paddle.vision.transforms as T
 
 from ppim import zoo
-from ppim.download import download, is_url
-from ppim.models import create_model, deit, lvvit, normalise_name, t2t_vit
+from ppim.families import names
+from ppim.models import create_model
 from ppim.models.base import TokenModel
+from ppim.names import normalise_name
 from ppim.weights.load import load_weights
 from ppim.weights.read import read_state
+from ppim.zoo.download import download, is_url
 
-NAMES = sorted(name for family in (lvvit, t2t_vit, deit) for name in (*family.VARIANTS, *family.ALIASES))
+NAMES = sorted(names())
 _PPIM_WORDS = {
     "class_dim": "num_classes",
     "img_size": "image_size",
@@ -41,7 +43,7 @@ def evaluation_transforms(image_size: tuple[int, int]) -> T.Compose:
         T.CenterCrop(image_size),
         T.ToTensor(),
         T.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
-    ])  # fmt: skip
+    ])
 
 
 def published_weights(name: str) -> Path:
