@@ -18,7 +18,9 @@ setup(
     python_requires=">=3.9",
     packages=[*find_packages(include=["ppim", "ppim.*"]), "ppim.configs"],
     package_dir={"ppim.configs": "configs"},
-    package_data={"ppim.models": ["*.yaml"], "ppim.zoo": ["counts.json"], "ppim.configs": RECIPES},
+    package_data={
+        "ppim": ["departures.yaml"], "ppim.models": ["*.yaml"], "ppim.zoo": ["counts.json"], "ppim.configs": RECIPES,
+    },
     install_requires=["numpy", "pyyaml", "yacs>=0.1.8", "pillow>=9.1", "visualdl>=2.5", "rich>=13", "safetensors>=0.4"],
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2"],

@@ -43,11 +43,19 @@ MODEL:
   TRANS: {{PATCH_SIZE: 8, EMBED_DIM: 16, DEPTH: 2, NUM_HEADS: 2, MLP_RATIO: 3, QKV_BIAS: False, SKIP_LAM: 1.0,
            STEM_CHANNELS: 8}}
 TRAIN: {{NUM_EPOCHS: 4, WARMUP_EPOCHS: 1, BASE_LR: 1.0e-2, MIXUP_ALPHA: 0.0, CUTMIX_ALPHA: 0.0, MODEL_EMA_DECAY: 0.9}}
-TOKEN_LABEL: {{ENABLE: True, PATH: {data}/maps}}
+TOKEN_LABEL: {{ENABLE: True, PATH: {data}/maps, FRAME: whole}}
 MIX: {{TOKEN_ALPHA: 1.0}}
 SAVE: {save}
 REPORT_FREQ: 1
 VALIDATE_FREQ: 100
+"""
+
+
+# The demo into data/demo and output/demo, of seed 3, on few pictures and for one step.
+SMALL_DEMO = """
+from pathlib import Path
+from ppim.commands.demo import compare
+compare(Path("data/demo").resolve(), Path("output/demo").resolve(), 3, (40, 20), ["TRAIN.MAX_STEPS", "1"])
 """
 
 

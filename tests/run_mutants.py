@@ -17,8 +17,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("ppim", "tests", "tools", "configs", "docs", "pytest.ini", "README.md", "README_cn.md", "hubconf.py",
-          "eval.sh", "train_deit_small_tla.sh")
+COPIED = ("ppim", "tests", "tools", "compat", "configs", "docs", "pytest.ini", "LICENSE", "README.md", "README_cn.md",
+          *sorted(path.name for path in ROOT.iterdir() if path.suffix in (".py", ".sh")))
 
 
 def main(words: list[str]) -> int:
@@ -35,9 +35,9 @@ def main(words: list[str]) -> int:
         for name in COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
             elif source.exists():
-                shutil.copy(source, copy / name)
+                shutil.copy(source, copy / name, follow_symlinks=False)
         shared = ROOT.parent / "shared"
         if shared.is_dir():
             (Path(folder) / "shared").symlink_to(shared)

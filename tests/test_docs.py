@@ -12,6 +12,8 @@ from yacs.config import CfgNode
 
 import ppim
 from ppim import config
+from ppim.commands.labels import make_parser
+from ppim.commands.train import train_parser
 from ppim.dialects import translate
 from ppim.names import normalise_name
 from tests.conftest import ROOT, run_python
@@ -211,24 +213,19 @@ def test_options_of_our_tools_are_theirs(page):
 
 
 @each_page
-def test_recipes_and_keys_that_are_typed_make_a_configuration(page):
+def test_recipes_and_keys_that_are_typed_make_a_configuration(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
     for command in commands(page):
-        found = re.search(r"tools/(?:train|generate_labels)\.py (.*)", command)
+        found = re.search(r"(tools/train|main_(?:tla|single_gpu|multi_gpu)|tools/generate_labels)\.py (.*)", command)
         if not found:
             continue
-        words = in_our_spelling(found[1])
-        if not {"-c", "--config"} & set(words):
-            continue  # weights that say themselves what they are of
-        recipe = words[next(i for i, word in enumerate(words) if word in ("-c", "--config")) + 1]
-        changes = []
-        if "-o" in words:
-            changes = words[words.index("-o") + 1:]
-            changes = changes[:next((i for i, word in enumerate(changes) if word.startswith("--")), len(changes))]
-        # a recipe below output/ is one that an earlier command leaves behind
-        path = None if recipe.startswith("output/") else ROOT / recipe
-        if path and not path.suffix:
-            path = config.recipe_path(recipe)
-        config.get_config(path, changes)
+        if "generate_labels" in found[1]:
+            args = make_parser().parse_args(shlex.split(found[2]))
+        else:
+            args = train_parser("ppim train").parse_args(in_our_spelling(found[2]))
+        # weights that say themselves what they are of need none; one below output/ is left behind by an earlier command
+        if args.config is None or not args.config.startswith("output/"):
+            config.get_config(args.config, args.override)
 
 
 @each_page

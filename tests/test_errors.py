@@ -35,7 +35,7 @@ def first_map(root):
 def test_a_missing_map_is_found_before_training_starts(tiny_config, spoilt):
     first_map(spoilt).unlink()
     line = fails(tiny_config, *with_data(spoilt))
-    assert "1 of 24 images have no label map" in line and "class0/photo.0.png" in line and "generate_labels" in line
+    assert "1 of 24 images have no label map" in line and "class0/photo.0.png" in line and "ppim labels make" in line
 
 
 def test_a_missing_map_folder_says_how_to_train_without(tiny_config, spoilt):

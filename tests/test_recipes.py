@@ -1,6 +1,7 @@
 """Every recipe in configs/: it builds the model it names, with the published number of parameters, and it trains."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,13 @@ def test_a_recipe_and_a_name_mean_the_same_model(name):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("path", RECIPES)
+def test_a_mix_is_drawn_for_the_images_of_one_process_of_the_recipe(path):
+    processes, images = re.search(r"# Batch: +(\d+) x (\d+) images", (CONFIGS / path).read_text()).groups()
+    group = get_config(CONFIGS / path).MIX.GROUP
+    assert group == int(images) if int(processes) > 1 else group >= int(images)
+
+
 def tiny(path: str, tiny_data: Path, folder: Path) -> list[str]:
     """Overrides that leave a recipe as it is but for its size, its data and its length."""
     config = get_config(CONFIGS / path)
@@ -87,7 +95,8 @@ def test_one_command_fine_tunes_at_another_size_on_other_classes(path, tiny_data
     source = build_model(get_config(CONFIGS / path, [*options, "MODEL.NUM_CLASSES", "7"]))
     save_state(source.state_dict(), tmp_path / "source.pdparams")
     side = str(2 * source.image_size[0])
-    run(str(CONFIGS / path), [*options, "DATA.IMAGE_SIZE", side], load=str(tmp_path / "source"), new_heads=True)
+    run(str(CONFIGS / path), [*options, "DATA.IMAGE_SIZE", side, "MODEL.PRETRAINED", str(tmp_path / "source"),
+                                 "MODEL.NEW_HEADS", "always"])
     said = capsys.readouterr().out
     assert "resized       1  pos_embed" in said
     assert "dropped" in said and "head.bias" in said

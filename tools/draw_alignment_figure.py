@@ -20,7 +20,7 @@ from matplotlib.patches import Rectangle
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ppim.cli import guarded  # noqa: E402
+from ppim.commands import SHARED, guarded, import_paddle_quietly  # noqa: E402
 
 # Okabe and Ito's blue and orange stay apart with every common form of colour blindness.
 OWN, PARTNER, INK = "#0072B2", "#E69F00", "#222222"
@@ -115,9 +115,9 @@ def draw(picture: np.ndarray, steps: list[np.ndarray], box, grid):
     return figure
 
 
-def main() -> None:
+def main(argv: list[str]) -> None:
     plt.switch_backend("agg")
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(parents=[SHARED], description=__doc__.split("\n")[0])
     parser.add_argument("-c", "--config", required=True, help="recipe")
     parser.add_argument("--load", required=True, help="trained weights")
     parser.add_argument("--photos", nargs=2, metavar="FILE", help="two image files (default: pictures of our own)")
@@ -126,8 +126,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which of our own pictures")
     parser.add_argument("--output", default="docs/images/tl_align.png")
     parser.add_argument("-o", "--override", nargs="+", default=[], metavar="KEY VALUE")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    import_paddle_quietly()
 
     from ppim.config import get_config
     from ppim.data.datasets import read_photo

@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from ppim.data import shapes  # noqa: E402
 from ppim.data.datasets import read_photo  # noqa: E402
 from ppim.data.transforms import CropResize, HFlip, Warp, apply_all, history  # noqa: E402
-from ppim.geometry import trace  # noqa: E402
+from ppim.geometry import centre_window, trace  # noqa: E402
 from ppim.token_labels.maps import LabelMap, read_map  # noqa: E402
-from ppim.token_labels.targets import best_class, dense, token_targets  # noqa: E402
+from ppim.token_labels.targets import WHOLE, best_class, dense, token_targets  # noqa: E402
 
 # Okabe and Ito's colours stay apart with every common form of colour blindness; the last stands for all other classes.
 PALETTE = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#56B4E9")
@@ -66,13 +66,15 @@ class Classes:
         return [*patches, Patch(facecolor=OTHERS, label="other classes")] if self.has_others else patches
 
 
-def draw_cells(axes, ids, confidence, classes: Classes, fill=None) -> None:
-    """Tiles over the unit square: colour = class, strength and number = confidence; hatched = fill."""
+def draw_cells(axes, ids, confidence, classes: Classes, fill=None, window=WHOLE) -> None:
+    """Tiles over `window` of the unit square: colour = class, strength and number = confidence; hatched = fill."""
     rows, columns = ids.shape
+    x0, y0, x1, y1 = window
+    side = (x1 - x0) / columns, (y1 - y0) / rows
     size = min(11, 84 / columns)
     halo = [withStroke(linewidth=2, foreground="white", alpha=0.7)]
     for i, j in np.ndindex(rows, columns):
-        corner, side = (j / columns, i / rows), (1 / columns, 1 / rows)
+        corner = x0 + j * side[0], y0 + i * side[1]
         axes.add_patch(Rectangle(corner, *side, facecolor="white", edgecolor="#BBBBBB", linewidth=0.6))
         if fill is not None and fill[i, j]:
             axes.add_patch(Rectangle(corner, *side, linewidth=0, **FILL))
@@ -132,7 +134,7 @@ def draw(image, label_map: LabelMap, operations, grid, names, target: str):
     show_picture(axes[0, 0], image)
     rows, columns = map_best.shape
     frame(axes[0, 1], f"2  Label map, {rows} x {columns} cells: best class, % sure", photo_aspect)
-    draw_cells(axes[0, 1], map_best, map_sure, classes)
+    draw_cells(axes[0, 1], map_best, map_sure, classes, window=label_map.window)
     for panel in axes[0]:
         draw_outlines(panel, footprint(steps[:1]), footprint(steps))
 
@@ -160,6 +162,8 @@ def main(argv=None) -> int:
     parser.add_argument("--names", help="text file of class names, one a line, in the order of the ids")
     parser.add_argument("--classes", type=int, default=1000, help="number of classes, without --names (default: 1000)")
     parser.add_argument("--orientation", default="rows-first", choices=("rows-first", "columns-first"))
+    parser.add_argument("--centre-crop", type=float, metavar="PCT", help="the map shows the centre square alone, PCT "
+                        "of the photo's short side wide; 1.0 for the published maps (default: the whole photo)")
     parser.add_argument("--tokens", type=int, default=8, help="tokens per side of the view (default: 8)")
     parser.add_argument("--crop", type=float, nargs=4, default=(0.1, 0.06, 0.66, 0.88), metavar=("X", "Y", "W", "H"),
                         help="the crop, in shares of the photo's sides")
@@ -174,6 +178,8 @@ def main(argv=None) -> int:
             numbered = [f"class {i}" for i in range(args.classes)]
             names = Path(args.names).read_text(encoding="utf-8").splitlines() if args.names else numbered
             image, label_map = read_photo(args.photo), read_map(args.map, len(names), args.orientation)
+            if args.centre_crop is not None:
+                label_map = label_map._replace(window=centre_window(image.size, args.centre_crop))
         else:
             names = list(shapes.CLASSES)
             image, label_map = drawn_picture(args.seed)

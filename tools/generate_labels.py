@@ -1,83 +1,14 @@
-"""Write label maps of the photos in a folder, by a trained model.
+"""`ppim labels make` from a clone.
 
     python tools/generate_labels.py -c configs/annotator.yaml --load annotator.pdparams --images data/photos/train \
         --output data/labels/train
-
-The model is an LV-ViT with its token head or a classifier of paddle.vision that ends in pooling and one linear layer.
-Maps that exist are kept, so an interrupted run is simply started again.
 """
-from __future__ import annotations
-
-import argparse
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ppim.cli import guarded  # noqa: E402
-
-
-def parse(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Write label maps of the photos in a folder, by a trained model.")
-    parser.add_argument("-c", "--config", required=True, metavar="FILE", help="yaml file of the annotator")
-    parser.add_argument("--load", required=True, metavar="WEIGHTS", help="the annotator's weights, suffix optional")
-    parser.add_argument("--images", required=True, metavar="DIR", help="folder of photos, sub-folders included")
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder for the maps")
-    parser.add_argument("--input-size", type=int, metavar="PX", help="side the photo is squashed to (DATA.IMAGE_SIZE)")
-    parser.add_argument("--top-k", type=int, default=5, metavar="K", help="classes kept per cell (5)")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="B", help="photos per forward pass (64)")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N photos")
-    parser.add_argument("--overwrite", action="store_true", help="make maps anew that exist already")
-    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY VALUE",
-                        help="change keys of the config")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser.parse_args(argv)
-
-
-@contextmanager
-def progress(total: int):
-    """A function to call with the number of photos done: a bar on a terminal, a line every tenth otherwise."""
-    if sys.stdout.isatty():
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        with Progress("photos", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
-            task = bar.add_task("photos", total=total)
-            yield lambda count: bar.advance(task, count)
-        return
-    done = 0
-
-    def advance(count):
-        nonlocal done
-        before, done = done, done + count
-        if before * 10 // total != done * 10 // total:
-            print(f"{done}/{total} photos", flush=True)
-
-    yield advance
-
-
-def annotate(args: argparse.Namespace) -> None:
-    from ppim.annotate.generate import View, generate, image_files, load_annotator, write_card
-    from ppim.config import get_config
-
-    size = [] if args.input_size is None else ["DATA.IMAGE_SIZE", str(args.input_size)]
-    config = get_config(args.config, [*args.override, *size])
-    files = image_files(args.images)[: args.limit]
-    model = load_annotator(config, args.load)
-    data = config.DATA
-    view = View((data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION)
-    write_card(args.output, model, view, args.top_k, config.MODEL.NAME, args.load, args.overwrite)
-    with progress(len(files)) as advance:
-        report = generate(model, args.images, files, args.output, view, top_k=args.top_k,
-                          batch_size=args.batch_size, overwrite=args.overwrite, advance=advance)
-    print(f"{report.written} maps of {model.grid[0]} x {model.grid[1]} cells written to {args.output}, "
-          f"{report.skipped} kept")
-
-
-def main(argv=None) -> int:
-    args = parse(argv)
-    return guarded(lambda: annotate(args))
-
+from ppim.cli import guarded, make  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(make))

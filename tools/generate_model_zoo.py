@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from ppim import zoo  # noqa: E402
+from ppim.commands.models import accuracy_text, macs_text  # noqa: E402
 from ppim.families import Facts, facts  # noqa: E402
 from ppim.files import write_whole  # noqa: E402
-from ppim.zoo.command import accuracy_text, macs_text  # noqa: E402
 
 WORDS = {
     "en": {
@@ -32,12 +32,14 @@ WORDS = {
                     "project listed below. With another `class_dim` than the file's 1000 the heads start afresh, "
                     "which a warning tells; anything else that does not fit is an error.",
         "view_text": "PPIM's, which `return_transforms=True` gives:",
-        "view_more": "Our recipes evaluate as the original does: short side to size / `crop_pct`, rounded down, "
-                     "bicubic, then the centre crop.",
+        "view_more": "Our recipes take the `crop_pct` of the table's last column: short side to size / `crop_pct`, "
+                     "rounded down, bicubic, then the centre crop. `ppim models {name}` prints where a recipe of ours "
+                     "departs from the original's, and why.",
         "columns": ("Model", "PPIM's name", "Image", "Parameters", "MACs (G)", "MACs published (G)",
-                    "Top-1 / Top-5 original", "Top-1 / Top-5 PPIM", "Top-1 / Top-5 PaddleViT", "`crop_pct`"),
-        "legend": "Accuracies are published, not re-measured. MACs are counted from the model for one image, attention "
-                  "included. Published MACs: `*` leaves attention out, `?` fits the network neither way.",
+                    "Top-1 / Top-5 original", "Top-1 / Top-5 PPIM", "Top-1 / Top-5 PaddleViT", "Our `crop_pct`"),
+        "legend": "Accuracies are published, not re-measured; in brackets the `crop_pct` they were measured at, where "
+                  "the source tells. MACs are counted from the model for one image, attention included. Published "
+                  "MACs: `*` leaves attention out, `?` fits the network neither way.",
         "weights": ("Model", "Paddle", "PyTorch, original"),
     },
     "cn": {
@@ -49,10 +51,12 @@ WORDS = {
                     "传入路径则加载已有的文件，下面列出的各项目的文件都可以。"
                     "`class_dim` 与文件的 1000 不同时，分类头重新初始化并给出警告；其他任何不匹配都会报错。",
         "view_text": "PPIM 的处理，即 `return_transforms=True` 返回的处理：",
-        "view_more": "我们的配置按原版验证：短边缩放到 size / `crop_pct`（向下取整，bicubic），再中心裁剪。",
+        "view_more": "我们的配置按表中最后一列的 `crop_pct` 验证：短边缩放到 size / `crop_pct`（向下取整，bicubic），"
+                     "再中心裁剪。我们的配置与原版的不同之处及其原因，由 `ppim models {name}` 列出。",
         "columns": ("模型", "PPIM 名称", "图像大小", "参数量", "MACs (G)", "公布的 MACs (G)", "Top-1 / Top-5 原版",
-                    "Top-1 / Top-5 PPIM", "Top-1 / Top-5 PaddleViT", "`crop_pct`"),
-        "legend": "精度均为公布值，未重新测量。MACs 按模型对一张图像计数，包含注意力。"
+                    "Top-1 / Top-5 PPIM", "Top-1 / Top-5 PaddleViT", "我们的 `crop_pct`"),
+        "legend": "精度均为公布值，未重新测量；括号内是测量时的 `crop_pct`（来源有说明时）。"
+                  "MACs 按模型对一张图像计数，包含注意力。"
                   "公布的 MACs 中：`*` 表示不含注意力，`?` 表示两种算法都与网络不符。",
         "weights": ("模型", "Paddle", "PyTorch 原版"),
     },
@@ -161,7 +165,7 @@ import paddle.vision.transforms as T
 {view(sorted({row.image_size for row in rows if row.download}))}
 ```
 
-{words["view_more"]}
+{words["view_more"].format(name=page["example"])}
 
 ## {words["links"]}
 

@@ -1,4 +1,4 @@
-"""Train a model, or evaluate one with --evaluate-only; `python tools/train.py --help` lists the options."""
+"""`ppim train` from a clone; `python tools/train.py --help` lists the options."""
 import sys
 from pathlib import Path
 

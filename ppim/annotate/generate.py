@@ -1,15 +1,15 @@
-"""Label maps of whole photos from a trained model: the annotator.
+"""Label maps of photos from a trained model: the annotator.
 
-The photo is squashed to the model's input size, so a map always covers the whole photo (`TOKEN_LABEL.FRAME whole`)
-whatever its shape. Of every cell the K best raw logits, their class ids and the log-sum-exp over all classes are kept
-(re-labelling with per-region scores: arXiv 2101.05022; token labels: arXiv 2104.10858, section 3.2).
+The photo is squashed to the model's input size, so a map covers the whole photo whatever its shape, or its centre
+square is cut, as in evaluation. Of every cell the K best raw logits, their class ids and the log-sum-exp over all
+classes are kept (re-labelling with per-region scores: arXiv 2101.05022; token labels: arXiv 2104.10858, section 3.2).
 
 Files: `<output>/<path of the image without its last suffix>.npy`, in the form of `ppim.token_labels.maps`, and the card
-`<output>/annotation.json`, which says what made them. A map appears under its name only when it is complete.
+(`ppim.token_labels.card`), which says what made them and how they are to be read. A map appears under its name only
+when it is complete.
 """
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,16 +21,15 @@ import paddle
 
 from ppim.data.datasets import SUFFIXES, read_photo
 from ppim.data.pixels import normalise
-from ppim.data.transforms import INTERPOLATION, to_array
-from ppim.engine.command import tokens_were_trained
-from ppim.files import sha256, write_whole
+from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
+from ppim.engine.run_folder import tokens_were_trained
+from ppim.files import sha256
 from ppim.models import build_model
 from ppim.models.paddle_vision import PaddleVision
+from ppim.token_labels.card import Reading, card_fields, load_card, save_card
 from ppim.token_labels.maps import MapError, map_path, read_map, write_map
 from ppim.weights.load import load_weights
 from ppim.weights.read import find_weights
-
-CARD = "annotation.json"
 
 
 class View(NamedTuple):
@@ -40,6 +39,7 @@ class View(NamedTuple):
     mean: Sequence[float] = (0.485, 0.456, 0.406)  # of pixel values in [0, 1]
     std: Sequence[float] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"
+    centre_crop: float | None = None  # side of the square cut per resized short side, in (0, 1]; None: squashed whole
 
 
 class Report(NamedTuple):
@@ -79,14 +79,18 @@ def image_files(folder) -> list[str]:
     return found
 
 
-def squash(path, view: View) -> np.ndarray:
-    """The whole photo brought to `view.size`, its proportions not kept: (3, h, w) uint8.
+def look(path, view: View) -> np.ndarray:
+    """A photo as the annotator sees it, (3, h, w) uint8: squashed to `view.size` as a whole, or its centre square.
 
     Raises:
-        ValueError: not a readable image; the message names the path.
+        ValueError: not a readable image, the message names the path; or a centre crop that is not square.
     """
-    height, width = view.size
-    return to_array(read_photo(str(path)).resize((width, height), INTERPOLATION[view.interpolation]))
+    photo, (height, width) = read_photo(str(path)), view.size
+    if view.centre_crop is None:
+        return to_array(photo.resize((width, height), INTERPOLATION[view.interpolation]))
+    if height != width:
+        raise ValueError(f"a centre crop is square; got a view of {height} x {width} pixels")
+    return to_array(apply_all(eval_view(view.size, view.centre_crop, view.interpolation), photo))
 
 
 def top_scores(model, images: np.ndarray, view: View, top_k: int):
@@ -137,7 +141,9 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
         ValueError: the folder holds maps of another annotator.
     """
     weights = Path(find_weights(weights))
-    card = {
+    whole = view.centre_crop is None
+    reading = Reading(log_z=True) if whole else Reading("centre-crop", view.centre_crop, log_z=True)
+    origin = {
         "form": 1,
         "model": name,
         "weights": weights.name,
@@ -150,18 +156,15 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
         "top_k": top_k,
         "num_classes": model.num_classes,
         "scores": "raw logits",
-        "log_z": True,
-        "frame": "whole",
-        "orientation": "rows-first",
     }
-    path = Path(output) / CARD
-    if path.is_file() and not overwrite:
-        there = json.loads(path.read_text(encoding="utf-8"))
+    there = None if overwrite else load_card(output)
+    if there is not None:
+        card = {**origin, **card_fields(reading)}
         different = [key for key in card if there.get(key) != card[key]]
         if different:
             says = ", ".join(f"{key} {there.get(key)!r} (now {card[key]!r})" for key in different)
             raise ValueError(f"{output} holds maps of another annotator: {says}; choose another folder or --overwrite")
-    write_whole(path, lambda beside: beside.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8"))
+    save_card(output, reading, origin)
 
 
 def _batches(files: Sequence[str], batch_size: int, read, threads: int) -> Iterator[tuple[Sequence[str], np.ndarray]]:
@@ -204,7 +207,7 @@ def generate(model, folder, files: Sequence[str], output, view: View, *, top_k: 
     place = _places(files, output)
     todo = [n for n in files if overwrite or not is_valid_map(place[n], model.grid, top_k, model.num_classes)]
     advance(len(files) - len(todo))
-    for names, images in _batches(todo, batch_size, lambda name: squash(Path(folder) / name, view), threads):
+    for names, images in _batches(todo, batch_size, lambda name: look(Path(folder) / name, view), threads):
         for name, *cells in zip(names, *top_scores(model, images, view, top_k)):
             write_map(place[name], *cells)
         advance(len(names))

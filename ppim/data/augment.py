@@ -67,9 +67,9 @@ def order_rng(seed: int, epoch: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, ORDER, 0, 0]))
 
 
-def mix_rng(seed: int, step: int) -> np.random.Generator:
-    """The generator of a batch's mix, for micro-step `step`: the same on every rank."""
-    return np.random.Generator(np.random.Philox(key=[seed, step], counter=[0, MIX, 0, 0]))
+def mix_rng(seed: int, step: int, block: int = 0) -> np.random.Generator:
+    """The generator of the mix of a block of the global batch, for micro-step `step`: the same on every rank."""
+    return np.random.Generator(np.random.Philox(key=[seed, step], counter=[0, MIX, block, 0]))
 
 
 def parse_rand_augment(text: str) -> RandAugment:

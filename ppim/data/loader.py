@@ -34,17 +34,20 @@ class TrainSamples:
         images: the split. policy: how views are drawn. seed: of the run.
         num_classes, smoothing: of the targets.
         maps: label maps (`ppim.token_labels.store`), or None for plain labels; grid: (rows, columns) of tokens.
-        target, fill: see `token_targets`. geometry: "true", or "released" for the released code's own (needs the
+        target, fill: see `token_targets`. geometry: "exact", or "released" for the released code's own (needs the
             policy's order "released").
         ground_truth: mix the true label into the class target, as the released option of that name.
     """
 
     def __init__(self, images: ImageList, policy: Policy, *, seed: int, num_classes: int, smoothing: float = 0.1,
                  maps=None, grid: tuple | None = None, target: str = "released", fill: str = "uniform",
-                 geometry: str = "true", ground_truth: bool = False):
+                 geometry: str = "exact", ground_truth: bool = False):
         if geometry == "released" and policy.order != "released":
-            raise ValueError("TOKEN_LABEL.GEOMETRY: released warps the map of the whole photo; "
-                             f"it needs DATA.AUG_ORDER: released, got {policy.order!r}")
+            raise ValueError("geometry 'released' warps the map of the whole photo; it wants a policy of order "
+                             f"'released', got {policy.order!r}")
+        if geometry == "released" and maps is not None and maps.reading.frame != "whole":
+            raise ValueError(f"geometry 'released' reads every map as one of the whole photo, got maps of {maps}; "
+                             "leave it 'exact', or make maps of the whole photo")
         self.images, self.policy, self.seed = images, policy, seed
         self.num_classes, self.smoothing = num_classes, smoothing
         self.maps, self.grid, self.target, self.fill = maps, grid, target, fill
@@ -62,10 +65,12 @@ class TrainSamples:
         label = self.images.labels[index]
         sample = {"image": to_array(apply_all(ops, photo)), "label": label, "index": np.int64(index),
                   "erase_at": erase_at, "erase_value": erase_value}
-        if self.maps is None:
-            sample["class_targets"] = label_targets(label[None], self.num_classes, self.smoothing)
-        else:
-            sample["class_targets"], sample["token_targets"] = self._map_targets(index, ops, photo.size)
+        sample["class_targets"] = label_targets(label[None], self.num_classes, self.smoothing)
+        if self.maps is not None:
+            of_map, sample["token_targets"] = self._map_targets(index, ops, photo.size)
+            # where the map does not say what the view shows, its class is the photo's own label
+            if of_map.const[0, 2] > 0:
+                sample["class_targets"] = of_map
             if self.ground_truth:
                 sample["class_targets"] = with_ground_truth(sample["class_targets"], label[None], self.num_classes,
                                                             self.smoothing)

@@ -1,13 +1,14 @@
 """Mixing two images of a batch: mixup (arXiv 1710.09412), cutmix (arXiv 1905.04899), MixToken (arXiv 2104.10858).
 
-One `Mix` says everything about one batch. It is drawn on the host, the same on every rank, cut to a rank's rows, and
-read by the pixels, the model and the loss. Partners are neighbours (2j, 2j + 1); the odd one out is its own partner,
-for which every mix changes nothing. Boxes are top, left, bottom, right; an empty box (0, 0, 0, 0) mixes nothing.
+One `Mix` says everything about one batch. It is drawn on the host, block by block of the global batch and so the same
+on every rank, cut to a rank's rows, and read by the pixels, the model and the loss. Partners are neighbours
+(2j, 2j + 1); the odd one out is its own partner, for which every mix changes nothing. Boxes are top, left, bottom,
+right; an empty box (0, 0, 0, 0) mixes nothing.
 """
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ def draw_mix(rng: np.random.Generator, batch: int, image_hw: tuple, grid: tuple,
              cutmix_alpha: float = 0.0, cutmix_minmax: Sequence[float] | None = None, prob: float = 1.0,
              switch_prob: float = 0.5, mode: str = "batch", token_alpha: float = 0.0,
              cutmix_grid: str = "pixels") -> Mix:
-    """How one (global) batch is mixed; the parameters are timm's, token_alpha LV-ViT's.
+    """How one batch, or one block of it, is mixed; the parameters are timm's, token_alpha LV-ViT's.
 
     Args:
         batch: any size from 1.
@@ -84,6 +85,29 @@ def draw_mix(rng: np.random.Generator, batch: int, image_hw: tuple, grid: tuple,
         boxes = [draw_box(rng, grid, rng.beta(token_alpha, token_alpha)) for _ in range(group[-1] + 1)]
         token_box = np.array(boxes, np.int64)[group]
     return Mix(partners(batch), blend, pixel_box, token_box)
+
+
+def draw_blocks(rng_of: Callable[[int], np.random.Generator], batch: int, image_hw: tuple, grid: tuple, *, group: int,
+                **how) -> Mix:
+    """How a global batch is mixed: by a draw of its own for each block of `group` rows, the last of which may be short.
+
+    The released codes draw in each process for its own batch. Blocks are cut from the global batch instead, so that
+    the number of processes changes nothing.
+
+    Args:
+        rng_of: block number -> the generator it is drawn from.
+        group: rows, even, because partners are neighbours.
+        how: as for `draw_mix`.
+
+    Raises:
+        ValueError: no even group, an unknown mode or cutmix grid.
+    """
+    if group < 2 or group % 2:
+        raise ValueError(f"a block wants an even number of rows, for partners are neighbours; got {group}")
+    blocks = [draw_mix(rng_of(number), min(group, batch - start), image_hw, grid, **how)
+              for number, start in enumerate(range(0, batch, group))]
+    whole = Mix(*(np.concatenate(fields) for fields in zip(*blocks)))
+    return whole._replace(partner=partners(batch))
 
 
 def _draw_pixels(rng, frame, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, switch_prob) -> tuple:

@@ -5,7 +5,7 @@ class is the dominant shape's. Every class covers the same range of areas, so ne
 class away. A picture is drawn from (seed, split, index) alone.
 
 Files written by `write_dataset`: `data/{train,val}/<class>/<index>.jpg` and the label map of each picture,
-`labels/{train,val}/<class>/<index>.npy`, in the form of `ppim.token_labels.maps`.
+`labels/{train,val}/<class>/<index>.npy`, in the form of `ppim.token_labels.maps`, with a card for each split.
 """
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ppim.token_labels.card import Reading, save_card
 from ppim.token_labels.maps import write_map
 
 BACKGROUND = -1
@@ -220,7 +221,9 @@ def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
 def write_dataset(folder, seed=0, train=2000, val=500, size=(64, 48), grid=(9, 12), difficulty=DEFAULT) -> None:
     """Draw `train` + `val` pictures, classes in equal numbers, and write them with their label maps under `folder`."""
     folder = Path(folder)
+    origin = {"form": 1, "model": "ppim.data.shapes", "seed": seed, "grid": list(grid), "num_classes": len(CLASSES)}
     for split, count in zip(SPLITS, (train, val)):
+        save_card(folder / "labels" / split, Reading(log_z=True), origin)
         for name in CLASSES:
             (folder / "data" / split / name).mkdir(parents=True, exist_ok=True)
             (folder / "labels" / split / name).mkdir(parents=True, exist_ok=True)

@@ -210,7 +210,7 @@ def eval_view(image_hw: tuple, crop_pct: float, interpolation: str = "bicubic") 
         ValueError: crop_pct is not in (0, 1].
     """
     if not 0 < crop_pct <= 1:
-        raise ValueError(f"DATA.CROP_PCT wants a number in (0, 1], got {crop_pct}")
+        raise ValueError(f"crop_pct wants a number in (0, 1]; got {crop_pct}")
     height, width = image_hw
     least = (math.floor(width / crop_pct), math.floor(height / crop_pct))
     return [ResizeShort(least, interpolation), CentreCrop((width, height))]

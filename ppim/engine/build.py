@@ -13,6 +13,7 @@ from ppim.data.transforms import eval_view
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer
 from ppim.engine.schedule import Schedule, scaled_lr
+from ppim.token_labels.card import CARD, Reading, read_card
 from ppim.token_labels.maps import map_path
 from ppim.token_labels.store import MapFolder
 
@@ -40,37 +41,67 @@ def _checked(images: ImageList, config: CfgNode) -> ImageList:
     return images
 
 
-def label_maps(config: CfgNode, images: ImageList, path: str) -> MapFolder:
-    """The label maps of `images`; every one must be there before training starts, not at hour nine."""
+def map_reading(config: CfgNode, recipe: CfgNode, path: str) -> tuple[Reading, str]:
+    """How the maps in `path` are to be read, and by whose word: their card's, or, without one, the configuration's.
+
+    Raises:
+        ValueError: the card is damaged; or the configuration departs from its recipe to say what the card denies.
+    """
+    labels = config.TOKEN_LABEL
+    crop_pct = labels.FRAME_CROP_PCT if labels.FRAME == "centre-crop" else 1.0
+    stated, card = Reading(labels.FRAME, crop_pct, labels.ORIENTATION), read_card(path)
+    if card is None:
+        return stated, "the configuration"
+    keys = {"frame": "FRAME", "crop_pct": "FRAME_CROP_PCT", "orientation": "ORIENTATION"}
+    denied = {keys[name]: said for name, said in card._asdict().items()
+              if name in keys and said != getattr(stated, name)}
+    for key, said in denied.items():
+        if labels[key] != recipe.TOKEN_LABEL[key]:
+            raise ValueError(
+                f"TOKEN_LABEL.{key} is set to {labels[key]}, but {Path(path) / CARD} says {said} ({card}); leave the "
+                "key out, a card counts more than a recipe, or correct the card where it is wrong"
+            )
+    ours = ", ".join(f"{key} {labels[key]}" for key in denied)
+    return card, f"{CARD} there" + (f", against {ours} in the recipe" if ours else "")
+
+
+def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -> MapFolder:
+    """The label maps of `images`; every one must be there before training starts, not at hour nine.
+
+    Args:
+        recipe: the configuration before changes on the command line, see `map_reading`.
+    """
     labels = config.TOKEN_LABEL
     if not Path(path).is_dir():
         raise FileNotFoundError(
-            f"no folder of label maps at {path}; set TOKEN_LABEL.PATH to it, make one with tools/generate_labels.py, "
+            f"no folder of label maps at {path}; set TOKEN_LABEL.PATH to it, make one with `ppim labels make`, "
             "or train with plain labels: -o TOKEN_LABEL.ENABLE False"
         )
-    maps = MapFolder(
-        path,
-        num_classes=config.MODEL.NUM_CLASSES,
-        orientation=labels.ORIENTATION,
-        frame=labels.FRAME,
-        crop_pct=labels.FRAME_CROP_PCT,
-    )
+    reading, source = map_reading(config, recipe, path)
+    maps = MapFolder(path, config.MODEL.NUM_CLASSES, reading, source)
+    needs_log_z = labels.TARGET == "probs" and path == labels.PATH
+    if needs_log_z and reading.log_z is False:
+        raise _no_log_z(Path(path) / CARD)
     missing = maps.missing(images.paths)
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(images)} images have no label map in {path}, the first is {missing[0]}; "
-            "tools/generate_labels.py writes those that are missing"
+            "`ppim labels make` writes those that are missing"
         )
-    if labels.TARGET == "probs" and path == labels.PATH and maps.read(images.paths[0], (1, 1)).log_z is None:
-        raise ValueError(
-            f"{map_path(path, images.paths[0])} holds no log-sum-exp, which TOKEN_LABEL.TARGET probs needs; take maps "
-            "written by tools/generate_labels.py, or TOKEN_LABEL.TARGET released"
-        )
+    if needs_log_z and maps.read(images.paths[0], (1, 1)).log_z is None:
+        raise _no_log_z(map_path(path, images.paths[0]))
     return maps
 
 
-def train_samples(config: CfgNode, images: ImageList, grid: tuple[int, int]) -> TrainSamples:
-    """The training samples, with token labels where the configuration asks for them."""
+def _no_log_z(source) -> ValueError:
+    return ValueError(
+        f"{source}: no log-sum-exp, which TOKEN_LABEL.TARGET probs needs; take maps written by "
+        "`ppim labels make`, or TOKEN_LABEL.TARGET released"
+    )
+
+
+def train_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tuple[int, int]) -> TrainSamples:
+    """The training samples, with token labels where the configuration asks for them; `recipe`: see `label_maps`."""
     labels = config.TOKEN_LABEL
     return TrainSamples(
         images,
@@ -78,7 +109,7 @@ def train_samples(config: CfgNode, images: ImageList, grid: tuple[int, int]) -> 
         seed=config.SEED,
         num_classes=config.MODEL.NUM_CLASSES,
         smoothing=config.TRAIN.SMOOTHING,
-        maps=label_maps(config, images, labels.PATH) if labels.ENABLE else None,
+        maps=label_maps(config, recipe, images, labels.PATH) if labels.ENABLE else None,
         grid=grid,
         target=labels.TARGET,
         fill=labels.FILL,
@@ -114,20 +145,32 @@ def train_batches(config: CfgNode, length: int, world: World, start: int = 0, st
     )
 
 
-def eval_samples(config: CfgNode, images: ImageList, grid: tuple[int, int]) -> EvalSamples:
+def eval_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tuple[int, int]) -> EvalSamples:
     """The validation samples; with TOKEN_LABEL.VAL_PATH each carries the best class of its tokens."""
     data, path = config.DATA, config.TOKEN_LABEL.VAL_PATH
     return EvalSamples(
         images,
         eval_view((data.IMAGE_SIZE, data.IMAGE_SIZE), data.CROP_PCT, data.INTERPOLATION),
         num_classes=config.MODEL.NUM_CLASSES,
-        maps=label_maps(config, images, path) if path else None,
+        maps=label_maps(config, recipe, images, path) if path else None,
         grid=grid,
     )
 
 
+def evaluation_arguments(config: CfgNode) -> dict:
+    """Keyword arguments of `evaluate_samples`."""
+    data = config.DATA
+    return {
+        "batch_size": data.BATCH_SIZE_EVAL,
+        "workers": data.NUM_WORKERS,
+        "mean": data.IMAGENET_MEAN,
+        "std": data.IMAGENET_STD,
+        "amp": amp_arguments(config),
+    }
+
+
 def mix_arguments(config: CfgNode) -> dict:
-    """Keyword arguments of `draw_mix`."""
+    """Keyword arguments of `draw_blocks`."""
     train = config.TRAIN
     return {
         "mixup_alpha": train.MIXUP_ALPHA,
@@ -136,20 +179,22 @@ def mix_arguments(config: CfgNode) -> dict:
         "prob": train.MIXUP_PROB,
         "switch_prob": train.MIXUP_SWITCH_PROB,
         "mode": train.MIXUP_MODE,
+        "group": config.MIX.GROUP,
         "token_alpha": config.MIX.TOKEN_ALPHA,
         "cutmix_grid": config.MIX.CUTMIX_GRID,
     }
 
 
 def schedule(config: CfgNode, global_batch: int) -> Schedule:
-    """The learning-rate schedule; every rate in it is scaled to the global batch."""
+    """The learning-rate schedule, its rates scaled to the global batch: all of them, or the highest alone."""
     train = config.TRAIN
     scale = scaled_lr(1.0, train.LINEAR_SCALED_LR, global_batch)
+    scale_of_ends = scale if train.SCALED_RATES == "all" else 1.0
     return Schedule(
         name=train.LR_SCHEDULER.NAME,
         base=train.BASE_LR * scale,
-        start=train.WARMUP_START_LR * scale,
-        end=train.END_LR * scale,
+        start=train.WARMUP_START_LR * scale_of_ends,
+        end=train.END_LR * scale_of_ends,
         epochs=train.NUM_EPOCHS,
         warmup=train.WARMUP_EPOCHS,
     )

@@ -19,17 +19,32 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ppim.engine.run_folder import RunFolder
 from ppim.files import sha256, sync
 
 _PREFIX = "step_"
 
 
+class State(NamedTuple):
+    """What state.json holds: where the run stands, and under what conditions it came there."""
+
+    step: int  # optimizer steps made
+    epoch: int  # passes over the training samples completed
+    offset: int  # samples of the next pass already seen, by all processes together
+    samples_per_micro: int  # samples of all processes in one forward pass
+    seed: int  # SEED of the run
+    processes: int  # that trained together
+    threads: str  # OMP_NUM_THREADS of each; sums on a CPU depend on it in their last bits
+    best: dict  # the best evaluation so far, as in best.json; empty before the first
+    ema_updates: int  # of the running average, whose warm-up depends on it
+    scaler: dict  # loss scaling under float16: {name of Paddle's: value}
+    versions: dict  # {"ppim" | "paddle" | "python": version}
+
+
 class Checkpoint(NamedTuple):
-    """`tensors`: {"model" | "optimizer" | "ema": {name: array}}; `state`: what state.json holds."""
+    """`tensors`: {"model" | "optimizer" | "ema": {structured name: array}}; `state`: the rest."""
 
     tensors: dict[str, dict[str, np.ndarray]]
-    state: dict
+    state: State
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, step: int, keep: int) -> Path:
@@ -93,7 +108,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is incomplete or damaged.
+        ValueError: it is incomplete, damaged, or written by another ppim.
     """
     if not path.is_dir():
         raise FileNotFoundError(f"no checkpoint folder at {path}")
@@ -101,31 +116,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if fault is not None:
         raise ValueError(f"{path} is no usable checkpoint: {fault}; --resume alone takes the newest usable one")
     tensors = {file.stem: load_file(file) for file in sorted(path.glob("*.safetensors"))}
-    return Checkpoint(tensors, json.loads((path / "state.json").read_text(encoding="utf-8")))
+    return Checkpoint(tensors, _read_state(path / "state.json"))
 
 
-def find_resumed(folder: RunFolder, resume: str | None) -> tuple[Checkpoint | None, list[str]]:
-    """What to go on from, and lines to tell about it.
-
-    Raises:
-        ValueError: the run folder is in use and `resume` is None, or a checkpoint is damaged.
-        FileNotFoundError: `resume` names nothing that can be resumed.
-    """
-    if resume is None:
-        folder.check_free()
-        return None, []
-    source = folder.checkpoints if resume == "auto" else Path(resume)
-    if (source / "checkpoints").is_dir():
-        source = source / "checkpoints"
-    if (source / "MANIFEST").is_file():
-        return load_checkpoint(source), [f"going on from {source}"]
-    newest, passed_over = newest_valid(source)
-    if newest is None:
-        if resume == "auto" and not passed_over:
-            return None, [f"no checkpoint in {source} yet: starting anew"]
-        why = "; ".join(passed_over) or "there is none"
-        raise FileNotFoundError(f"no usable checkpoint in {source}: {why}")
-    return load_checkpoint(newest), [*(f"passed over {line}" for line in passed_over), f"going on from {newest}"]
+def _read_state(path: Path) -> State:
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    odd = sorted(set(fields) ^ set(State._fields))
+    if odd:
+        raise ValueError(
+            f"{path} was written by another ppim ({fields.get('versions', {}).get('ppim', 'version unknown')}): "
+            f"{', '.join(odd)} is in one and not in the other; go on with the ppim that wrote it"
+        )
+    return State(**fields)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -139,7 +141,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     folder.mkdir(parents=True)
     for name, tensors in checkpoint.tensors.items():
         save_file(tensors, folder / f"{name}.safetensors", metadata={"layout": "paddle"})
-    (folder / "state.json").write_text(json.dumps(checkpoint.state, indent=1), encoding="utf-8")
+    (folder / "state.json").write_text(json.dumps(checkpoint.state._asdict(), indent=1), encoding="utf-8")
     files = sorted(folder.iterdir())
     lines = [f"{sha256(file)} {file.stat().st_size} {file.name}\n" for file in files]
     (folder / "MANIFEST").write_text("".join(lines), encoding="utf-8")

@@ -8,6 +8,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from ppim.data.loader import EvalBatches, EvalSamples, make_loader
 from ppim.data.pixels import normalise
 from ppim.engine.distributed import World
 from ppim.models.base import TokenOutput
@@ -32,6 +33,14 @@ class Evaluation(NamedTuple):
     def __str__(self) -> str:
         tokens = "" if self.token_top1 is None else f"  tokens {self.token_top1:.2f}"
         return f"top-1 {self.top1:.2f}  top-5 {self.top5:.2f}{tokens}  loss {self.loss:.4f}  on {self.count} images"
+
+
+def evaluate_samples(
+    model: nn.Layer, samples: EvalSamples, world: World, *, batch_size: int, workers: int, **how
+) -> Evaluation:
+    """Evaluate `model` on all `samples`, this process on its share; `how` as for `evaluate`."""
+    shares = EvalBatches(len(samples), batch_size, rank=world.rank, world=world.size)
+    return evaluate(model, make_loader(samples, shares, workers), len(samples), world, **how)
 
 
 @paddle.no_grad()

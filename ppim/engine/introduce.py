@@ -26,6 +26,7 @@ def introduction(
     train, data = config.TRAIN, config.DATA
     global_batch = processes * data.BATCH_SIZE * steps.accumulate
     amp = build.amp_arguments(config)
+    drawn_for = f"{config.MIX.GROUP} images" if train.MIXUP_MODE == "batch" else f"each {train.MIXUP_MODE}"
     teaching = "plain labels"
     if config.TOKEN_LABEL.ENABLE:
         teaching = f"label maps in {config.TOKEN_LABEL.PATH} ({config.TOKEN_LABEL.TARGET} targets)"
@@ -42,7 +43,8 @@ def introduction(
         f"{schedule.end:.4g}; {steps.epochs:g} epochs, {steps.total:,} steps",
         f"augment    {train.AUTO_AUGMENT or 'no RandAugment'}, {data.AUG_ORDER}, erasing {train.RANDOM_ERASE_PROB:g}",
         f"mixing     mixup {train.MIXUP_ALPHA:g}, cutmix {train.CUTMIX_ALPHA:g} (boxes of {config.MIX.CUTMIX_GRID}), "
-        f"MixToken {config.MIX.TOKEN_ALPHA:g}; class target shared by {config.MIX.CLASS_SHARE}",
+        f"MixToken {config.MIX.TOKEN_ALPHA:g}; one draw for {drawn_for}; "
+        f"class target shared by {config.MIX.CLASS_SHARE}",
         f"computing  {'float32' if amp is None else amp['dtype'] + ' mixed precision'} on {paddle.get_device()}, "
         f"{os.environ.get('OMP_NUM_THREADS')} threads a process",
         f"writing to {config.SAVE}",
@@ -64,7 +66,7 @@ def departures(config: CfgNode, recipe: CfgNode, global_batch: int) -> list[str]
     meant = config.TRAIN.LINEAR_SCALED_LR
     if meant is not None and global_batch != meant:
         lines.append(
-            f"the global batch is {global_batch}, the recipe's is {meant}; learning rates are scaled by "
+            f"the global batch is {global_batch}, the rate is meant for {meant} and scaled by "
             f"{global_batch / meant:.4g}"
         )
     return lines

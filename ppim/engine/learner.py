@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 import ppim
 from ppim.config import teaches_tokens
 from ppim.engine import build
-from ppim.engine.checkpoint import Checkpoint
+from ppim.engine.checkpoint import Checkpoint, State
 from ppim.engine.distributed import World
 from ppim.engine.ema import Ema
 from ppim.engine.objective import Objective
@@ -54,7 +54,7 @@ def build_model_for(config: CfgNode) -> nn.Layer:
 
 def eval_token_weight(model: nn.Layer, setting: str, trained: bool) -> float:
     """MODEL.EVAL_TOKENS as the weight of the token head in evaluation logits (0.5 in the released code)."""
-    return 0.5 if model.has_token_head and (setting == "on" or (setting == "auto" and trained)) else 0.0
+    return 0.5 if model.has_token_head and (setting == "always" or (setting == "auto" and trained)) else 0.0
 
 
 def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teacher | None = None) -> Learner:
@@ -77,8 +77,8 @@ def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teach
     )
 
 
-def capture(learner: Learner, position: dict) -> Checkpoint:
-    """Everything that a resumed run needs; `position` says where in the data it stands."""
+def capture(learner: Learner, **position) -> Checkpoint:
+    """Everything that a resumed run needs; `position`: the fields of `State` that say where in the data it stands."""
     tensors = {
         "model": as_arrays(learner.model.state_dict()),
         "optimizer": as_arrays(state_by_structured_names(learner.optimizer, learner.model)),
@@ -86,14 +86,14 @@ def capture(learner: Learner, position: dict) -> Checkpoint:
     if learner.ema:
         tensors["ema"] = as_arrays(learner.ema.state_dict())
     scaler = learner.scaler.state_dict() if learner.scaler.is_enable() else {}
-    state = {
+    state = State(
+        step=learner.step,
+        best=learner.best,
+        ema_updates=learner.ema.updates if learner.ema else 0,
+        scaler={name: np.asarray(value).tolist() for name, value in scaler.items()},
+        versions={"ppim": ppim.__version__, "paddle": paddle.__version__, "python": platform.python_version()},
         **position,
-        "step": learner.step,
-        "best": learner.best,
-        "ema_updates": learner.ema.updates if learner.ema else 0,
-        "scaler": {name: np.asarray(value).tolist() for name, value in scaler.items()},
-        "versions": {"ppim": ppim.__version__, "paddle": paddle.__version__, "python": platform.python_version()},
-    }
+    )
     return Checkpoint(tensors, state)
 
 
@@ -110,13 +110,13 @@ def restore(learner: Learner, checkpoint: Checkpoint) -> None:
     if learner.ema:
         if "ema" not in tensors:
             raise ValueError("the checkpoint has no running average; go on without one: -o TRAIN.MODEL_EMA False")
-        learner.ema.load(tensors["ema"], state["ema_updates"])
-    if learner.scaler.is_enable() and state["scaler"]:
+        learner.ema.load(tensors["ema"], state.ema_updates)
+    if learner.scaler.is_enable() and state.scaler:
         saved = {name: np.asarray(value, np.float32) if name == "scale" else value
-                 for name, value in state["scaler"].items()}
+                 for name, value in state.scaler.items()}
         learner.scaler.load_state_dict(saved)
-    learner.step = state["step"]
-    learner.best = state["best"]
+    learner.step = state.step
+    learner.best = state.best
 
 
 def as_arrays(state: dict) -> dict[str, np.ndarray]:

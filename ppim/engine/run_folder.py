@@ -1,4 +1,4 @@
-"""Where does a run keep its files?
+"""Where does a run keep its files, and what do they say of it: its weights, its recipe, where to go on?
 
     config.yaml           the resolved configuration
     log.jsonl             one JSON object a line
@@ -10,7 +10,11 @@
 """
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+from ppim.config import get_config, teaches_tokens
+from ppim.engine.checkpoint import Checkpoint, load_checkpoint, newest_valid
 
 
 class RunFolder:
@@ -53,3 +57,67 @@ class RunFolder:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"cannot write the run folder {self.path}: {error.strerror}; set another SAVE") from error
+
+
+def find_resumed(folder: RunFolder, resume: str | None) -> tuple[Checkpoint | None, list[str]]:
+    """What to go on from, and lines to tell about it.
+
+    Raises:
+        ValueError: the run folder is in use and `resume` is None, or a checkpoint is damaged.
+        FileNotFoundError: `resume` names nothing that can be resumed.
+    """
+    if resume is None:
+        folder.check_free()
+        return None, []
+    source = folder.checkpoints if resume == "auto" else Path(resume)
+    if (source / "checkpoints").is_dir():
+        source = source / "checkpoints"
+    if (source / "MANIFEST").is_file():
+        return load_checkpoint(source), [f"going on from {source}"]
+    newest, passed_over = newest_valid(source)
+    if newest is None:
+        if resume == "auto" and not passed_over:
+            return None, [f"no checkpoint in {source} yet: starting anew"]
+        why = "; ".join(passed_over) or "there is none"
+        raise FileNotFoundError(f"no usable checkpoint in {source}: {why}")
+    return load_checkpoint(newest), [*(f"passed over {line}" for line in passed_over), f"going on from {newest}"]
+
+
+def weights_file(path: str, run_folder: str, which: str) -> tuple[str, str]:
+    """The file that holds the weights meant, and what they are: "raw", "ema", or "" where only its content can tell.
+
+    `path` is a weights file, a run folder, a checkpoint folder, or "auto" for the newest checkpoint of `run_folder`.
+    """
+    folder = Path(run_folder if path == "auto" else path)
+    if (folder / "checkpoints").is_dir():
+        folder = newest_valid(folder / "checkpoints")[0] or folder
+    if not folder.is_dir():
+        return path, "ema" if _names_ema(folder) else ""
+    ema = folder / "ema.safetensors"
+    if not (folder / "model.safetensors").is_file():
+        raise FileNotFoundError(f"no checkpoint in {folder}; give a weights file, or the folder of a run")
+    if which == "ema" and not ema.is_file():
+        raise ValueError(f"{folder} has no averaged weights; give -o EVAL.WEIGHTS raw")
+    return (str(ema), "ema") if ema.is_file() and which != "raw" else (str(folder / "model.safetensors"), "raw")
+
+
+def _names_ema(path: Path) -> bool:
+    if path.stem.endswith("_ema"):
+        return True
+    card = path.parent / "best.json"
+    return path.stem == "best" and card.is_file() and json.loads(card.read_text(encoding="utf-8"))["weights"] == "ema"
+
+
+def tokens_were_trained(weights: str) -> bool:
+    """Was the token head of these weights trained? Known where they lie in a run folder; published files: yes."""
+    own = config_of(weights)
+    return teaches_tokens(get_config(own)) if own else True
+
+
+def config_of(weights: str) -> Path | None:
+    """The configuration of the run whose folder holds these weights, or is meant by them."""
+    path = Path(weights).resolve()
+    for folder in (path, *list(path.parents)[:3]):
+        if (folder / "config.yaml").is_file() and (folder / "log.jsonl").is_file():
+            return folder / "config.yaml"
+    return None

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ppim.engine.checkpoint import State
+
 
 class Steps(NamedTuple):
     """`per_epoch`: micro-batches in an epoch; `accumulate`: of them in an optimizer step; `epochs`: in the run."""
@@ -34,24 +36,24 @@ class Steps(NamedTuple):
         return before + 1 if step == self.total else None
 
 
-def resumed_micro_step(state: dict, samples_per_micro: int, per_epoch: int, accumulate: int = 1) -> int:
+def resumed_micro_step(state: State, samples_per_micro: int, per_epoch: int, accumulate: int = 1) -> int:
     """The micro-batch to go on with, for a batch that may have another size than the one in the checkpoint.
 
     Args:
-        state: `epoch` and `offset`, samples of that epoch already seen.
+        state: of the checkpoint.
         samples_per_micro: samples of all processes in a micro-batch now; per_epoch: micro-batches in an epoch now;
             accumulate: micro-batches in an optimizer step now.
 
     Raises:
         ValueError: the samples seen are no whole number of the new micro-batches, or of the new steps.
     """
-    if state["offset"] % samples_per_micro:
+    if state.offset % samples_per_micro:
         raise ValueError(
-            f"the checkpoint stopped {state['offset']} samples into an epoch, which is no multiple of the "
+            f"the checkpoint stopped {state.offset} samples into an epoch, which is no multiple of the "
             f"{samples_per_micro} samples that all processes read together now; keep DATA.BATCH_SIZE x processes as it "
-            f"was ({state['samples_per_micro']}), or resume from a checkpoint at the end of an epoch"
+            f"was ({state.samples_per_micro}), or resume from a checkpoint at the end of an epoch"
         )
-    micro = state["epoch"] * per_epoch + state["offset"] // samples_per_micro
+    micro = state.epoch * per_epoch + state.offset // samples_per_micro
     if micro % accumulate:
         raise ValueError(
             f"the checkpoint stands at micro-batch {micro}, which is inside a step of TRAIN.ACCUM_ITER {accumulate}; "

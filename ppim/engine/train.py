@@ -6,6 +6,7 @@ handed, not here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import time
@@ -18,24 +19,25 @@ from yacs.config import CfgNode
 
 from ppim import config as configuration
 from ppim.data.augment import mix_rng
-from ppim.data.loader import EvalBatches, EvalSamples, TrainBatches, make_loader
-from ppim.data.mixing import draw_mix, shard
-from ppim.engine import build
-from ppim.engine.checkpoint import Checkpoint, find_resumed, remove_leftovers, save_checkpoint
+from ppim.data.loader import EvalSamples, TrainBatches, make_loader
+from ppim.data.mixing import draw_blocks, shard
+from ppim.engine import best, build
+from ppim.engine.checkpoint import Checkpoint, remove_leftovers, save_checkpoint
 from ppim.engine.distributed import World, average_statistics
 from ppim.engine.ema import swapped_in
-from ppim.engine.evaluate import Evaluation, evaluate
+from ppim.engine.evaluate import Evaluation, evaluate_samples
 from ppim.engine.interrupt import StopRequest
 from ppim.engine.introduce import introduction
 from ppim.engine.learner import Learner, as_arrays, build_learner, build_model_for, capture, restore
 from ppim.engine.log import Log, peak_memory_mb
 from ppim.engine.objective import LossTerms
-from ppim.engine.run_folder import RunFolder
+from ppim.engine.run_folder import RunFolder, find_resumed
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
 from ppim.engine.teacher import build_teacher
 from ppim.files import write_whole
 from ppim.weights.load import load_weights
+from ppim.weights.recognise import head_classes
 from ppim.weights.write import save_state
 
 
@@ -74,16 +76,13 @@ class Meter:
         self.images, self.waited, self.since = 0, 0.0, time.perf_counter()
 
 
-def train(
-    config: CfgNode, recipe: CfgNode, world: World, resume: str | None = None, new_heads: bool = False
-) -> Evaluation:
-    """Train as configured and return the last evaluation.
+def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, dict]:
+    """Train as configured; the last evaluation, of the better of the weights and their average, and the best's card.
 
     Args:
-        config: the resolved configuration; `recipe`: the same before changes on the command line.
-        resume: None starts anew; "auto" goes on from the newest checkpoint of the run folder; else a checkpoint folder
-            or a run folder.
-        new_heads: leave out the heads of MODEL.PRETRAINED, for other classes.
+        config: the resolved configuration. MODEL.RESUME None starts anew; "auto" goes on from the newest checkpoint of
+            the run folder; else it is a checkpoint folder or a run folder.
+        recipe: the same before changes on the command line.
 
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
@@ -91,16 +90,17 @@ def train(
         KeyboardInterrupt: a signal asked to stop; the state has been saved.
     """
     folder = RunFolder(config.SAVE)
-    checkpoint, notes = find_resumed(folder, resume)
+    checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
     images = build.train_images(config)
     val_images = build.val_images(config, images)
     paddle.seed(config.SEED)
     model = build_model_for(config)
     if config.MODEL.PRETRAINED and checkpoint is None:
-        notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=new_heads)))
+        notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=_starts_new_heads(config.MODEL))))
         model.note_source(())  # from here on the weights are this project's, after --resume as well
-    samples = build.train_samples(config, images, model.grid)
-    val = build.eval_samples(config, val_images, model.grid)
+    samples = build.train_samples(config, recipe, images, model.grid)
+    val = build.eval_samples(config, recipe, val_images, model.grid)
+    notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
     teacher, report = build_teacher(config)
     if teacher:
         notes.append(f"teacher: {report}")
@@ -121,9 +121,18 @@ def train(
                                            parameters=_trainable(model), images=(len(images), len(val_images)))]:
             log.say(line)
         ahead = build.train_batches(config, len(images), world, first, run.last * steps.accumulate)
-        return fit(run, _timed(make_loader(samples, ahead, config.DATA.NUM_WORKERS), run.meter), first)
+        last = fit(run, _timed(make_loader(samples, ahead, config.DATA.NUM_WORKERS), run.meter), first)
+        log.say(best.summary(learner.best))
+        return last, learner.best
     finally:
         log.close()
+
+
+def _starts_new_heads(model: CfgNode) -> bool:
+    """MODEL.NEW_HEADS; `auto` looks into the file."""
+    if model.NEW_HEADS == "auto":
+        return head_classes(model.PRETRAINED) != model.NUM_CLASSES
+    return model.NEW_HEADS == "always"
 
 
 def _go_on_from(checkpoint: Checkpoint, learner: Learner, batches: TrainBatches, steps: Steps) -> int:
@@ -143,6 +152,7 @@ def _without_sources(config: CfgNode) -> CfgNode:
     recipe = config.clone()
     recipe.defrost()
     recipe.MODEL.PRETRAINED = recipe.MODEL.RESUME = None
+    recipe.MODEL.NEW_HEADS = "never"
     return recipe
 
 
@@ -193,9 +203,9 @@ def _forward_backward(run: Run, batch: dict, micro: int, is_last_part: bool) -> 
     """One micro-batch: gradients add up; with the last of a step they are averaged over the processes."""
     learner, batches, world = run.learner, run.batches, run.world
     paddle.seed(dropout_seed(run.config.SEED, world.rank, micro))
-    rng = mix_rng(run.config.SEED, micro)
+    rng_of = functools.partial(mix_rng, run.config.SEED, micro)
     image_hw = tuple(batch["image"].shape[2:])
-    mix = draw_mix(rng, batches.global_batch, image_hw, learner.model.grid, **build.mix_arguments(run.config))
+    mix = draw_blocks(rng_of, batches.global_batch, image_hw, learner.model.grid, **build.mix_arguments(run.config))
     # processes weigh the same in the average, though their shares of a batch may be a pair of samples apart
     start, stop = batches.rows
     share = (stop - start) * world.size / batches.global_batch
@@ -275,28 +285,17 @@ def _evaluate_and_keep_best(run: Run) -> Evaluation:
     for weights, result in results.items():
         run.log.record(f"eval_{weights}", learner.step, {"epoch": epoch, **result.as_dict()})
         run.log.say(f"epoch {epoch:6.2f}  {weights:>3} weights  {result}")
-    weights = max(results, key=lambda name: results[name].top1)
-    if not learner.best or results[weights].top1 > learner.best["top1"]:
-        learner.best = {**results[weights].as_dict(), "weights": weights, "step": learner.step, "epoch": epoch}
-        if run.world.is_main:
-            state = learner.ema.state_dict() if weights == "ema" else learner.model.state_dict()
+    before, learner.best = learner.best, best.after(learner.best, results, learner.step, epoch)
+    if run.world.is_main:
+        if not before or learner.best["top1"] > before["top1"]:
+            state = learner.ema.state_dict() if learner.best["weights"] == "ema" else learner.model.state_dict()
             save_state(as_arrays(state), folder.best)
-            write_whole(folder.best_card, lambda path: path.write_text(json.dumps(learner.best, indent=1)))
-    return results[weights]
+        write_whole(folder.best_card, lambda path: path.write_text(json.dumps(learner.best, indent=1)))
+    return results[best.better(results)]
 
 
 def _evaluate(run: Run) -> Evaluation:
-    data = run.config.DATA
-    return evaluate_samples(
-        run.learner.model, run.val, run.world, batch_size=data.BATCH_SIZE_EVAL, workers=data.NUM_WORKERS,
-        mean=data.IMAGENET_MEAN, std=data.IMAGENET_STD, amp=build.amp_arguments(run.config),
-    )
-
-
-def evaluate_samples(model, samples: EvalSamples, world: World, *, batch_size: int, workers: int, **how) -> Evaluation:
-    """Evaluate on all `samples`, this process on its share."""
-    shares = EvalBatches(len(samples), batch_size, rank=world.rank, world=world.size)
-    return evaluate(model, make_loader(samples, shares, workers), len(samples), world, **how)
+    return evaluate_samples(run.learner.model, run.val, run.world, **build.evaluation_arguments(run.config))
 
 
 def _save(run: Run, micro: int) -> None:
@@ -311,7 +310,7 @@ def _save(run: Run, micro: int) -> None:
             "processes": run.world.size,
             "threads": os.environ.get("OMP_NUM_THREADS", ""),
         }
-        checkpoint = capture(learner, position)
+        checkpoint = capture(learner, **position)
         save_checkpoint(folder.checkpoints, checkpoint, learner.step, run.config.KEEP_CHECKPOINTS)
         save_state(checkpoint.tensors["model"], folder.last)
         if learner.ema:

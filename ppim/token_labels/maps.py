@@ -61,7 +61,7 @@ def _read_array(path: str) -> np.ndarray:
             data = stream.read()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no label map there; maps lie beside one another as <class>/<image>.npy, "
-                                "generate the missing ones or correct TOKEN_LABEL.PATH") from None
+                                "generate the missing ones or correct the folder's path") from None
     # The length of the header stands in two bytes (version 1) or four (later versions) behind the magic.
     start = 10 + int.from_bytes(data[8:10], "little") if data[6:7] == b"\x01" else \
         12 + int.from_bytes(data[8:12], "little")
@@ -116,7 +116,7 @@ def read_map(path: str, num_classes: int, orientation: str = "rows-first") -> La
         ValueError: another orientation.
     """
     if orientation not in ORIENTATIONS:
-        raise ValueError(f"TOKEN_LABEL.ORIENTATION wants one of {', '.join(ORIENTATIONS)}, got {orientation!r}")
+        raise ValueError(f"orientation wants one of {', '.join(ORIENTATIONS)}; got {orientation!r}")
     array = _read_array(path)
     if array.ndim != 4 or array.shape[0] not in (2, 3) or 0 in array.shape:
         raise MapError(f"{path}: wanted [2, K, H, W] (scores, class ids) or [3, K, H, W] (and log-sum-exp), "

@@ -8,41 +8,37 @@ import os
 from collections.abc import Iterable
 
 from ppim.geometry import centre_window
-from ppim.token_labels.maps import ORIENTATIONS, LabelMap, map_path, read_map
-
-FRAMES = ("whole", "centre-crop")
+from ppim.token_labels.card import FRAMES, WHOLE, Reading
+from ppim.token_labels.maps import LabelMap, map_path, read_map
 
 
 class MapFolder:
     """One `.npy` per photo.
 
     Args:
-        path: the folder; num_classes: C; orientation: see `maps.read_map`.
-        frame: what the annotator saw of each photo: 'whole', or 'centre-crop' (short side resized, centre square cut).
-        crop_pct: side of that square per resized short side, in (0, 1]; used with 'centre-crop'.
+        path: the folder; num_classes: C; reading: how its maps are to be read.
+        source: who says so, for people.
 
     Raises:
-        FileNotFoundError: no such folder. ValueError: an unknown orientation or frame.
+        FileNotFoundError: no such folder. ValueError: an unknown frame.
     """
 
-    def __init__(self, path: str, num_classes: int, orientation: str = "rows-first", frame: str = "whole",
-                 crop_pct: float = 1.0):
+    def __init__(self, path: str, num_classes: int, reading: Reading = WHOLE, source: str = "default"):
         if not os.path.isdir(path):
-            raise FileNotFoundError(f"TOKEN_LABEL.PATH: {path} is not a folder; generate label maps or correct "
-                                    "the path")
-        if orientation not in ORIENTATIONS:
-            raise ValueError(f"TOKEN_LABEL.ORIENTATION wants one of {', '.join(ORIENTATIONS)}, got {orientation!r}")
-        if frame not in FRAMES:
-            raise ValueError(f"TOKEN_LABEL.FRAME wants one of {', '.join(FRAMES)}, got {frame!r}")
-        self.path, self.num_classes, self.orientation = str(path), num_classes, orientation
-        self.frame, self.crop_pct = frame, crop_pct
+            raise FileNotFoundError(f"{path}: no such folder of label maps; generate them or correct the path")
+        if reading.frame not in FRAMES:
+            raise ValueError(f"frame wants one of {', '.join(FRAMES)}; got {reading.frame!r}")
+        self.path, self.num_classes, self.reading, self.source = str(path), num_classes, reading, source
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reading}, by {self.source}"
 
     def read(self, image_relative_path: str, photo_size: tuple) -> LabelMap:
         """The map of one image; photo_size is (width, height). Raises what `maps.read_map` raises."""
-        label_map = read_map(map_path(self.path, image_relative_path), self.num_classes, self.orientation)
-        if self.frame == "whole":
+        label_map = read_map(map_path(self.path, image_relative_path), self.num_classes, self.reading.orientation)
+        if self.reading.frame == "whole":
             return label_map
-        return label_map._replace(window=centre_window(photo_size, self.crop_pct))
+        return label_map._replace(window=centre_window(photo_size, self.reading.crop_pct))
 
     def missing(self, image_relative_paths: Iterable[str]) -> list[str]:
         """The images without a map, in their order; each folder is listed once and no file is opened."""

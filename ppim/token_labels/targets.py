@@ -270,12 +270,12 @@ def split_class(targets: SparseTargets) -> tuple[SparseTargets, SparseTargets]:
 
 def _check(label_map: LabelMap, target: str, fill: str) -> None:
     if target not in TARGETS:
-        raise ValueError(f"TOKEN_LABEL.TARGET wants one of {', '.join(TARGETS)}, got {target!r}")
+        raise ValueError(f"target wants one of {', '.join(TARGETS)}; got {target!r}")
     if fill not in FILLS:
-        raise ValueError(f"TOKEN_LABEL.FILL wants one of {', '.join(FILLS)}, got {fill!r}")
+        raise ValueError(f"fill wants one of {', '.join(FILLS)}; got {fill!r}")
     if target == "probs" and label_map.log_z is None:
-        raise ValueError("TOKEN_LABEL.TARGET: probs wants maps with the annotator's log-sum-exp ([3, K, H, W]), got "
-                         "the published form ([2, K, H, W]); use TARGET: released or generate the maps again")
+        raise ValueError("target 'probs' wants maps with the annotator's log-sum-exp ([3, K, H, W]), got the published "
+                         "form ([2, K, H, W]); take 'released' or generate the maps again")
 
 
 def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: tuple, num_classes: int, *,
@@ -291,6 +291,9 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: tuple, num_c
     A point counts where it shows the photo. A token of which fewer than half the points do is fill: it gets the
     uniform target, or row weight 0 with `fill` 'ignore'. Photo outside the map's window has no label: those points
     do not count either, and a token that shows photo but has too few labelled points is ignored.
+
+    The class token's row goes by the same rules; where they ignore it, the photo's own label has to stand in
+    (`ppim.data.loader`).
 
     Args:
         steps: the view's history (`ppim.geometry`); grid: (rows, columns) of tokens, row-major in the result.

@@ -53,7 +53,7 @@ def published_weights(name: str) -> Path:
         ValueError: none has been published.
         DownloadError (an OSError): not to be had; says which file to put where.
     """
-    row = zoo.find(normalise_name(name))
+    row = zoo.find(name)
     if row is None or row.download is None:
         elsewhere = [file.url for file in row.files] if row else []
         hint = f"there is {elsewhere[0]}: fetch it and give its path" if elsewhere else "train it, or give a path"
@@ -98,7 +98,7 @@ def _entry(name: str) -> Callable:
         return (model, evaluation_transforms(model.image_size)) if return_transforms else model
 
     build.__name__ = build.__qualname__ = name
-    row = zoo.find(normalise_name(name))
+    row = zoo.find(name)
     published = row.download.url if row and row.download else "none; pass a path"
     build.__doc__ = f"""The model `{normalise_name(name)}`.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppim.families import Facts, facts
+from ppim.names import normalise_name
 from ppim.zoo.download import name_of
 
 NOTE = "published, not re-measured"
@@ -19,11 +20,16 @@ CLASSES = 1000  # of every published file
 
 
 class Accuracy(NamedTuple):
-    """On the 50,000 validation images of ImageNet-1k, in percent."""
+    """On the 50,000 validation images of ImageNet-1k, in percent.
+
+    `crop_pct` is the view it was measured in: the short side to floor(size / crop_pct), then the centre crop. None: the
+    source does not say.
+    """
 
     source: str
     top1: float
     top5: float | None = None
+    crop_pct: float | None = None
 
 
 class Macs(NamedTuple):
@@ -53,7 +59,7 @@ class File(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One published model. `crop_pct` is the original's evaluation view: the short side to floor(size / crop_pct)."""
+    """One published model. `crop_pct` is the evaluation view of our recipe, which may be one of several published."""
 
     name: str
     family: str
@@ -72,7 +78,7 @@ class Row(NamedTuple):
 
 
 def ppim_resize(size: int) -> int:
-    """The short side before the centre crop of `size` pixels, on PPIM's pages: 248 for 224, else no margin."""
+    """The short side before the centre crop of `size` pixels, on PPIM's pages: a margin at 224 pixels only."""
     return 248 if size == 224 else size
 
 
@@ -99,8 +105,8 @@ ROWS = tuple(_row(family, name) for family in facts().values() for name in famil
 
 
 def find(name: str) -> Row | None:
-    """The row of a model by our name or by PPIM's."""
-    return next((row for row in ROWS if name in (row.name, row.alias)), None)
+    """The row of a model by any of its names."""
+    return next((row for row in ROWS if row.name == normalise_name(name)), None)
 
 
 def counts() -> dict[str, dict[str, int]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppim.data.augment import Policy, parse_rand_augment
+from ppim.data.augment import Policy, draw_view, parse_rand_augment, sample_rng
 from ppim.data.datasets import find_images
 from ppim.data.loader import (
     EvalBatches,
@@ -24,6 +24,7 @@ from ppim.data.loader import (
     released_history,
 )
 from ppim.data.transforms import Colour, CropResize, HFlip, Warp, eval_view
+from ppim.token_labels.card import Reading
 from ppim.token_labels.maps import map_path, write_map
 from ppim.token_labels.store import MapFolder
 from ppim.token_labels.targets import SparseTargets, dense
@@ -140,6 +141,35 @@ def test_the_label_draws_the_class_target_towards_it_where_asked(photos, maps):
     truth = np.eye(3)[photos.labels] * 0.9 + 0.1 / 3
     assert 0 < right.sum() < 13
     np.testing.assert_allclose(mixed, plain * ratio + truth * (1 - ratio), atol=1e-5)
+
+
+@pytest.mark.parametrize("ground_truth", [False, True])
+def test_where_the_map_has_little_of_the_view_the_class_is_the_photos_own_label(tmp_path, ground_truth):
+    """Photos five times as wide as high, whose maps show the middle fifth and call it class 2."""
+    Image.new("RGB", (100, 20), (90, 120, 150)).save(tmp_path / "plain.png")
+    for name in "abc":
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "x.png").write_bytes((tmp_path / "plain.png").read_bytes())
+        write_map(tmp_path / "maps" / name / "x.npy", np.full((1, 4, 4), 20.0), np.full((1, 4, 4), 2))
+    policy = Policy((32, 32), scale=(0.08, 0.3))
+    samples = TrainSamples(find_images(tmp_path / "photos"), policy, seed=0, num_classes=3, smoothing=0.3, grid=(2, 2),
+                           maps=MapFolder(tmp_path / "maps", 3, Reading("centre-crop")), ground_truth=ground_truth)
+    seen = {"own label": 0, "map": 0}
+    for epoch in range(60):
+        for index, label in enumerate(samples.images.labels[:2]):
+            box = next(op.box for op in draw_view(sample_rng(0, epoch, index, 0), (100, 20), policy)
+                       if isinstance(op, CropResize))
+            labelled = (min(60, box[0] + box[2]) - max(40, box[0])) / box[2]
+            batch = collate([samples[epoch, index, 0]])
+            target = targets_of(batch, "class")[0]
+            assert batch["class_const"][0, 2] == 1
+            if labelled < 0.4:
+                np.testing.assert_allclose(target, np.eye(3)[label] * 0.7 + 0.1, atol=1e-6)
+                seen["own label"] += 1
+            elif labelled > 0.6:
+                assert target.argmax() == 2
+                seen["map"] += 1
+    assert min(seen.values()) > 10
 
 
 def test_the_released_history_names_moves_and_the_crop_in_shares():
@@ -265,9 +295,16 @@ def test_the_benchmark_measures_every_task_on_a_folder_or_a_tar(photos, tmp_path
     for source in (photos.root, tmp_path / "photos.tar"):
         done = subprocess.run([sys.executable, tool, "--photos", source, "--rounds", "1", "--count", "2"],
                               capture_output=True, text=True, check=True)
-        assert done.stdout.count("/s/core") == 5 and "1.00 of decode-only" in done.stdout
+        assert done.stdout.count("/s/core") == 7 and "1.00 of decode-only" in done.stdout
+
+
+def test_released_geometry_needs_maps_of_the_whole_photo(photos, maps):
+    cropped = MapFolder(maps.path, 3, Reading("centre-crop", 0.9), "annotation.json there")
+    with pytest.raises(ValueError, match=r"geometry 'released'.*centre-crop 0\.9.*annotation\.json"):
+        TrainSamples(photos, POLICY._replace(order="released"), seed=0, num_classes=3, maps=cropped, grid=(2, 2),
+                     geometry="released")
 
 
 def test_released_geometry_needs_the_released_order(photos):
-    with pytest.raises(ValueError, match="AUG_ORDER"):
+    with pytest.raises(ValueError, match="order 'released', got 'crop-first'"):
         TrainSamples(photos, POLICY, seed=0, num_classes=3, geometry="released")

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ppim.data.augment import mix_rng
+from ppim.data.loader import rank_rows
 from ppim.data.mixing import (
     MODES,
     Mix,
     class_share,
+    draw_blocks,
     draw_mix,
     inside_boxes,
     mix_pixels,
@@ -138,6 +141,57 @@ def test_a_shard_keeps_its_rows_and_refuses_to_part_partners():
             np.testing.assert_array_equal(whose_pixels(part), whole[start:stop, start:stop])
     with pytest.raises(ValueError, match="part two partners"):
         shard(mix, 1, 4)
+
+
+blocks = dict(batch=st.integers(1, 26), group=st.sampled_from([2, 4, 6, 10, 26]), seed=st.integers(0, 9999),
+              mode=st.sampled_from(MODES), name=st.sampled_from(sorted(SETTINGS)))
+
+
+@settings(max_examples=80, deadline=None)
+@given(**blocks)
+def test_a_block_of_a_batch_is_mixed_as_if_it_were_alone(batch, group, seed, mode, name):
+    how = dict(mode=mode, **SETTINGS[name])
+    mix = draw_blocks(lambda block: np.random.default_rng([seed, block]), batch, HW, GRID, group=group, **how)
+    assert np.array_equal(mix.partner, partners(batch))
+    for block, start in enumerate(range(0, batch, group)):
+        size = min(group, batch - start)  # the last may be short
+        alone = draw_mix(np.random.default_rng([seed, block]), size, HW, GRID, **how)
+        for field, expected in zip(shard(mix, start, start + size), alone):
+            np.testing.assert_array_equal(field, expected)
+            assert field.dtype == expected.dtype
+
+
+@settings(max_examples=60, deadline=None)
+@given(**blocks)
+def test_any_number_of_processes_holds_the_blocks_of_the_whole_batch(batch, group, seed, mode, name):
+    whole = draw_blocks(lambda block: mix_rng(seed, 5, block), batch, HW, GRID, group=group, mode=mode,
+                        **SETTINGS[name])
+    for world in range(1, batch // 2 + 1):
+        shares = []
+        for rank in range(world):
+            start, stop = rank_rows(batch, rank, world)
+            local = shard(whole, start, stop)
+            shares.append(local._replace(partner=local.partner + start))
+        for field, parts in zip(whole, zip(*shares)):
+            np.testing.assert_array_equal(np.concatenate(parts), field)
+
+
+def test_one_draw_holds_for_a_block_and_no_two_blocks_are_drawn_alike():
+    def drawn(group, step=0):
+        return draw_blocks(lambda block: mix_rng(7, step, block), 1000, HW, GRID, group=group, mixup_alpha=0.8)
+
+    mix = drawn(128)
+    assert len(np.unique(mix.blend)) == 8
+    assert all(len(np.unique(mix.blend[start:start + 128])) == 1 for start in range(0, 1000, 128))
+    assert not np.intersect1d(mix.blend, drawn(128, step=1).blend).size
+    # a block as large as the batch is the one draw of the step
+    np.testing.assert_array_equal(drawn(1024).blend, draw_mix(mix_rng(7, 0), 1000, HW, GRID, mixup_alpha=0.8).blend)
+
+
+@pytest.mark.parametrize("group", [7, 0, -2])
+def test_a_block_that_would_part_partners_is_refused(group):
+    with pytest.raises(ValueError, match=f"even number of rows.*got {group}"):
+        draw_blocks(np.random.default_rng, 8, HW, GRID, group=group)
 
 
 @settings(max_examples=60, deadline=None)

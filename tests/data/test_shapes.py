@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from ppim.data import shapes
+from ppim.token_labels.card import Reading, read_card
 from ppim.token_labels.maps import read_map
 
 SIZE, GRID = (64, 48), (9, 12)
@@ -116,6 +117,8 @@ def test_a_written_data_set_has_a_matching_map_beside_every_picture(tmp_path):
     shapes.write_dataset(tmp_path, seed=1, train=12, val=10, size=SIZE, grid=GRID)
     images = sorted((tmp_path / "data").rglob("*.jpg"))
     assert len(images) == 22
+    for split in shapes.SPLITS:
+        assert read_card(tmp_path / "labels" / split) == Reading("whole", 1.0, "rows-first", True)
     assert [p.name for p in sorted((tmp_path / "data" / "val").iterdir())] == list(shapes.CLASSES)
     for path in images:
         split, name, stem = path.relative_to(tmp_path / "data").with_suffix("").parts

@@ -1,12 +1,15 @@
 """Other projects' command lines and the shell scripts, as real processes on small pictures."""
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from ppim.config import get_config
+from ppim.weights import save_state
 from tests.conftest import ROOT, run_python
 
 TINY_T2T = """
@@ -69,6 +72,44 @@ def test_tl_aligns_training_and_evaluation_as_its_page_has_them(tiny_data, tmp_p
     assert done.returncode == 1 and "checkpoint.pth is a file of weights" in done.stderr and "--load" in done.stderr
 
 
+def test_deits_evaluation_takes_the_raw_weights_of_a_file_and_ours_the_average(tiny_data, tmp_path):
+    from ppim.models import create_model
+
+    parts = {}
+    for part in ("model", "model_ema"):
+        state = create_model("deit_tiny", num_classes=3, image_size=32, depth=2).state_dict()
+        parts[part] = {name: value.numpy() for name, value in state.items()}
+        save_state(state, tmp_path / f"{part}.pdparams")
+    (tmp_path / "checkpoint.pth").write_bytes(pickle.dumps({**parts, "epoch": 3}, 2))
+    ours = ["--model", "deit_tiny", "--data-path", tiny_data, "--input-size", 32, "--num-classes", 3, "-j", 0,
+            "-o", "MODEL.TRANS.DEPTH", 2]
+    alone = {part: result_of(run_python("tools/train.py", "-eval", "--load", tmp_path / part, *ours)) for part in parts}
+    assert alone["model"]["loss"] != alone["model_ema"]["loss"]
+    done = run_python("tools/train.py", "--eval", "--resume", tmp_path / "checkpoint.pth", *ours)
+    assert result_of(done) == alone["model"] and "evaluating raw weights" in done.stdout
+    done = run_python("tools/train.py", "--evaluate-only", "--load", tmp_path / "checkpoint.pth", *ours)
+    assert result_of(done) == alone["model_ema"] and "evaluating ema weights" in done.stdout
+
+
+def test_token_labelings_fine_tuning_on_data_without_maps(tiny_data, tmp_path):
+    from ppim.models import create_model
+
+    save_state(create_model("lvvit_demo").state_dict(), tmp_path / "checkpoint.pdparams")  # of 10 classes, 48 pixels
+    done = run_python(
+        "tools/train.py", tiny_data, "--model", "lvvit_demo", "-b", 4, "--apex-amp", "--img-size", 64, "--drop-path",
+        0.1, "--token-label", "--token-label-size", 8, "--dense-weight", 0.0, "--num-classes", 3, "--lr", 1e-3,
+        "--finetune", tmp_path / "checkpoint", "--output", tmp_path / "out", "-j", 0,
+        "-o", "TRAIN.MAX_STEPS", 2, "TRAIN.WARMUP_EPOCHS", 0, "TOKEN_LABEL.VAL_PATH", "",
+    )
+    assert result_of(done)["count"] == 11
+    assert "teaching   plain labels" in done.stdout and "rate       0.001 after" in done.stdout
+    assert "pos_embed" in done.stdout and "head.weight" in done.stdout  # resized; started afresh
+    left = get_config(tmp_path / "out" / "config.yaml").MODEL  # a recipe, whatever this run began with
+    assert (left.PRETRAINED, left.NEW_HEADS, left.NUM_CLASSES) == (None, "never", 3)
+    first = json.loads((tmp_path / "out" / "log.jsonl").read_text().splitlines()[0])
+    assert first["token_loss"] == 0 and first["lr"] == pytest.approx(1e-3, rel=0.1)
+
+
 def test_weights_under_another_heads_number_of_classes_are_fine_tuned_unasked(tiny_config, trained, tmp_path):
     done = run_python("tools/train.py", "-c", tiny_config, "--finetune", trained / "last", "--output_dir",
                       tmp_path / "next", "-num_classes=4", "-o", "TRAIN.MAX_STEPS", 1, "TOKEN_LABEL.ENABLE", False)
@@ -80,7 +121,12 @@ def test_weights_under_another_heads_number_of_classes_are_fine_tuned_unasked(ti
 
 def test_two_sources_of_weights_are_an_error_that_names_them(tiny_config):
     done = run_python("tools/train.py", "-c", tiny_config, "-eval", "--finetune", "a", "-pretrained=b")
-    assert done.returncode == 1 and "--load and --finetune" in done.stderr
+    assert done.returncode == 1 and "--finetune a and -pretrained b contradict" in done.stderr
+
+
+def test_there_is_nothing_to_evaluate_of_heads_that_start_afresh(tiny_config):
+    done = run_python("tools/train.py", "-c", tiny_config, "--evaluate-only", "--load", "w", "--new-heads")
+    assert done.returncode == 1 and "--new-heads" in done.stderr and "train first" in done.stderr
 
 
 def test_without_a_recipe_only_evaluation_knows_what_to_do(tiny_data):
@@ -108,50 +154,41 @@ def test_visible_gpus_that_one_process_leaves_idle_are_told(tiny_config):
 def test_the_scripts_for_one_device_train_and_evaluate_from_anywhere(tiny_config, tiny_data, tmp_path):
     elsewhere = tmp_path / "a folder"
     elsewhere.mkdir()
-    done = run_script("tools/run_train.sh", tiny_config, tiny_data, "-o", "TRAIN.MAX_STEPS", 1, cwd=elsewhere)
+    done = run_script("run_train.sh", tiny_config, tiny_data, "-o", "TRAIN.MAX_STEPS", 1, cwd=elsewhere)
     assert result_of(done)["count"] == 11
     (elsewhere / "tiny.pdparams").symlink_to(tmp_path / "run" / "last.pdparams")
-    done = run_script("tools/run_eval.sh", cwd=elsewhere, CONFIG=str(tiny_config), DATA=str(tiny_data / "val"))
+    done = run_script("run_eval.sh", cwd=elsewhere, CONFIG=str(tiny_config), DATA=str(tiny_data / "val"))
     assert result_of(done)["count"] == 11
-    done = run_script("tools/run_eval.sh", tiny_config, tiny_data, tmp_path / "run", "-o", "EVAL.WEIGHTS", "raw",
+    done = run_script("run_eval.sh", tiny_config, tiny_data, tmp_path / "run", "-o", "EVAL.WEIGHTS", "raw",
                       cwd=elsewhere)
     assert result_of(done)["count"] == 11 and "raw weights" in done.stdout
 
 
 @pytest.mark.smoke
 def test_the_scripts_for_several_devices_start_several_processes(tiny_config, tiny_data, tmp_path):
-    done = run_script("tools/run_train_multi.sh", tiny_config, tiny_data, "-o", "TRAIN.MAX_STEPS", 1, cwd=tmp_path)
+    done = run_script("run_train_multi.sh", tiny_config, tiny_data, "-o", "TRAIN.MAX_STEPS", 1, cwd=tmp_path)
     assert result_of(done)["count"] == 11 and "2 processes x 4" in done.stdout
-    done = run_script("tools/run_eval_multi.sh", tiny_config, tiny_data / "val", tmp_path / "run", cwd=tmp_path)
+    done = run_script("run_eval_multi.sh", tiny_config, tiny_data / "val", tmp_path / "run", cwd=tmp_path)
     assert result_of(done)["count"] == 11
 
 
-@pytest.mark.parametrize(
-    ("env", "words"),
-    [
-        ({"GPUS": "0,1"}, ["-m", "paddle.distributed.launch", "--gpus=0,1"]),
-        ({"CUDA_VISIBLE_DEVICES": "2,3"}, ["-m", "paddle.distributed.launch"]),
-        ({"NPROC": "4"}, ["-m", "paddle.distributed.launch", "--nproc_per_node=4"]),
-    ],
-)
-def test_what_the_scripts_for_several_devices_ask_of_the_launcher(env, words, tmp_path):
-    done = run_script("tools/run_eval_multi.sh", "lvvit_s", "/data", "w", "-amp", cwd=tmp_path, PYTHON="echo", **env)
-    assert done.stdout.split() == [*words, str(ROOT / "tools/train.py"), *"-c lvvit_s --data-path /data".split(),
+def test_the_scripts_for_several_devices_hand_over_to_the_program_for_them(tmp_path):
+    done = run_script("run_eval_multi.sh", "lvvit_s", "/data", "w", "-amp", cwd=tmp_path, PYTHON="echo")
+    assert done.stdout.split() == [str(ROOT / "main_multi_gpu.py"), *"-c lvvit_s --data-path /data".split(),
                                    *"--evaluate-only --load w -amp".split()]
 
 
 def test_the_script_of_tl_align_starts_its_recipe(tmp_path):
-    done = run_script("train_deit_small_tla.sh", "/data", "-o", "SEED", 1, cwd=tmp_path, PYTHON="echo", GPUS="0,1")
-    launcher = "-m paddle.distributed.launch --gpus=0,1".split()
-    assert done.stdout.split() == [*launcher, str(ROOT / "tools" / "train.py"), *"-c deit_small_tla".split(),
+    done = run_script("train_deit_small_tla.sh", "/data", "-o", "SEED", 1, cwd=tmp_path, PYTHON="echo")
+    assert done.stdout.split() == [str(ROOT / "main_multi_gpu.py"), *"-c deit_small_tla".split(),
                                    *"--data-path /data -o SEED 1".split()]
     assert (ROOT / "configs" / "deit" / "deit_small_tla.yaml").is_file()
 
 
 @pytest.mark.parametrize(
     ("script", "word"),
-    [("tools/run_train.sh", "CONFIG"), ("tools/run_train_multi.sh", "GPUS"), ("tools/run_eval.sh", "WEIGHTS"),
-     ("tools/run_eval_multi.sh", "GPUS"), ("eval.sh", "CHECKPOINT"), ("train_deit_small_tla.sh", "GPUS")],
+    [("run_train.sh", "CONFIG"), ("run_train_multi.sh", "GPUS"), ("run_eval.sh", "WEIGHTS"),
+     ("run_eval_multi.sh", "GPUS"), ("eval.sh", "CHECKPOINT"), ("train_deit_small_tla.sh", "GPUS")],
 )
 def test_every_script_explains_itself(script, word, tmp_path):
     done = run_script(script, "--help", cwd=tmp_path)

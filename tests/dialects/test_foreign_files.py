@@ -1,7 +1,7 @@
 """PaddleViT's yaml files, written here with its keys, load unchanged and mean what they mean there."""
 import pytest
 
-from ppim.config import find_recipe, get_config, published_recipes
+from ppim.config import differences, find_recipe, get_config, published_recipes
 from ppim.dialects import translate_file
 from ppim.models import build_model, create_model
 
@@ -38,6 +38,9 @@ MODEL:
 TRAIN: {NUM_EPOCHS: 300, WARMUP_EPOCHS: 5, WEIGHT_DECAY: 0.05, BASE_LR: 5e-4, WARMUP_START_LR: 1e-6, END_LR: 1e-5,
         ACCUM_ITER: 1, LINEAR_SCALED_LR: 512}
 """
+
+# The same network as its newest files have it, without the section TRANS.
+FLAT_T2T = T2T.replace("    TRANS:\n", "").replace("        ", "    ")
 
 # Everything that its configurations of these models declare, with the values they declare.
 EVERYTHING = """
@@ -128,6 +131,22 @@ def test_a_deit_file_makes_the_published_model_and_is_scaled_from_512(tmp_path):
     assert config.TRAIN.LINEAR_SCALED_LR == 512 and config.DATA.CROP_PCT == 0.875
 
 
+def test_a_network_directly_below_model_is_the_same_network(tmp_path):
+    assert "TRANS" not in FLAT_T2T and "    EMBED_DIM: 384" in FLAT_T2T
+    assert read(tmp_path, FLAT_T2T) == read(tmp_path, T2T)
+    flat = "MODEL: {TYPE: DeiT, NAME: deit, PATCH_SIZE: 16, IN_CHANNELS: 3, EMBED_DIM: 192, DEPTH: 12, NUM_HEADS: 3}"
+    trans = read(tmp_path, flat).MODEL.TRANS
+    assert (trans.PATCH_SIZE, trans.EMBED_DIM, trans.DEPTH, trans.NUM_HEADS) == (16, 192, 12, 3)
+
+
+def test_a_network_in_both_places_must_be_one(tmp_path):
+    assert read(tmp_path, "MODEL: {DEPTH: 7, TRANS: {DEPTH: 7}}").MODEL.TRANS.DEPTH == 7
+    with pytest.raises(ValueError, match="theirs.yaml: MODEL.DEPTH 7 and MODEL.TRANS.DEPTH 8 contradict"):
+        read(tmp_path, "MODEL: {DEPTH: 7, TRANS: {DEPTH: 8}}")
+    with pytest.raises(ValueError, match="MODEL.TRANS is a section"):
+        read(tmp_path, "MODEL: {TRANS: 5, DEPTH: 7}")
+
+
 def test_a_file_with_every_key_loads(tmp_path):
     config = read(tmp_path, EVERYTHING)
     train = config.TRAIN
@@ -136,6 +155,26 @@ def test_a_file_with_every_key_loads(tmp_path):
     assert (config.DISTILL.TYPE, config.DISTILL.ALPHA, config.DISTILL.TAU) == ("none", 0.3, 2.0)
     assert config.MODEL.PRETRAINED is None and train.LINEAR_SCALED_LR is None and config.EVAL.ONLY is False
     assert (config.SAVE, config.SAVE_FREQ, config.VALIDATE_FREQ, config.SEED) == ("./output", 5, 100, 42)
+
+
+def test_keys_that_change_nothing_leave_no_trace(tmp_path):
+    text = """
+DATA: {DATASET: cifar10}
+TRAIN: {LAST_EPOCH: 0, RANDOM_ERASE_SPLIT: False, LR_SCHEDULER: {MILESTONES: "5, 7", DECAY_EPOCHS: 2, DECAY_RATE: 0.5}}
+TAG: mine
+LOCAL_RANK: 3
+NGPUS: 8
+"""
+    assert differences(read(tmp_path, text), get_config()) == []
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("TRAIN: {LAST_EPOCH: 5}", r"theirs.yaml: TRAIN.LAST_EPOCH 5: .* --resume"),
+    ("TRAIN: {RANDOM_ERASE_SPLIT: True}", r"theirs.yaml: TRAIN.RANDOM_ERASE_SPLIT True: every sample stands alone"),
+])
+def test_keys_that_ask_for_what_there_is_not_are_refused(tmp_path, text, words):
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, text)
 
 
 def test_rand_augment_switched_off_leaves_auto_augment_to_itself(tmp_path):

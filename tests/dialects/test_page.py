@@ -3,12 +3,12 @@ import re
 
 import pytest
 
-from ppim import dialects
+from ppim.dialects import flags
 from tests.conftest import ROOT
 
-TABLES = (dialects._SETS, dialects._LISTS, dialects._SWITCHES, dialects._IGNORED, dialects._ONLY, dialects._REFUSED)
-OURS = set("-c -o --config --model --load --finetune --resume --evaluate-only --new-heads --debug".split())
-FLAGS = {flag for table in TABLES for flag in table} - OURS | {"-resume", "--input-size"}
+TABLES = (flags._SETS, flags._LISTS, flags._SWITCHES, flags._IGNORED, flags._ONLY, flags._REFUSED)
+RECIPE = set("-c -o --config --model --debug".split())
+FLAGS = {flag for table in TABLES for flag in table} - RECIPE | {"-resume", "--resume", "--input-size"}
 each_page = pytest.mark.parametrize("page", ["coming_from.md", "coming_from_cn.md"])
 
 
@@ -18,7 +18,7 @@ def flags_of(text: str) -> list[str]:
 
 @each_page
 def test_every_flag_is_on_the_page_and_none_besides(page):
-    assert set(flags_of((ROOT / "docs" / page).read_text(encoding="utf-8"))) - OURS == FLAGS
+    assert set(flags_of((ROOT / "docs" / page).read_text(encoding="utf-8"))) - RECIPE == FLAGS
 
 
 @each_page
@@ -26,13 +26,13 @@ def test_a_flag_stands_beside_what_it_sets(page):
     rows = {}
     for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines():
         if line.startswith("| `"):
-            flags, sets = line.strip("| ").split(" | ")[:2]
-            rows.update(dict.fromkeys(flags_of(flags), sets))
-    sets = {**dialects._SETS, **dialects._LISTS, "-resume": "--resume", "--input-size": "DATA.IMAGE_SIZE"}
+            named, sets = line.strip("| ").split(" | ")[:2]
+            rows.update(dict.fromkeys(flags_of(named), sets))
+    sets = {**flags._SETS, **flags._LISTS, "--input-size": "DATA.IMAGE_SIZE",
+            **dict.fromkeys(("-resume", "--resume"), "MODEL.RESUME")}
     expected = {flag: f"`{thing}`" for flag, thing in sets.items()}
-    for flag, (thing, value) in dialects._SWITCHES.items():
-        expected[flag] = f"`{thing}`" if value in (None, "auto") else f"`{thing}` `{value}`"
-    expected.update({flag: f"`{value}`" for flag, (value, _) in dialects._ONLY.items()})
+    expected.update({flag: f"`{thing}` `{value}`" for flag, (thing, value) in flags._SWITCHES.items()})
+    expected.update({flag: f"`{value}`" for flag, (value, _) in flags._ONLY.items()})
     assert {flag: rows[flag] for flag in expected if flag in FLAGS} == {
         flag: thing for flag, thing in expected.items() if flag in FLAGS
     }

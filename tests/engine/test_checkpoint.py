@@ -1,4 +1,5 @@
 """Checkpoints: whole or not there, found again, and never spoilt by a failed successor."""
+import json
 import os
 import signal
 import subprocess
@@ -10,17 +11,21 @@ import pytest
 
 from ppim.engine.checkpoint import (
     Checkpoint,
+    State,
     find_fault,
-    find_resumed,
     list_checkpoints,
     load_checkpoint,
     newest_valid,
     remove_leftovers,
     save_checkpoint,
 )
-from ppim.engine.run_folder import RunFolder
+from ppim.files import sha256
 
-SAMPLE = Checkpoint({"model": {"w": np.arange(6, dtype="float32").reshape(2, 3)}, "ema": {}}, {"step": 3, "best": {}})
+STATE = State(
+    step=3, epoch=1, offset=8, samples_per_micro=4, seed=7, processes=2, threads="2", best={"top1": 50.0},
+    ema_updates=3, scaler={"scale": [1024.0]}, versions={"ppim": "0.0"},
+)
+SAMPLE = Checkpoint({"model": {"w": np.arange(6, dtype="float32").reshape(2, 3)}, "ema": {}}, STATE)
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
@@ -62,12 +67,13 @@ WRITER = """
 import sys
 import numpy as np
 from pathlib import Path
-from ppim.engine.checkpoint import Checkpoint, save_checkpoint
+from ppim.engine.checkpoint import Checkpoint, State, save_checkpoint
 big = np.zeros(1 << 19, dtype="float32")
 step = 0
 while True:
     step += 1
-    save_checkpoint(Path(sys.argv[1]), Checkpoint({"model": {"w": big + step}}, {"step": step}), step, keep=2)
+    state = State(*[step] * len(State._fields))
+    save_checkpoint(Path(sys.argv[1]), Checkpoint({"model": {"w": big + step}}, state), step, keep=2)
     print(step, flush=True)
 """
 
@@ -83,7 +89,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from(tmp_pat
         os.kill(writer.pid, signal.SIGKILL)
         writer.wait()
         found, _ = newest_valid(folder)
-        step = load_checkpoint(found).state["step"]
+        step = load_checkpoint(found).state.step
         assert (load_checkpoint(found).tensors["model"]["w"] == step).all()
         remove_leftovers(folder)
         assert all(path.name.startswith("step_") for path in folder.iterdir())
@@ -93,12 +99,13 @@ FULL_DISK = """
 import resource, sys
 import numpy as np
 from pathlib import Path
-from ppim.engine.checkpoint import Checkpoint, save_checkpoint
+from ppim.engine.checkpoint import Checkpoint, State, save_checkpoint
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
 try:
-    save_checkpoint(Path(sys.argv[1]), Checkpoint({"model": {"w": np.zeros(1 << 18, "float32")}}, {}), 2, keep=2)
+    state = State(*[0] * len(State._fields))
+    save_checkpoint(Path(sys.argv[1]), Checkpoint({"model": {"w": np.zeros(1 << 18, "float32")}}, state), 2, keep=2)
 except ValueError as error:
     print(error)
 """
@@ -111,24 +118,13 @@ def test_a_full_disk_is_said_in_words_and_leaves_the_earlier_checkpoint(tmp_path
     assert list(tmp_path.iterdir()) == [earlier] and find_fault(earlier) is None
 
 
-def test_a_used_run_folder_is_refused_unless_it_is_to_be_resumed(tmp_path):
-    folder = RunFolder(tmp_path)
-    folder.prepare()
-    save_checkpoint(folder.checkpoints, SAMPLE, 3, keep=2)
-    with pytest.raises(ValueError, match="--resume"):
-        find_resumed(folder, None)
-    for resume in ("auto", str(tmp_path), str(folder.checkpoints / "step_00000003")):
-        checkpoint, _ = find_resumed(folder, resume)
-        assert checkpoint.state["step"] == 3
-
-
-def test_resuming_a_run_that_has_saved_nothing_yet_starts_it(tmp_path):
-    folder = RunFolder(tmp_path)
-    folder.prepare()
-    checkpoint, notes = find_resumed(folder, "auto")
-    assert checkpoint is None and "starting anew" in notes[0]
-
-
-def test_resuming_from_a_path_without_checkpoints_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no usable checkpoint"):
-        find_resumed(RunFolder(tmp_path / "run"), str(tmp_path / "nowhere"))
+@pytest.mark.parametrize("change", [{"colour": 1}, {"offset": None}])
+def test_a_state_of_another_version_is_refused_by_name(tmp_path, change):
+    path = save_checkpoint(tmp_path, SAMPLE, 3, keep=2)
+    fields = {name: value for name, value in {**STATE._asdict(), **change}.items() if value is not None}
+    state = path / "state.json"
+    state.write_text(json.dumps(fields))
+    lines = [line for line in (path / "MANIFEST").read_text().splitlines() if not line.endswith("state.json")]
+    (path / "MANIFEST").write_text("\n".join([*lines, f"{sha256(state)} {state.stat().st_size} state.json", ""]))
+    with pytest.raises(ValueError, match=rf"state.json was written by another ppim \(0.0\): {next(iter(change))}"):
+        load_checkpoint(path)

@@ -36,6 +36,14 @@ def test_a_constant_rate_stays_after_its_warm_up():
     assert {schedule.at(epoch) for epoch in (0, 1, 29, 40)} == {5e-6}
 
 
+def test_lv_vits_fine_tuning_is_the_cosine_from_5e_6_to_5e_6_of_the_authors():
+    ours = Schedule("constant", base=5e-6, start=1e-6, end=5e-6, epochs=30, warmup=5)
+    # warm-up, cosine and cool-down of the scheduler they use, as it sets them before each epoch
+    warming = [1e-6 + epoch * (5e-6 - 1e-6) / 5 for epoch in range(5)]
+    cosine = [5e-6 + 0.5 * (5e-6 - 5e-6) * (1 + math.cos(math.pi * epoch / 30)) for epoch in range(5, 30)]
+    assert [ours.at(epoch) for epoch in range(40)] == pytest.approx(warming + cosine + [5e-6] * 10, rel=1e-12)
+
+
 def test_the_rate_is_scaled_to_the_batch_only_where_the_recipe_names_one():
     assert scaled_lr(1.6e-3, 1024, 256) == 4e-4
     assert scaled_lr(1.6e-3, None, 256) == 1.6e-3

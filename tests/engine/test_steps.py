@@ -1,7 +1,13 @@
 """Micro-batches, steps and epochs."""
 import pytest
 
+from ppim.engine.checkpoint import State
 from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
+
+
+def stand(**position) -> State:
+    """The state of a checkpoint that stands at `position`."""
+    return State(**{**dict.fromkeys(State._fields), **position})
 
 
 def completed(steps: Steps) -> list:
@@ -24,13 +30,13 @@ def test_a_run_whose_last_epoch_is_cut_short_still_ends_it():
 
 
 def test_a_resumed_run_finds_its_place_under_another_division_into_processes():
-    state = {"epoch": 2, "offset": 24, "samples_per_micro": 8}
+    state = stand(epoch=2, offset=24, samples_per_micro=8)
     assert resumed_micro_step(state, samples_per_micro=8, per_epoch=10) == 23
     assert resumed_micro_step(state, samples_per_micro=4, per_epoch=20) == 46
 
 
 def test_a_place_inside_a_step_of_more_micro_batches_is_refused():
-    state = {"epoch": 1, "offset": 0, "samples_per_micro": 8}
+    state = stand(epoch=1, offset=0, samples_per_micro=8)
     assert resumed_micro_step(state, samples_per_micro=8, per_epoch=4, accumulate=2) == 4
     with pytest.raises(ValueError, match="ACCUM_ITER"):
         resumed_micro_step(state, samples_per_micro=8, per_epoch=3, accumulate=2)
@@ -38,7 +44,7 @@ def test_a_place_inside_a_step_of_more_micro_batches_is_refused():
 
 def test_a_place_between_two_batches_is_refused():
     with pytest.raises(ValueError, match="end of an epoch"):
-        resumed_micro_step({"epoch": 0, "offset": 24, "samples_per_micro": 8}, samples_per_micro=5, per_epoch=9)
+        resumed_micro_step(stand(epoch=0, offset=24, samples_per_micro=8), samples_per_micro=5, per_epoch=9)
 
 
 def test_every_micro_batch_of_every_process_drops_something_else():

@@ -59,6 +59,7 @@ def test_a_run_leaves_all_its_files_and_says_what_it_did(unbroken):
     assert result["count"] == 11
     assert json.loads((run / "best.json").read_text())["top1"] == result["top1"]
     assert "batch      4 = 1 processes x 4 x 1 accumulated" in done.stdout
+    assert "MixToken 1; one draw for 128 images; class target shared by area" in done.stdout
     assert "differs from the recipe: TRAIN.MIXUP_ALPHA is 0.8, the recipe has 0.0" in done.stdout
     record = json.loads((run / "log.jsonl").read_text().splitlines()[0])
     assert {"loss", "lr", "images_per_second", "data_wait", "peak_memory_mb"} <= set(record)
@@ -198,3 +199,26 @@ def test_a_start_that_failed_early_leaves_its_folder_free(tiny_config):
     probs = run_python(TRAIN, "-c", tiny_config, "-o", "TOKEN_LABEL.TARGET", "probs")
     assert probs.returncode == 1 and "log-sum-exp" in probs.stderr and "photo.0.npy" in probs.stderr
     assert run_python(TRAIN, "-c", tiny_config, "-o", "TRAIN.MAX_STEPS", "1").returncode == 0
+
+
+def test_the_best_of_a_run_says_what_it_was_chosen_on_and_stands_beside_the_last(tiny_config, tmp_path):
+    run = tmp_path / "run"
+    done = run_python(TRAIN, "-c", tiny_config, "-o", "VALIDATE_FREQ", "1")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    seen = [(r["event"][5:], r["step"], {name: r[name] for name in ("top1", "top5", "loss", "count")})
+            for r in records if r["event"].startswith("eval_")]
+    assert len(seen) == 4 * 2
+    weights, step, figures = max(seen, key=lambda entry: entry[2]["top1"])  # of equals the first
+    last = {which: found for which, at, found in seen if at == 24}
+
+    card = json.loads((run / "best.json").read_text())
+    assert card == {**figures, "weights": weights, "step": step, "epoch": step / 6,
+                    "chosen_on": "the evaluation images themselves", "last": {"step": 24, "epoch": 4.0, **last}}
+    *_, told, result = done.stdout.splitlines()
+    assert json.loads(result) == {**max(last.values(), key=lambda found: found["top1"]), "best": card}
+    assert told == (f"best top-1 {figures['top1']:.2f} ({weights} weights, epoch {step / 6:g}), chosen on the "
+                    f"evaluation images themselves; last {last['raw']['top1']:.2f} (raw), "
+                    f"{last['ema']['top1']:.2f} (ema)")
+    evaluated = run_python(TRAIN, "-c", tiny_config, "--load", run / "best", "--evaluate-only")
+    assert json.loads(evaluated.stdout.splitlines()[-1]) == figures

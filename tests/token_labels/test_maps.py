@@ -58,7 +58,7 @@ def test_columns_first_files_are_turned(save):
     label_map = read_map(save(array), 50, "columns-first")
     assert label_map.ids.shape == (3, 4, 2)
     np.testing.assert_array_equal(label_map.ids[:, 3, 1], array[1][:, 1, 3])
-    with pytest.raises(ValueError, match="TOKEN_LABEL.ORIENTATION.*'sideways'"):
+    with pytest.raises(ValueError, match="orientation wants .*'sideways'"):
         read_map(save(array), 50, "sideways")
 
 
@@ -178,7 +178,7 @@ def test_pickles_are_refused_and_never_run(save, tmp_path, capsys):
 
 
 def test_a_missing_map_says_where_it_was_looked_for(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing.npy.*TOKEN_LABEL.PATH"):
+    with pytest.raises(FileNotFoundError, match="nothing.npy.*correct the folder's path"):
         read_map(str(tmp_path / "nothing.npy"), 50)
 
 

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from ppim.token_labels.card import Reading
 from ppim.token_labels.maps import write_map
 from ppim.token_labels.store import MapFolder
 
@@ -36,20 +37,20 @@ def test_images_without_a_map_are_named_in_order_and_each_folder_is_listed_once(
 
 
 def test_the_window_of_a_centre_crop_depends_on_the_photo(folder):
-    maps = MapFolder(folder, 10, frame="centre-crop", crop_pct=0.9)
+    maps = MapFolder(folder, 10, Reading("centre-crop", 0.9))
     np.testing.assert_allclose(maps.read("top.jpg", (400, 300)).window, (0.1625, 0.05, 0.8375, 0.95))
     np.testing.assert_allclose(maps.read("top.jpg", (300, 400)).window, (0.05, 0.1625, 0.95, 0.8375))
 
 
 def test_the_orientation_reaches_the_reader(folder):
     assert MapFolder(folder, 10).read("top.jpg", (4, 3)).ids.shape == (2, 2, 3)
-    assert MapFolder(folder, 10, orientation="columns-first").read("top.jpg", (4, 3)).ids.shape == (2, 3, 2)
+    assert MapFolder(folder, 10, Reading(orientation="columns-first")).read("top.jpg", (4, 3)).ids.shape == (2, 3, 2)
+    with pytest.raises(ValueError, match="orientation wants .*'up'"):
+        MapFolder(folder, 10, Reading(orientation="up")).read("top.jpg", (4, 3))
 
 
-def test_a_folder_or_a_choice_that_does_not_exist_is_an_error_at_the_start(folder):
-    with pytest.raises(FileNotFoundError, match="TOKEN_LABEL.PATH.*nowhere"):
+def test_a_folder_or_a_frame_that_does_not_exist_is_an_error_at_the_start(folder):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder of label maps"):
         MapFolder(folder / "nowhere", 10)
-    with pytest.raises(ValueError, match="TOKEN_LABEL.ORIENTATION.*'up'"):
-        MapFolder(folder, 10, orientation="up")
-    with pytest.raises(ValueError, match="TOKEN_LABEL.FRAME.*'half'"):
-        MapFolder(folder, 10, frame="half")
+    with pytest.raises(ValueError, match="frame wants .*'half'"):
+        MapFolder(folder, 10, Reading("half"))

@@ -100,6 +100,24 @@ def test_every_view_of_one_colour_gets_that_colour_and_fill_gets_the_uniform_tar
     assert tokens.const[:, 2].reshape(2, 4).tolist() == [[1, 1, 0, 0]] * 2
 
 
+@pytest.mark.parametrize(("steps", "best", "weights"), [
+    # columns of points at (i + 1/2) / 8 of the photo; the map covers 0.25 .. 0.75 of its width
+    ([geometry.crop(0, 0, 32, 48, PHOTO)], 3, (1, 1)),  # 2 of 4 columns have labels
+    ([geometry.crop(0, 0, 24, 48, PHOTO)], -1, (0, 0)),  # 1 of 3, the others are photo without a label
+    ([geometry.crop(16, 0, 32, 48, PHOTO), geometry.translate(0.5, 0)], 3, (1, 1)),  # 2 of 4, the others are fill
+    ([geometry.crop(16, 0, 32, 48, PHOTO), geometry.translate(0.75, 0)], -1, (1, 0)),  # 1 of 4, the others are fill
+    ([geometry.crop(0, 0, 32, 48, PHOTO), geometry.translate(0.25, 0)], 3, (1, 1)),  # 2 of 4, one without, one fill
+    ([geometry.crop(8, 0, 32, 48, PHOTO), geometry.translate(-0.5, 0)], -1, (0, 0)),  # 1 of 4, one without, two fill
+])
+def test_the_class_row_is_the_maps_where_half_of_its_points_are_labelled_fill_where_most_are_and_ignored_else(
+        steps, best, weights):
+    ids = np.full((1, 4, 4), 3, np.int32)
+    half = LabelMap(np.full((1, 4, 4), 9, np.float32), ids, window=(0.25, 0, 0.75, 1))
+    for fill, weight in zip(("uniform", "ignore"), weights):
+        whole, _ = token_targets(half, steps, (2, 2), 10, fill=fill)
+        assert whole.const[0, 2] == weight and best_class(whole).tolist() == [best]
+
+
 def test_a_corner_of_the_photo_gets_the_label_of_that_corner():
     hot = LabelMap(np.zeros((1, 6, 8), np.float32), np.zeros((1, 6, 8), np.int32))
     hot.scores[0, 0, 7], hot.ids[0, 0, 7] = 9, 5
@@ -198,9 +216,9 @@ def test_a_batch_of_nothing_but_fill_still_ships_a_triplet():
 
 def test_choices_that_do_not_exist_and_probabilities_without_a_log_sum_exp_are_refused():
     one = LabelMap(np.ones((1, 1, 1), np.float32), np.ones((1, 1, 1), np.int32))
-    with pytest.raises(ValueError, match="TOKEN_LABEL.TARGET.*probs, got 'soft'"):
+    with pytest.raises(ValueError, match="target wants .*probs; got 'soft'"):
         token_targets(one, [], (1, 1), 5, target="soft")
-    with pytest.raises(ValueError, match="TOKEN_LABEL.FILL.*got 'grey'"):
+    with pytest.raises(ValueError, match="fill wants .*got 'grey'"):
         token_targets(one, [], (1, 1), 5, fill="grey")
     with pytest.raises(ValueError, match="log-sum-exp"):
         token_targets(one, [], (1, 1), 5, target="probs")

@@ -40,7 +40,7 @@ def cells(text: str, name: str) -> list:
 def test_ppims_figures_and_link_stand_as_on_its_page(name, seeds):
     _, _, _, macs, top1, top5, _ = cells(seeds, name)
     row = zoo.find(name)
-    assert zoo.Accuracy("PPIM", float(top1), float(top5)) in row.accuracy
+    assert zoo.Accuracy("PPIM", float(top1), float(top5), {224: 0.9}.get(row.image_size, 1.0)) in row.accuracy
     assert row.macs[0].giga == float(macs) and row.download.source == "PPIM"
     assert f"[{name}]:{row.download.url}" in seeds.splitlines()
 
@@ -49,11 +49,34 @@ def test_ppims_figures_and_link_stand_as_on_its_page(name, seeds):
 def test_paddlevits_figures_and_links_stand_as_in_its_table(name, seeds):
     _, top1, top5, _, macs, size, crop_pct, interpolation, link = cells(seeds, name)
     row = zoo.find(name)
-    assert zoo.Accuracy("PaddleViT", float(top1), float(top5)) in row.accuracy
+    assert zoo.Accuracy("PaddleViT", float(top1), float(top5), float(crop_pct)) in row.accuracy
     assert next(found.giga for found in row.macs if found.source == "PaddleViT") == float(macs.rstrip("G"))
     assert (row.image_size, row.crop_pct, row.interpolation) == (int(size), float(crop_pct), interpolation)
     google, baidu = (file for file in row.files if file.source.startswith("PaddleViT"))
     assert link == f"[google]({google.url})/[baidu]({baidu.url})({baidu.code})"
+
+
+@pytest.mark.parametrize(
+    ("name", "top1", "top5"),  # what the evaluation prints, as the authors' page has it, at 256 / 224 of the size
+    [("deit_tiny_patch16_224", 72.202, 91.124), ("deit_small_patch16_224", 79.854, 94.968),
+     ("deit_base_patch16_224", 81.846, 95.594), ("deit_tiny_distilled_patch16_224", 74.476, 91.920),
+     ("deit_small_distilled_patch16_224", 81.164, 95.376), ("deit_base_distilled_patch16_224", 83.372, 96.482),
+     ("deit_base_patch16_384", 82.890, 96.222), ("deit_base_distilled_patch16_384", 85.224, 97.186)],
+)
+def test_deits_figures_stand_as_its_evaluation_prints_them(name, top1, top5):
+    published = zoo.Accuracy("original", round(top1, 2), round(top5, 2), 224 / 256)
+    assert published in zoo.find(name).accuracy
+
+
+def test_every_figure_says_its_view_where_the_source_does():
+    views = {(row.name, a.source): a.crop_pct for row in zoo.ROWS for a in row.accuracy}
+    assert [key for key, view in views.items() if view is None] == [("t2t_vit_24_token_labeling", "original")]
+    assert views["t2t_vit_14_384", "original"] == 0.9 and views["t2t_vit_14_384", "PaddleViT"] == 1.0
+    assert views["lvvit_s_384", "original"] == 0.9 and views["lvvit_s_384", "PPIM"] == 1.0
+    for row in zoo.ROWS:
+        for accuracy in row.accuracy:
+            if accuracy.source == "PPIM":
+                assert int(row.image_size / accuracy.crop_pct) == {224: 248}.get(row.image_size, row.image_size)
 
 
 def test_all_ten_of_paddlevits_rows_are_here():
@@ -65,7 +88,9 @@ def test_all_ten_of_paddlevits_rows_are_here():
 )
 def test_the_originals_figures_stand_as_in_its_table(name, top1, seeds):
     found = re.findall(rf"\| LV-ViT-{name} +\| \d+ +\| \d+ +\| +(\d+) +\| +[\d.]+M \| +{top1} \|", seeds)
-    rows = [row for row in zoo.ROWS if zoo.Accuracy("original", top1) in row.accuracy and row.family == "LV-ViT"]
+    views = {"S": 0.9, "M": 1.0, "L": 1.0}  # at every size
+    published = zoo.Accuracy("original", top1, None, views[name])
+    rows = [row for row in zoo.ROWS if published in row.accuracy and row.family == "LV-ViT"]
     assert [(row.name.split("_")[1], str(row.image_size)) for row in rows] == [(name.lower(), found[0])]
 
 

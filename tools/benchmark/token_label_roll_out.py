@@ -11,6 +11,7 @@ differences, from 0 to 1.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
 
-from ppim.cli import guarded  # noqa: E402
+from ppim.commands import SHARED, guarded, import_paddle_quietly  # noqa: E402
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -86,7 +87,7 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     """The figures of all mixed pictures in the first `count` training batches of a configuration."""
     from ppim.data.augment import mix_rng
     from ppim.data.loader import make_loader
-    from ppim.data.mixing import draw_mix
+    from ppim.data.mixing import draw_blocks
     from ppim.engine import build
     from ppim.engine.distributed import World
     from ppim.engine.learner import build_model_for
@@ -96,11 +97,11 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     load_weights(model, weights)
     model.eval()
     images = build.train_images(config)
-    samples = build.train_samples(config, images, model.grid)
+    samples = build.train_samples(config, config, images, model.grid)
     found: dict[str, list] = {}
     for step, batch in enumerate(make_loader(samples, build.train_batches(config, len(images), World(), 0, count), 0)):
-        mix = draw_mix(mix_rng(config.SEED, step), len(batch["image"]), model.image_size, model.grid,
-                       **build.mix_arguments(config))
+        mix = draw_blocks(functools.partial(mix_rng, config.SEED, step), len(batch["image"]), model.image_size,
+                          model.grid, **build.mix_arguments(config))
         if mix.mixes_pixels or mix.mixes_tokens:
             data = config.DATA
             for name, values in compare(model, batch, mix, data.IMAGENET_MEAN, data.IMAGENET_STD,
@@ -109,14 +110,14 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(parents=[SHARED], description=__doc__.splitlines()[0])
     parser.add_argument("-c", "--config", required=True, help="recipe, with TOKEN_LABEL.PATH and a way of mixing")
     parser.add_argument("--load", required=True, help="trained weights")
     parser.add_argument("--batches", type=int, default=16)
     parser.add_argument("-o", "--override", nargs="+", default=[], metavar="KEY VALUE")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    import_paddle_quietly()
 
     from ppim.config import get_config
 

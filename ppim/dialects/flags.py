@@ -1,31 +1,29 @@
-"""What users of other projects type and write, in our spelling: command lines and yaml files. Only words move here.
+"""Command lines that users of other projects type, in our spelling. Only words move here.
 
 Known are the flags of PaddleViT (`-cfg=FILE -eval`), of DeiT and TL-Align (`--model NAME --batch-size N`), and those
 that T2T-ViT and TokenLabeling have from timm (`DIR --model NAME --img-size N --checkpoint FILE`). A flag means what it
-means there; docs/coming_from.md tells where the programs themselves differ. Our own flags pass through, and count when
-two that set one thing disagree.
+means there; docs/coming_from.md tells where the programs themselves differ. A flag is short for a key of the
+configuration, our own flags too, and two that set one key to different values are an error.
 """
 from __future__ import annotations
 
-import ast
-import re
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from ppim.families import facts
 from ppim.names import normalise_name
 
-# A "thing" is a key of ours, or an option of tools/train.py. One value follows each of these flags.
+# A "thing" is a key of ours, or --config or --model, which choose the recipe. One value follows each of these flags.
 _SETS = {
     # ours
-    "-c": "--config", "--config": "--config", "--model": "--model", "--load": "--load", "--finetune": "--finetune",
+    "-c": "--config", "--config": "--config", "--model": "--model", "--load": "MODEL.PRETRAINED",
+    "--finetune": "MODEL.PRETRAINED",
     # PaddleViT
-    "-cfg": "--config", "-pretrained": "--load", "-dataset": "DATA.DATASET", "-data_path": "DATA.DATA_PATH",
+    "-cfg": "--config", "-pretrained": "MODEL.PRETRAINED", "-data_path": "DATA.DATA_PATH",
     "-batch_size": "DATA.BATCH_SIZE", "-image_size": "DATA.IMAGE_SIZE", "-num_classes": "MODEL.NUM_CLASSES",
-    "-output": "SAVE", "-accum_iter": "TRAIN.ACCUM_ITER", "-last_epoch": "TRAIN.LAST_EPOCH",
+    "-output": "SAVE", "-accum_iter": "TRAIN.ACCUM_ITER",
     # DeiT, TL-Align, timm
-    "--dataset": "DATA.DATASET", "--data-path": "DATA.DATA_PATH", "--data-dir": "DATA.DATA_PATH",
+    "--data-path": "DATA.DATA_PATH", "--data-dir": "DATA.DATA_PATH",
     "--batch-size": "DATA.BATCH_SIZE", "-b": "DATA.BATCH_SIZE", "--img-size": "DATA.IMAGE_SIZE",
     "--image-size": "DATA.IMAGE_SIZE", "--crop-pct": "DATA.CROP_PCT", "--interpolation": "DATA.INTERPOLATION",
     "--train-interpolation": "DATA.TRAIN_INTERPOLATION", "--hflip": "DATA.HFLIP", "--num-workers": "DATA.NUM_WORKERS",
@@ -41,7 +39,8 @@ _SETS = {
     "--mixup-prob": "TRAIN.MIXUP_PROB", "--mixup-switch-prob": "TRAIN.MIXUP_SWITCH_PROB",
     "--mixup-mode": "TRAIN.MIXUP_MODE", "--smoothing": "TRAIN.SMOOTHING", "--seed": "SEED", "--output-dir": "SAVE",
     "--output": "SAVE", "--log-interval": "REPORT_FREQ", "--log-freq": "REPORT_FREQ",
-    "--initial-checkpoint": "--load", "--checkpoint": "--load", "--eval-checkpoint": "--load",
+    "--initial-checkpoint": "MODEL.PRETRAINED", "--checkpoint": "MODEL.PRETRAINED",
+    "--eval-checkpoint": "MODEL.PRETRAINED",
     "--distillation-type": "DISTILL.TYPE", "--distillation-alpha": "DISTILL.ALPHA",
     "--distillation-tau": "DISTILL.TAU", "--teacher-model": "DISTILL.TEACHER", "--teacher-path": "DISTILL.WEIGHTS",
     # TokenLabeling
@@ -55,30 +54,32 @@ _LISTS = {
     "--std": "DATA.IMAGENET_STD", "--scale": "DATA.CROP_SCALE", "--ratio": "DATA.CROP_RATIO",
 }
 
-# No value follows. An option of ours that takes no value has None.
+# No value follows.
 _SWITCHES = {
-    "--evaluate-only": ("--evaluate-only", None), "-eval": ("--evaluate-only", None),
-    "--eval": ("--evaluate-only", None), "--new-heads": ("--new-heads", None), "--debug": ("--debug", None),
-    "--autoresume": ("--resume", "auto"), "--tl-align": ("MIX.CLASS_SHARE", "alignment"), "-amp": ("AMP", "True"),
+    "--evaluate-only": ("EVAL.ONLY", "True"), "-eval": ("EVAL.ONLY", "True"), "--eval": ("EVAL.ONLY", "True"),
+    "--new-heads": ("MODEL.NEW_HEADS", "always"), "--autoresume": ("MODEL.RESUME", "auto"),
+    "--tl-align": ("MIX.CLASS_SHARE", "alignment"), "-amp": ("AMP", "True"),
     "--amp": ("AMP", "True"), "--native-amp": ("AMP", "True"), "--apex-amp": ("AMP", "True"),
     "--model-ema": ("TRAIN.MODEL_EMA", "True"), "--no-model-ema": ("TRAIN.MODEL_EMA", "False"),
-    "--use-ema": ("EVAL.WEIGHTS", "ema"), "--repeated-aug": ("DATA.REPEATED_AUG", "3"),
-    "--no-repeated-aug": ("DATA.REPEATED_AUG", "1"), "--resplit": ("TRAIN.RANDOM_ERASE_SPLIT", "True"),
+    "--use-ema": ("EVAL.WEIGHTS", "auto"), "--repeated-aug": ("DATA.REPEATED_AUG", "3"),
+    "--no-repeated-aug": ("DATA.REPEATED_AUG", "1"),
     "--token-label": ("TOKEN_LABEL.ENABLE", "True"), "--ground-truth": ("LOSS.GROUND_TRUTH", "True"),
 }
 
-# Number of values that follow what means nothing here: the launcher, Paddle or the token grid decides.
+# Number of values that follow what means nothing here: the launcher, Paddle, the data or the token grid decides.
 _IGNORED = {
     **dict.fromkeys(("--pin-mem", "--no-pin-mem", "--dist-eval", "--no-test-pool", "--no-prefetcher"), 0),
     **dict.fromkeys(("--channels-last", "--model-ema-force-cpu"), 0),
     **dict.fromkeys(("--device", "--dist-url", "--world-size", "--local-rank", "--num-gpu", "-ngpus"), 1),
     **dict.fromkeys(("--decay-epochs", "--decay-rate", "--patience-epochs", "--token-label-size"), 1),
+    **dict.fromkeys(("--dataset", "-dataset"), 1),
 }
 
 # The only value we can honour, and what to do instead of another one.
 _ONLY = {
     "--data-set": ("IMNET", "images are read from class folders or lists, whatever they show; give --data-path alone"),
     "--start-epoch": ("0", "a checkpoint knows its epoch; go on with --resume"),
+    "-last_epoch": ("0", "a checkpoint knows its epoch; go on with --resume"),
     "--vflip": ("0", "there is no vertical flip"),
     "--mixup-off-epoch": ("0", "mixing is never switched off during a run"),
     "--aug-splits": ("0", "every sample stands alone"),
@@ -90,6 +91,7 @@ _REFUSED = {
     "--class-map": "classes are the sorted names of the class folders; give another order with {train,val}_list.txt",
     "--lr-noise": "the learning rate has no noise here",
     "--jsd": "there is no such loss here",
+    "--resplit": "every sample stands alone, so erasing spares none of them",
     "--inat-category": "give a folder whose class folders are the categories wanted",
 }
 
@@ -98,26 +100,28 @@ _WORDS = {
     "TRAIN.AUTO_AUGMENT": {"none": ""},
 }
 
+_FOLDER = "the data folder"  # stands for the flag of what timm's programs take without one
+
 
 class Said(NamedTuple):
     """A value, and the flag it was given with."""
 
-    value: str | None
+    value: str
     flag: str
 
 
 class Translation(NamedTuple):
-    """A command line in our spelling, and lines to tell about it."""
+    """A command line as `--config=FILE -o KEY VALUE ...` behind words nobody knows, and lines to tell about it."""
 
     argv: list[str]
     notes: list[str]
 
 
 def translate(argv: Sequence[str], recipes: Collection[str] = ()) -> Translation:
-    """A command line of any of the dialects, as tools/train.py spells it.
+    """A command line of any of the dialects as recipe and keys.
 
     Args:
-        argv: the words after the program's name; our own spelling is understood and passes through.
+        argv: the words after the program's name.
         recipes: names of the published recipes, for `--model NAME --img-size N`, which may have one of its own.
 
     Raises:
@@ -128,14 +132,14 @@ def translate(argv: Sequence[str], recipes: Collection[str] = ()) -> Translation
     while words:
         _read_next(words, said, rest, ignored)
     if "--model" in said and len(rest) == 1 and not rest[0].startswith("-"):
-        _say(said, "DATA.DATA_PATH", rest.pop(), "the data folder")
+        _say(said, "DATA.DATA_PATH", rest.pop(), _FOLDER)
     notes = [f"{', '.join(ignored)}: nothing to set here, left out"] if ignored else []
     _imply(said)
     _choose_recipe(said, recipes, notes)
     return Translation(rest + _spell(said), notes)
 
 
-def _read_next(words: deque, said: dict[str, Said], rest: list[str], ignored: list[str]) -> None:
+def _read_next(words: deque[str], said: dict[str, Said], rest: list[str], ignored: list[str]) -> None:
     """Take the next flag with its values off `words`; what is none of ours or theirs goes to `rest`."""
     typed = words.popleft()
     flag, equals, attached = typed.partition("=") if typed.startswith("-") else (typed, "", "")
@@ -154,7 +158,7 @@ def _read_next(words: deque, said: dict[str, Said], rest: list[str], ignored: li
     elif flag in ("-o", "--override"):
         _say_pairs(said, _values(flag, words))
     elif flag in ("--resume", "-resume"):
-        _say(said, "--resume", words.popleft() if words and not words[0].startswith("-") else "auto", flag)
+        _say(said, "MODEL.RESUME", words.popleft() if words and not words[0].startswith("-") else "auto", flag)
     elif flag == "--input-size":
         _say(said, "DATA.IMAGE_SIZE", _side(_values(flag, words)), flag)
     elif flag in _IGNORED:
@@ -171,13 +175,13 @@ def _read_next(words: deque, said: dict[str, Said], rest: list[str], ignored: li
             words.popleft()
 
 
-def _value(flag: str, words: deque) -> str:
+def _value(flag: str, words: deque[str]) -> str:
     if not words:
         raise ValueError(f"{flag} wants a value")
     return words.popleft()
 
 
-def _values(flag: str, words: deque) -> list[str]:
+def _values(flag: str, words: deque[str]) -> list[str]:
     """One value, then all that follow up to the next flag."""
     found = [_value(flag, words)]
     while words and (not words[0].startswith("-") or _number(words[0]) is not None):
@@ -192,12 +196,12 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _say(said: dict[str, Said], thing: str, value: str | None, flag: str) -> None:
+def _say(said: dict[str, Said], thing: str, value: str, flag: str) -> None:
     """Note that `flag` sets `thing`. An empty value says nothing, as in the scripts it comes from."""
     if value == "" and thing not in ("TRAIN.AUTO_AUGMENT", "TOKEN_LABEL.PATH"):
         return
     if flag != "-o":
-        value = _WORDS.get(thing, {}).get(str(value).lower(), value)
+        value = _WORDS.get(thing, {}).get(value.lower(), value)
     if flag in ("--model", "--teacher-model"):
         value = normalise_name(value)
     before = said.get(thing)
@@ -236,17 +240,54 @@ def _check_only(flag: str, value: str) -> None:
 def _imply(said: dict[str, Said]) -> None:
     """What a flag sets besides the thing it names, unless that is said as well."""
 
-    def imply(thing: str, value: str | None, flag: str) -> None:
+    def imply(thing: str, value: str, flag: str) -> None:
         said.setdefault(thing, Said(value, flag))
 
     share = said.get("MIX.CLASS_SHARE")
     if share and share.flag == "--tl-align":
         imply("MIX.CUTMIX_GRID", "tokens", share.flag)
         imply("TRAIN.MIXUP_ALPHA", "0", share.flag)
-    load = said.get("--load")
-    if load and load.flag in ("--checkpoint", "--eval-checkpoint"):
-        imply("--evaluate-only", None, load.flag)
-    if "--evaluate-only" in said:
+        imply("TRAIN.MODEL_EMA", "False", share.flag)
+    _imply_rates(said, imply)
+    _imply_plain_labels(said)
+    _imply_evaluation(said, imply)
+
+
+def _imply_rates(said: dict[str, Said], imply: Callable[[str, str, str], None]) -> None:
+    """A rate means what it means there: DeiT's --lr is for a batch of 512, T2T-ViT's and TokenLabeling's for any.
+
+    The rates at the start and at the end follow the batch in none of these. (DeiT main.py, T2T-ViT main.py and
+    TokenLabeling main.py, `create_scheduler`.)
+    """
+    rates = ("TRAIN.BASE_LR", "TRAIN.WARMUP_START_LR", "TRAIN.END_LR")
+    typed = [said[rate].flag for rate in rates if rate in said and said[rate].flag != "-o"]
+    folder, model = said.get("DATA.DATA_PATH"), said.get("--model")
+    from_timm = folder is not None and folder.flag in (_FOLDER, "--data-dir")
+    if not typed or not model or not (from_timm or model.value.startswith("deit_")):
+        return
+    imply("TRAIN.SCALED_RATES", "base", typed[0])
+    if "--lr" in typed:
+        imply("TRAIN.LINEAR_SCALED_LR", "None" if from_timm else "512", "--lr")
+
+
+def _imply_plain_labels(said: dict[str, Said]) -> None:
+    """`--token-label --dense-weight 0` without a folder of maps: TokenLabeling's line for data that have none."""
+    enable, weight, maps = map(said.get, ("TOKEN_LABEL.ENABLE", "LOSS.DENSE_WEIGHT", "TOKEN_LABEL.PATH"))
+    has_maps = maps is not None and maps.value != ""
+    if enable and enable.flag == "--token-label" and weight and _number(weight.value) == 0 and not has_maps:
+        said["TOKEN_LABEL.ENABLE"] = Said("False", enable.flag)
+
+
+def _imply_evaluation(said: dict[str, Said], imply: Callable[[str, str, str], None]) -> None:
+    """Which weights of a file count, and the batch: DeiT and TokenLabeling take the raw ones, T2T-ViT the average."""
+    load, evaluates = (said[key].flag if key in said else "" for key in ("MODEL.PRETRAINED", "EVAL.ONLY"))
+    if load == "--finetune":
+        imply("MODEL.NEW_HEADS", "auto", load)
+    if load in ("--checkpoint", "--eval-checkpoint"):
+        imply("EVAL.ONLY", "True", load)
+    if load == "--checkpoint" or (evaluates == "--eval" and load in ("", "--finetune")):
+        imply("EVAL.WEIGHTS", "raw", load or evaluates)
+    if "EVAL.ONLY" in said:
         batch, amp = said.get("DATA.BATCH_SIZE"), said.get("AMP")
         if batch and batch.flag != "-o":
             imply("DATA.BATCH_SIZE_EVAL", batch.value, batch.flag)
@@ -267,86 +308,6 @@ def _choose_recipe(said: dict[str, Said], recipes: Collection[str], notes: list[
 
 
 def _spell(said: dict[str, Said]) -> list[str]:
-    options, pairs = [], []
-    for thing, (value, _) in said.items():
-        if not thing.startswith("--"):
-            pairs += [thing, value]
-        else:
-            options += [thing] if value is None else [f"{thing}={value}"]
-    return options + (["-o", *pairs] if pairs else [])
-
-
-# ---- yaml files ----------------------------------------------------------------------------------------------------
-
-_MOVED = {
-    "TRAIN.DISTILLATION_TYPE": "DISTILL.TYPE",
-    "TRAIN.DISTILLATION_ALPHA": "DISTILL.ALPHA",
-    "TRAIN.DISTILLATION_TAU": "DISTILL.TAU",
-    "TRAIN.TEACHER_MODEL": "DISTILL.WEIGHTS",
-}
-
-# Keys that PaddleViT declares and its programs for these models never read, or that change nothing here.
-_UNREAD = (
-    "AUG", "DATA.IMAGE_CHANNELS", "MODEL.RESUME_EMA", "MODEL.TRANS.IN_CHANNELS", "MODEL.TRANS.INIT_VALUES",
-    "TRAIN.MODEL_EMA_FORCE_CPU",
-)
-
-
-def _type_of(spelt: str) -> str:
-    """The family meant, whatever the capitals and dashes of its name; what is none of ours stays as it is."""
-    known = {re.sub(r"[^a-z0-9]", "", family.type.lower()): family.type for family in facts().values()}
-    return known.get(re.sub(r"[^a-z0-9]", "", spelt.lower()), spelt)
-
-
-def translate_file(content: dict) -> dict:
-    """A yaml file's sections and keys as ppim/config.py has them; `content` is left as it is.
-
-    Only keys of PaddleViT's that have moved, or that nothing reads, are treated; text such as `(0.9, 0.999)` is a list,
-    as its reader has it.
-    """
-    content = _copy(content)
-    for key in _UNREAD:
-        _take(content, key)
-    for theirs, ours in _MOVED.items():
-        value = _take(content, theirs)
-        if value is not None:
-            _put(content, ours, value)
-    layers, magnitude = _take(content, "TRAIN.RAND_AUGMENT_LAYERS"), _take(content, "TRAIN.RAND_AUGMENT_MAGNITUDE")
-    if _take(content, "TRAIN.RAND_AUGMENT"):  # goes before AUTO_AUGMENT where both are on
-        _put(content, "TRAIN.AUTO_AUGMENT", f"rand-m{magnitude or 9}-n{layers or 2}")
-    family = _take(content, "MODEL.TYPE")
-    if family is not None:
-        _put(content, "MODEL.TYPE", _type_of(str(family)))
-    return content
-
-
-def _copy(value):
-    """A copy; text that is a list or tuple in Python becomes a list."""
-    if isinstance(value, dict):
-        return {name: _copy(inner) for name, inner in value.items()}
-    if isinstance(value, str) and value[:1] in ("(", "["):
-        try:
-            return list(ast.literal_eval(value))
-        except (ValueError, SyntaxError, TypeError):
-            return value
-    return value
-
-
-def _take(content: dict, key: str):
-    """The value of a key, which is removed, together with the section it leaves empty; None where it is not there."""
-    name, _, below = key.partition(".")
-    if not below:
-        return content.pop(name, None)
-    if not isinstance(content.get(name), dict):
-        return None
-    value = _take(content[name], below)
-    if not content[name]:
-        del content[name]
-    return value
-
-
-def _put(content: dict, key: str, value) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        content = content.setdefault(section, {})
-    content[last] = value
+    recipe = [f"--config={said.pop('--config').value}"] if "--config" in said else []
+    pairs = [word for key, (value, _) in said.items() for word in (key, value)]
+    return recipe + (["-o", *pairs] if pairs else [])

@@ -3,8 +3,7 @@
 #
 # $GPUS   which, e.g. GPUS=0,1,2,3    (else $CUDA_VISIBLE_DEVICES, else all there are)
 # $NPROC  without GPUs: the number of processes (2)
-# Example:  GPUS=0,1,2,3 sh tools/run_eval_multi.sh t2t_vit_7 /data/imagenet
+# Example:  GPUS=0,1,2,3 sh run_eval_multi.sh t2t_vit_7 /data/imagenet
 here=$(cd "$(dirname "$0")" && pwd) || exit
 case ${1-} in -h | --help) sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exec sh "$here/run_eval.sh" --help ;; esac
-. "$here/launcher.sh"
-LAUNCH=$(launcher) exec sh "$here/run_eval.sh" "$@"
+PPIM_PROGRAM=main_multi_gpu.py exec sh "$here/run_eval.sh" "$@"

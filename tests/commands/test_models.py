@@ -9,7 +9,7 @@ from tests.conftest import run_python
 
 
 def ppim_models(*words: str) -> subprocess.CompletedProcess:
-    return run_python("-c", "import sys; from ppim.cli import main; sys.exit(main())", "models", *words)
+    return run_python("-m", "ppim", "models", *words)
 
 
 def test_the_command_prints_one_json_array_of_all_rows():
@@ -30,6 +30,12 @@ def test_the_command_prints_a_table_of_what_matches():
     assert "published, not re-measured" in done.stdout
     assert [line.split()[0] for line in ppim_models("deit_b_dist").stdout.splitlines() if line.startswith("deit")] == [
         "deit_base_distilled", "deit_base_distilled_384"]
+
+
+def test_the_command_knows_a_model_by_all_its_names():
+    for typed in ("deit_base_patch16_384", "deit_b_384"):
+        lines = [line.split()[0] for line in ppim_models(typed).stdout.splitlines() if line.startswith("deit")]
+        assert lines == ["deit_base_384"]
 
 
 def test_the_command_says_when_nothing_matches():

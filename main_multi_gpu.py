@@ -1,0 +1,1 @@
+compat/main_multi_gpu.py

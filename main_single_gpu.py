@@ -1,0 +1,1 @@
+compat/main_single_gpu.py

@@ -1,0 +1,69 @@
+"""`ppim train` and `ppim evaluate`: every flag becomes a key of the configuration, with which the run starts."""
+from __future__ import annotations
+
+import argparse
+import os
+
+from ppim.commands import SHARED, import_paddle_quietly
+from ppim.config import published_recipes
+from ppim.dialects import translate
+
+
+def train(argv: list[str]) -> None:
+    """Train a model, or evaluate one with --evaluate-only."""
+    _start(train_parser("ppim train"), argv)
+
+
+def evaluate(argv: list[str]) -> None:
+    """Evaluate a model: as train, with --evaluate-only."""
+    _start(train_parser("ppim evaluate"), ["--evaluate-only", *argv])
+
+
+def _start(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+    words, notes = translate(argv, published_recipes())
+    args = parser.parse_args(words)
+    said = dict(zip(args.override[::2], args.override[1::2]))
+    evaluates_weights = "EVAL.ONLY" in said and (said.get("MODEL.PRETRAINED") or said.get("MODEL.RESUME"))
+    if not args.config and not evaluates_weights:
+        parser.error("give a recipe: -c FILE or --model NAME; only weights that are evaluated can do without one")
+    if os.environ.get("PADDLE_TRAINER_ID", "0") == "0":
+        for note in [*notes, *_unused_devices()]:
+            print(f"note: {note}", flush=True)
+    import_paddle_quietly()
+    from ppim.engine.command import run
+
+    run(args.config, args.override)
+
+
+def train_parser(prog: str) -> argparse.ArgumentParser:
+    """What is left once `translate` has made keys of the flags; those besides -c and -o stand here for --help alone."""
+    parser = argparse.ArgumentParser(
+        prog=prog, parents=[SHARED], description="Train a model, or evaluate one.",
+        epilog="The flags of PaddleViT, DeiT, TL-Align, T2T-ViT and TokenLabeling are understood as well, see "
+               "docs/coming_from.md.",
+    )
+    parser.add_argument("-c", "--config", metavar="FILE", help="recipe: a yaml file, or the name of a published one")
+    parser.add_argument("--model", metavar="NAME", help="recipe: the published one of this model")
+    parser.add_argument("--load", metavar="WEIGHTS", help="weights to start from or to evaluate, suffix optional")
+    parser.add_argument("--new-heads", action="store_true",
+                        help="with --load: start the heads afresh, for other classes")
+    parser.add_argument("--finetune", metavar="WEIGHTS",
+                        help="as --load; the heads start afresh if their number of classes is another")
+    parser.add_argument("--resume", nargs="?", metavar="PATH",
+                        help="go on from the newest checkpoint of the run folder, or from PATH")
+    parser.add_argument("--evaluate-only", action="store_true", help="evaluate and stop; touches no training file")
+    parser.add_argument("--tl-align", action="store_true",
+                        help="token-label alignment, with cutmix on the token grid and, unless --mixup is given, no "
+                             "mixup; short for keys of MIX and TRAIN")
+    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY VALUE",
+                        help="change keys of the recipe, e.g. -o TRAIN.NUM_EPOCHS 100 SAVE output/short")
+    return parser
+
+
+def _unused_devices() -> list[str]:
+    """Other programs start a process per visible GPU themselves; here the launcher does, so say what is left idle."""
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    if len(visible) < 2 or "PADDLE_TRAINER_ID" in os.environ:
+        return []
+    return [f"CUDA_VISIBLE_DEVICES names {len(visible)} GPUs and this process uses one; for all of them start with "
+            "python -m paddle.distributed.launch"]

@@ -1,0 +1,113 @@
+"""What does a configuration ask for, and which keys contradict each other? A single value is checked by its row."""
+from __future__ import annotations
+
+from yacs.config import CfgNode
+
+from ppim.families import facts, family_of, size_of
+from ppim.names import normalise_name
+
+# What TOKEN_LABEL.GEOMETRY released goes with: the released code knows nothing else.
+_RELEASED = {
+    "DATA.AUG_ORDER": "released",
+    "TOKEN_LABEL.FRAME": "whole",
+    "TOKEN_LABEL.TARGET": "released",
+    "TOKEN_LABEL.FILL": "uniform",
+}
+
+def teaches_tokens(config: CfgNode) -> bool:
+    """Is the token head trained, by label maps or by a teacher?"""
+    return (config.TOKEN_LABEL.ENABLE and config.LOSS.DENSE_WEIGHT > 0) or config.DISTILL.DENSE_WEIGHT > 0
+
+
+def has_teacher(config: CfgNode) -> bool:
+    """Does another network teach classes, tokens or both?"""
+    return config.DISTILL.TYPE != "none" or config.DISTILL.DENSE_WEIGHT > 0
+
+
+def check(config: CfgNode) -> None:
+    """Raise ValueError, in words a user understands, where several keys together make no sense."""
+    _check_pairs(config)
+    _check_model(config)
+    _check_heads(config)
+    _check_teacher(config)
+    _check_training(config)
+    _check_token_labels(config)
+
+
+def _check_pairs(config: CfgNode) -> None:
+    """[least, most]"""
+    for key, pair, limit in (("DATA.CROP_SCALE", config.DATA.CROP_SCALE, ""),
+                             ("DATA.CROP_RATIO", config.DATA.CROP_RATIO, ""),
+                             ("TRAIN.CUTMIX_MINMAX", config.TRAIN.CUTMIX_MINMAX, " < 1")):
+        if pair is not None and (len(pair) != 2 or not 0 < pair[0] <= pair[1] or (limit and pair[1] >= 1)):
+            raise ValueError(f"{key} wants [least, most] with 0 < least <= most{limit}; got {list(pair)}")
+
+
+def _check_model(config: CfgNode) -> None:
+    model, image_size = config.MODEL, config.DATA.IMAGE_SIZE
+    name = normalise_name(model.NAME)
+    family = family_of(name)
+    if family and family.type != model.TYPE:
+        raise ValueError(f"MODEL.NAME {model.NAME} is a model of MODEL.TYPE {family.type}, got {model.TYPE}; set both")
+    size = size_of(name, model.TRANS)
+    dim, heads, patch = (size.get(part) for part in ("embed_dim", "num_heads", "patch_size"))
+    if dim and heads and dim % heads:
+        raise ValueError(f"MODEL.TRANS.EMBED_DIM ({dim}) must be a multiple of MODEL.TRANS.NUM_HEADS ({heads})")
+    if patch and image_size % patch:
+        raise ValueError(
+            f"DATA.IMAGE_SIZE ({image_size}) must be a multiple of MODEL.TRANS.PATCH_SIZE ({patch}); "
+            f"the nearest are {image_size // patch * patch} and {-(-image_size // patch) * patch}"
+        )
+
+
+def _check_heads(config: CfgNode) -> None:
+    model, families = config.MODEL, facts().values()
+    for key in sorted({key for family in families for key in family.options}):
+        types = [family.type for family in families if key in family.options]
+        if model[key] and model.TYPE not in types:
+            raise ValueError(f"MODEL.{key} is for MODEL.TYPE {' or '.join(types)}, got {model.TYPE}; leave it False")
+        if key == "DENSE_HEAD" and model.TYPE in types and not model[key] and teaches_tokens(config):
+            raise ValueError(
+                f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
+                "or set LOSS.DENSE_WEIGHT and DISTILL.DENSE_WEIGHT to 0 to teach the class head alone"
+            )
+
+
+def _check_teacher(config: CfgNode) -> None:
+    distill = config.DISTILL
+    for key in ("TEACHER", "WEIGHTS"):
+        if has_teacher(config) and not distill[key]:
+            what = "a recipe (a yaml file or a published name)" if key == "TEACHER" else "the file of its weights"
+            raise ValueError(f"DISTILL.TYPE {distill.TYPE} with DISTILL.DENSE_WEIGHT {distill.DENSE_WEIGHT:g} needs "
+                             f"DISTILL.{key}, {what}")
+    if config.MIX.CLASS_SHARE != "area" and config.MODEL.TYPE == "paddle_vision":
+        raise ValueError(f"MIX.CLASS_SHARE {config.MIX.CLASS_SHARE} needs a model with attention; MODEL.TYPE "
+                         "paddle_vision has none, set it to area")
+
+
+def _check_training(config: CfgNode) -> None:
+    train = config.TRAIN
+    if train.LR_SCHEDULER.NAME != "constant" and train.WARMUP_EPOCHS >= train.NUM_EPOCHS:
+        raise ValueError(
+            f"TRAIN.WARMUP_EPOCHS ({train.WARMUP_EPOCHS}) must be less than TRAIN.NUM_EPOCHS ({train.NUM_EPOCHS})"
+        )
+    if config.MIX.GROUP % 2:
+        raise ValueError(f"MIX.GROUP wants an even number of images, since pairs are mixed; got {config.MIX.GROUP}, "
+                         f"try {config.MIX.GROUP + 1}")
+    if config.MIX.TOKEN_ALPHA and config.MODEL.TYPE == "paddle_vision":
+        raise ValueError("MIX.TOKEN_ALPHA needs a model with tokens; set it to 0 for MODEL.TYPE paddle_vision")
+
+
+def _check_token_labels(config: CfgNode) -> None:
+    labels = config.TOKEN_LABEL
+    if labels.ENABLE and not labels.PATH:
+        raise ValueError("TOKEN_LABEL.ENABLE needs TOKEN_LABEL.PATH, the folder of label maps")
+    state = {"DATA.AUG_ORDER": config.DATA.AUG_ORDER, **{f"TOKEN_LABEL.{name}": labels[name] for name in labels}}
+    missing = [f"{key} {value}" for key, value in _RELEASED.items() if state[key] != value]
+    if labels.GEOMETRY == "released" and missing:
+        raise ValueError(
+            "TOKEN_LABEL.GEOMETRY released does as the released code, which warps every map as one of the whole photo; "
+            f"it needs -o {' '.join(missing)} as well"
+        )
+    if labels.ENABLE and config.LOSS.CLASS_WEIGHT == 0 and config.LOSS.DENSE_WEIGHT == 0:
+        raise ValueError("LOSS.CLASS_WEIGHT and LOSS.DENSE_WEIGHT are both 0: there is nothing to train")

@@ -1,0 +1,279 @@
+"""Every key that can be configured: one row each. A new key is one new row here; what a row may say: `row.key`.
+
+Above a row stands what it means, `#: English | Chinese`; one text where both are the same. These texts are its cells in
+docs/training.md and docs/training_cn.md, whose tables tools/generate_key_tables.py writes: run it after a change here.
+Keys stand by sections, in the order in which configurations are saved.
+"""
+from __future__ import annotations
+
+from ppim.config.row import Key, key
+
+KEYS: dict[str, Key] = {
+    #: files to start from, relative to this one | 以哪些文件为基础，路径相对于本文件
+    "BASE": key([""]),
+
+    #: training samples per process and forward pass | 每个进程每次前向的训练样本数
+    "DATA.BATCH_SIZE": key(8, least=1),
+    #: evaluation samples per process | 每个进程每批的评估样本数
+    "DATA.BATCH_SIZE_EVAL": key(8, least=1),
+    #: root with `train/` and `val/` (or `test/`), or with `{train,val}_list.txt`, or one split's folder of class
+    #: folders |
+    #: 根目录，内有 `train/` 和 `val/`（或 `test/`），或 `{train,val}_list.txt`；也可以直接是某个划分的目录，
+    #: 内含各类别的子目录
+    "DATA.DATA_PATH": key("data/ILSVRC2012"),
+    #: side of the square the model sees, pixels | 模型输入的正方形边长，像素
+    "DATA.IMAGE_SIZE": key(224, least=1),
+    #: evaluation: short side resized to floor(`IMAGE_SIZE` / `CROP_PCT`), then a centre crop |
+    #: 评估：短边缩放到 floor(`IMAGE_SIZE` / `CROP_PCT`)，再做中心裁剪
+    "DATA.CROP_PCT": key(0.9, least=0.01, most=1),
+    #: loader processes per training process; 0 loads in the training process itself |
+    #: 每个训练进程的数据加载进程数；0 表示在训练进程内加载
+    "DATA.NUM_WORKERS": key(4, least=0),
+    #: mean of pixel values in [0, 1], per channel | 像素值（[0, 1]）的逐通道均值
+    "DATA.IMAGENET_MEAN": key([0.485, 0.456, 0.406]),
+    #: the same, standard deviation | 同上，标准差
+    "DATA.IMAGENET_STD": key([0.229, 0.224, 0.225]),
+    #: evaluation resize: `bilinear`, `bicubic` | 评估时的缩放：`bilinear`、`bicubic`
+    "DATA.INTERPOLATION": key("bicubic", choices=("bilinear", "bicubic")),
+    #: training crop resize: `bilinear`, `bicubic`, `random` (one of the two) |
+    #: 训练裁剪时的缩放：`bilinear`、`bicubic`、`random`（随机取其一）
+    "DATA.TRAIN_INTERPOLATION": key("random", choices=("bilinear", "bicubic", "random")),
+    #: `crop-first`: RandAugment on the crop; `released`: on the whole photo, crop last, as in LV-ViT's recipes |
+    #: `crop-first`：对裁剪后的图做 RandAugment；`released`：对整张照片做，最后裁剪，LV-ViT 的配方即如此
+    "DATA.AUG_ORDER": key("crop-first", choices=("crop-first", "released")),
+    #: random crop: share of the photo's area | 随机裁剪：占照片面积的比例
+    "DATA.CROP_SCALE": key([0.08, 1.0]),
+    #: random crop: width / height | 随机裁剪：宽 / 高
+    "DATA.CROP_RATIO": key([0.75, 4 / 3]),
+    #: probability of a horizontal flip | 水平翻转的概率
+    "DATA.HFLIP": key(0.5, least=0, most=1),
+    #: different views of a photo in the same epoch (DeiT: 3); the epoch's length stays |
+    #: 同一轮里一张照片出现几个不同视图（DeiT：3）；每轮长度不变
+    "DATA.REPEATED_AUG": key(1, least=1),
+
+    #: family: `LV-ViT`, `T2T-ViT`, `DeiT`, `paddle_vision` | 模型族：`LV-ViT`、`T2T-ViT`、`DeiT`、`paddle_vision`
+    "MODEL.TYPE": key("LV-ViT"),
+    #: the model, any name of `ppim.list_models()`; or a name of your own, with `MODEL.TYPE` and all that the family
+    #: needs of `MODEL.TRANS` |
+    #: 模型，`ppim.list_models()` 中的任一名称；也可以自己取名，
+    #: 此时须给出 `MODEL.TYPE` 和该模型族所需的全部 `MODEL.TRANS`
+    "MODEL.NAME": key("lvvit_s"),
+    #: checkpoint to go on from, as `--resume` | 从哪个检查点继续，同 `--resume`
+    "MODEL.RESUME": key(None, or_=str),
+    #: weights to start from or to evaluate, as `--load` | 作为起点或待评估的权重，同 `--load`
+    "MODEL.PRETRAINED": key(None, or_=str),
+    #: training starts the heads of `MODEL.PRETRAINED` afresh: `never`, `auto` (for another number of classes, as
+    #: `--finetune`), `always` (as `--new-heads`) |
+    #: 训练开始时是否重新初始化 `MODEL.PRETRAINED` 的分类头：`never`、`auto`（类别数不同时，同 `--finetune`）、
+    #: `always`（同 `--new-heads`）
+    "MODEL.NEW_HEADS": key("never", choices=("never", "auto", "always")),
+    #: classes of the heads | 分类头的类别数
+    "MODEL.NUM_CLASSES": key(1000, least=1),
+    #: dropout of embeddings, projections and MLPs | 嵌入、投影和 MLP 的 dropout
+    "MODEL.DROPOUT": key(0.0, least=0, most=0.999),
+    #: dropout of attention weights | 注意力权重的 dropout
+    "MODEL.ATTENTION_DROPOUT": key(0.0, least=0, most=0.999),
+    #: stochastic depth rate of the last block, linear from 0 at the first |
+    #: 最后一个 block 的 stochastic depth 概率，从第一个 block 的 0 线性增加
+    "MODEL.DROPPATH": key(0.1, least=0, most=0.999),
+    #: `batch`: statistics of the local batch; `frozen`: running statistics, also in training |
+    #: `batch`：用本进程当前批次的统计量；`frozen`：训练时也用滑动统计量
+    "MODEL.STEM_BN": key("batch", choices=("batch", "frozen")),
+    #: DeiT: a distillation token with a head of its own, see [Distillation](#distillation); None: as `MODEL.NAME` has
+    #: it |
+    #: DeiT：带有自己的头的蒸馏 token，见[蒸馏](#蒸馏)；None：与 `MODEL.NAME` 一致
+    "MODEL.DISTILLED": key(None, or_=bool),
+    #: T2T-ViT and DeiT: a head on every token, which token labels need (LV-ViT always has one) |
+    #: T2T-ViT 与 DeiT：每个 token 上的分类头，token 标签需要它（LV-ViT 始终有）
+    "MODEL.DENSE_HEAD": key(False),
+    #: add 0.5 x maximum over tokens to the class logits: `auto` (if the token head was trained), `always`, `never` |
+    #: 是否在类别 logits 上加 0.5 x 各 token 的最大值：`auto`（token 头训练过才加）、`always`、`never`
+    "MODEL.EVAL_TOKENS": key("auto", choices=("auto", "always", "never"),
+                             also={"on": "always", "true": "always", "off": "never", "false": "never"}),
+    #: T2T-ViT's tokens-to-token module: `performer`, `transformer`; None, here and below: as `MODEL.NAME` has it |
+    #: T2T-ViT 的 tokens-to-token 模块：`performer`、`transformer`；None（此处及以下各项）：与 `MODEL.NAME` 一致
+    "MODEL.TRANS.TOKEN_TYPE": key(None, or_=str, choices=("performer", "transformer")),
+    #: LV-ViT and DeiT: pixels, divides `DATA.IMAGE_SIZE` | LV-ViT 与 DeiT：像素，须整除 `DATA.IMAGE_SIZE`
+    "MODEL.TRANS.PATCH_SIZE": key(None, or_=int),
+    #: width, a multiple of `MODEL.TRANS.NUM_HEADS` | 宽度，须是 `MODEL.TRANS.NUM_HEADS` 的倍数
+    "MODEL.TRANS.EMBED_DIM": key(None, or_=int),
+    #: blocks | block 数
+    "MODEL.TRANS.DEPTH": key(None, or_=int),
+    #: attention heads | 注意力头数
+    "MODEL.TRANS.NUM_HEADS": key(None, or_=int),
+    #: hidden width of the MLP per embedding width | MLP 隐层宽度与嵌入宽度之比
+    "MODEL.TRANS.MLP_RATIO": key(None, or_=float),
+    #: bias of queries, keys and values | query、key、value 是否带偏置
+    "MODEL.TRANS.QKV_BIAS": key(None, or_=bool),
+    #: attention scale; head width ** -0.5 in every named model | 注意力的缩放系数；有名称的模型都是头宽度 ** -0.5
+    "MODEL.TRANS.QK_SCALE": key(None, or_=float),
+    #: LV-ViT: each residual branch is divided by it | LV-ViT：每个残差分支都除以它
+    "MODEL.TRANS.SKIP_LAM": key(None, or_=float),
+    #: LV-ViT: channels of the convolutional stem | LV-ViT：卷积 stem 的通道数
+    "MODEL.TRANS.STEM_CHANNELS": key(None, or_=int),
+
+    #: epochs without the cool-down | 轮数，不含 cool-down
+    "TRAIN.NUM_EPOCHS": key(300, least=1),
+    #: linear warm-up; must be less than `TRAIN.NUM_EPOCHS` | 线性预热；须小于 `TRAIN.NUM_EPOCHS`
+    "TRAIN.WARMUP_EPOCHS": key(5, least=0),
+    #: epochs at `TRAIN.END_LR` after `TRAIN.NUM_EPOCHS` | `TRAIN.NUM_EPOCHS` 之后以 `TRAIN.END_LR` 再训练的轮数
+    "TRAIN.COOLDOWN_EPOCHS": key(0, least=0),
+    #: stop after this many optimizer steps (0: never); the schedule is not shortened |
+    #: 优化器走完这么多步就停（0：不限）；学习率曲线不随之缩短
+    "TRAIN.MAX_STEPS": key(0, least=0),
+    #: not applied to biases, norms, class token and position embedding | 不作用于偏置、归一化层、类别 token 和位置嵌入
+    "TRAIN.WEIGHT_DECAY": key(0.05, least=0),
+    #: highest rate, at a global batch of `TRAIN.LINEAR_SCALED_LR` samples |
+    #: 最高学习率，对应全局批次为 `TRAIN.LINEAR_SCALED_LR` 个样本
+    "TRAIN.BASE_LR": key(1.6e-3, least=0),
+    #: the batch `TRAIN.BASE_LR` is meant for; None: it is used as it is | `TRAIN.BASE_LR` 所对应的批次；None：原样使用
+    "TRAIN.LINEAR_SCALED_LR": key(None, or_=int, least=1),
+    #: which rates follow the batch: `all`, `base` (`TRAIN.BASE_LR` alone, as in DeiT) |
+    #: 哪些学习率随批次缩放：`all`、`base`（只有 `TRAIN.BASE_LR`，与 DeiT 相同）
+    "TRAIN.SCALED_RATES": key("all", choices=("all", "base")),
+    #: rate at the first step | 第一步的学习率
+    "TRAIN.WARMUP_START_LR": key(1e-6),
+    #: rate at the end | 最后的学习率
+    "TRAIN.END_LR": key(1e-5),
+    #: largest global gradient norm; None: no clipping | 全局梯度范数的上限；None：不裁剪
+    "TRAIN.GRAD_CLIP": key(None, or_=float),
+    #: forward passes per optimizer step; counts in the global batch | 每个优化器步的前向次数；计入全局批次
+    "TRAIN.ACCUM_ITER": key(1, least=1),
+    #: keep a running average of the weights | 是否维护权重的滑动平均
+    "TRAIN.MODEL_EMA": key(True),
+    #: its decay | 滑动平均的衰减系数
+    "TRAIN.MODEL_EMA_DECAY": key(0.99992, least=0, most=1),
+    #: `cosine`, `warmupcosine`, `constant`; see [Learning rate](#learning-rate) |
+    #: `cosine`、`warmupcosine`、`constant`；见[学习率](#学习率)
+    "TRAIN.LR_SCHEDULER.NAME": key("warmupcosine", choices=("cosine", "warmupcosine", "constant")),
+    #: `AdamW`, `SGD` | `AdamW`、`SGD`
+    "TRAIN.OPTIMIZER.NAME": key("AdamW", choices=("AdamW", "SGD")),
+    #: AdamW
+    "TRAIN.OPTIMIZER.EPS": key(1e-8),
+    #: AdamW
+    "TRAIN.OPTIMIZER.BETAS": key([0.9, 0.999]),
+    #: SGD
+    "TRAIN.OPTIMIZER.MOMENTUM": key(0.9),
+    #: beta(a, a) draws the share; 0: no mixup | 比例由 beta(a, a) 抽取；0：不用 mixup
+    "TRAIN.MIXUP_ALPHA": key(0.8, least=0),
+    #: beta(a, a) draws the share; 0: no cutmix | 比例由 beta(a, a) 抽取；0：不用 cutmix
+    "TRAIN.CUTMIX_ALPHA": key(1.0, least=0),
+    #: [least, most] share of a side, instead of `TRAIN.CUTMIX_ALPHA` |
+    #: 框的边长占比 [最小, 最大]，代替 `TRAIN.CUTMIX_ALPHA`
+    "TRAIN.CUTMIX_MINMAX": key(None, or_=list),
+    #: probability that pixels are mixed at all | 进行像素混合的概率
+    "TRAIN.MIXUP_PROB": key(1.0, least=0, most=1),
+    #: probability of cutmix where both are on | 两者都开启时选用 cutmix 的概率
+    "TRAIN.MIXUP_SWITCH_PROB": key(0.5, least=0, most=1),
+    #: `batch`: one draw for `MIX.GROUP` images; `pair`, `elem`: one for each pair, each image |
+    #: `batch`：每 `MIX.GROUP` 张图抽一次；`pair`、`elem`：每对、每张图各抽一次
+    "TRAIN.MIXUP_MODE": key("batch", choices=("batch", "pair", "elem")),
+    #: label smoothing, of plain and of token labels | 标签平滑，普通标签和 token 标签都适用
+    "TRAIN.SMOOTHING": key(0.1, least=0, most=1),
+    #: used where `TRAIN.AUTO_AUGMENT` is off, as in timm | 只在关闭 `TRAIN.AUTO_AUGMENT` 时使用，与 timm 相同
+    "TRAIN.COLOR_JITTER": key(0.4),
+    #: RandAugment policy in timm's spelling; `""` for none | RandAugment 策略，timm 的写法；`""` 表示不用
+    "TRAIN.AUTO_AUGMENT": key("rand-m9-mstd0.5-inc1",  # PaddleViT's files have True and False
+                              also={"true": "rand-m9-mstd0.5-inc1", "false": "", "none": ""}),
+    #: probability of random erasing | 随机擦除的概率
+    "TRAIN.RANDOM_ERASE_PROB": key(0.25, least=0, most=1),
+    #: `const` (the mean), `rand` (one colour), `pixel` (noise per pixel) |
+    #: `const`（均值）、`rand`（一种颜色）、`pixel`（逐像素噪声）
+    "TRAIN.RANDOM_ERASE_MODE": key("pixel", choices=("const", "rand", "pixel")),
+    #: boxes at most | 最多擦除几块
+    "TRAIN.RANDOM_ERASE_COUNT": key(1),
+
+    #: teach with label maps | 用标签图训练
+    "TOKEN_LABEL.ENABLE": key(False),
+    #: folder of the training photos' maps | 训练照片的标签图目录
+    "TOKEN_LABEL.PATH": key("data/label_top5_train_nfnet"),
+    #: maps of the validation photos: evaluation then reports token accuracy as well |
+    #: 验证照片的标签图；设置后评估时还会报告 token 准确率
+    "TOKEN_LABEL.VAL_PATH": key(""),
+    #: `released`: softmax of the interpolated scores; `probs`: the annotator's probabilities, needs maps with
+    #: log-sum-exp |
+    #: `released`：对插值后的分数做 softmax；`probs`：标注模型的概率，需要带 log-sum-exp 的标签图
+    "TOKEN_LABEL.TARGET": key("released", choices=("released", "probs")),
+    #: `exact`: labels follow the pixels; `released`: x and y of the crop exchanged, as published |
+    #: `exact`：标签跟着像素走；`released`：对调裁剪框的 x 与 y，与官方代码相同
+    "TOKEN_LABEL.GEOMETRY": key("exact", choices=("exact", "released"), also={"true": "exact"}),
+    #: `rows-first` ([K, H, W]), `columns-first` ([K, W, H]); this and the next two are for maps without a card, see
+    #: [how a map is to be read](token_labels.md#how-a-map-is-to-be-read) |
+    #: `rows-first`（[K, H, W]）、`columns-first`（[K, W, H]）；此键与下面两个键用于没有说明卡的标签图，见
+    #: [标签图该怎样读](token_labels_cn.md#标签图该怎样读)
+    "TOKEN_LABEL.ORIENTATION": key("rows-first", choices=("rows-first", "columns-first")),
+    #: what the maps show: `centre-crop`, the centre square of the photo; `whole`, all of it |
+    #: 标签图的覆盖范围：`centre-crop` 照片中心的正方形，`whole` 整张照片
+    "TOKEN_LABEL.FRAME": key("centre-crop", choices=("whole", "centre-crop")),
+    #: side of that square per resized short side | 该正方形的边长与缩放后短边之比
+    "TOKEN_LABEL.FRAME_CROP_PCT": key(1.0, least=0.01, most=1),
+    #: target of tokens that show mostly fill: `uniform`, `ignore` (weight 0) |
+    #: 以填充为主的 token 的目标：`uniform` 均匀分布，`ignore` 权重 0
+    "TOKEN_LABEL.FILL": key("uniform", choices=("uniform", "ignore")),
+
+    #: weight of the class loss | 类别损失的权重
+    "LOSS.CLASS_WEIGHT": key(1.0, least=0),
+    #: weight of the token loss; counts only with `TOKEN_LABEL.ENABLE` |
+    #: token 损失的权重；只在 `TOKEN_LABEL.ENABLE` 时有效
+    "LOSS.DENSE_WEIGHT": key(1.0, least=0),
+    #: blend the photo's own label into the class target taken from the map, as the released option |
+    #: 把照片自身的标签混入由标签图得到的类别目标，与官方代码的同名选项相同
+    "LOSS.GROUND_TRUTH": key(False),
+
+    #: MixToken: beta(a, a) draws the box; 0: off (LV-ViT: 1.0) | MixToken：框由 beta(a, a) 抽取；0：关闭（LV-ViT：1.0）
+    "MIX.TOKEN_ALPHA": key(0.0, least=0),
+    #: images of the global batch that share a draw where `TRAIN.MIXUP_MODE` is `batch`; even |
+    #: `TRAIN.MIXUP_MODE` 为 `batch` 时，全局批次中共用一次抽取的图像数；偶数
+    "MIX.GROUP": key(128, least=2),
+    #: borders of cutmix boxes: `pixels`, or `tokens` (each token then shows one image) |
+    #: cutmix 框的边界：`pixels`，或 `tokens`（这样每个 token 只含一张图）
+    "MIX.CUTMIX_GRID": key("pixels", choices=("pixels", "tokens")),
+    #: what shares the class target of a mixed picture: `area`, `attention` (TransMix), `alignment` (TL-Align); see
+    #: [tl_align.md](tl_align.md) |
+    #: 混合图像的类别目标按什么分配：`area`、`attention`（TransMix）、`alignment`（TL-Align）；见
+    #: [tl_align_cn.md](tl_align_cn.md)
+    "MIX.CLASS_SHARE": key("area", choices=("area", "attention", "alignment")),
+
+    #: what the class learns from a teacher: `none`, `soft` (its distribution), `hard` (its best class) |
+    #: 类别向教师学什么：`none`、`soft`（教师的分布）、`hard`（教师的最佳类别）
+    "DISTILL.TYPE": key("none", choices=("none", "soft", "hard"), also={"none": "none"}),  # None is meant so, too
+    #: recipe of the teacher: a yaml file, or the name of a published one | 教师的配方：yaml 文件，或已有配方的名称
+    "DISTILL.TEACHER": key(""),
+    #: file of the teacher's weights | 教师的权重文件
+    "DISTILL.WEIGHTS": key(""),
+    #: weight of the teacher's class loss, 0 to 1; the labels' has the rest |
+    #: 教师的类别损失的权重，0 到 1；其余归标签的损失
+    "DISTILL.ALPHA": key(0.5, least=0, most=1),
+    #: `soft`: temperature | `soft`：温度
+    "DISTILL.TAU": key(1.0, least=0.01),
+    #: weight of a token loss against the teacher's tokens on the same crop; 0: none |
+    #: 以教师在同一裁剪图上的各 token 为目标的 token 损失的权重；0：不用
+    "DISTILL.DENSE_WEIGHT": key(0.0, least=0),
+    #: classes of the teacher kept per token; the rest of its probability is spread evenly |
+    #: 每个 token 保留教师的几个类别；其余概率均匀分配
+    "DISTILL.TOP_K": key(5, least=1),
+
+    #: as `--evaluate-only` | 同 `--evaluate-only`
+    "EVAL.ONLY": key(False),
+    #: `auto` (the running average where there is one), `raw`, `ema` | `auto`（有滑动平均就用它）、`raw`、`ema`
+    "EVAL.WEIGHTS": key("auto", choices=("auto", "raw", "ema")),
+
+    #: run folder; `""`: `output/<config name>` | 运行目录；`""`：`output/<配置名>`
+    "SAVE": key(""),
+    #: epochs between checkpoints | 每隔几轮存一次检查点
+    "SAVE_FREQ": key(1, least=1),
+    #: also every so many steps; 0: only by epochs | 另外每隔多少步存一次；0：只按轮
+    "SAVE_STEPS": key(0, least=0),
+    #: newest checkpoints kept, at least 2 | 保留最新的几个检查点，至少 2 个
+    "KEEP_CHECKPOINTS": key(2, least=2),
+    #: steps between log lines | 每隔多少步写一行日志
+    "REPORT_FREQ": key(50, least=1),
+    #: epochs between evaluations | 每隔几轮评估一次
+    "VALIDATE_FREQ": key(1, least=1),
+    #: of initial weights, samples, mixes and dropout | 决定初始权重、样本、混合和 dropout
+    "SEED": key(0, least=0),
+    #: mixed precision, where the device has it | 混合精度，设备支持时有效
+    "AMP": key(False),
+    #: `auto` (bfloat16 where supported), `bfloat16`, `float16` | `auto`（支持就用 bfloat16）、`bfloat16`、`float16`
+    "AMP_DTYPE": key("auto", choices=("auto", "bfloat16", "float16")),
+}

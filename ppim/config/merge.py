@@ -1,0 +1,126 @@
+"""What do a file and the options say? Read, translated from other projects' spelling, and put over what there is."""
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+
+import yaml
+from yacs.config import CfgNode
+
+from ppim.config.keys import KEYS
+from ppim.config.nearest import did_you_mean
+from ppim.dialects import translate_file
+
+
+def nested(values: Mapping[str, object]) -> dict[str, object]:
+    """{"A.B": 1} as {"A": {"B": 1}}.
+
+    Raises:
+        ValueError: one name is a key and a section, as in {"A": 1, "A.B": 2}.
+    """
+    content: dict[str, object] = {}
+    for key, value in values.items():
+        if any(other.startswith(f"{key}.") for other in values):
+            raise _is_a_section(key, value)
+        *sections, last = key.split(".")
+        inner = content
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = value
+    return content
+
+
+def merge_file(config: CfgNode, path: Path, seen: tuple[Path, ...] = ()) -> None:
+    """Put what a yaml file says over `config`, after the files that its BASE names.
+
+    Args:
+        seen: the files whose BASE has led here.
+
+    Raises:
+        FileNotFoundError: it is not there. ValueError: what is wrong with it, and in which file.
+    """
+    if not path.is_file():
+        wanted_by = f" (BASE of {seen[-1]})" if seen else ""
+        raise FileNotFoundError(f"no configuration file at {path}{wanted_by}")
+    path = path.resolve()
+    if path in seen:
+        raise ValueError(f"{path}: BASE leads back to itself by {' -> '.join(map(str, seen))}")
+    with _said_in(path):
+        content = translate_file(_content(path))
+    bases = content.pop("BASE", None) or []
+    for base in [bases] if isinstance(bases, str) else bases:
+        if base:
+            merge_file(config, path.parent / base, (*seen, path))
+    with _said_in(path):
+        _merge(config, content)
+
+
+def merge_options(config: CfgNode, opts: Sequence[str]) -> None:
+    """Put alternating keys and values, as typed after `-o`, over `config`: one more file, so to speak.
+
+    Raises:
+        ValueError: what is wrong with them.
+    """
+    if len(opts) % 2:
+        raise ValueError(f"-o wants pairs KEY VALUE; {opts[-1]!r} has no value")
+    with _said_in("-o"):
+        _merge(config, translate_file(nested(dict(zip(opts[::2], map(_parse, opts[1::2]))))))
+
+
+@contextmanager
+def _said_in(source: str | Path) -> Iterator[None]:
+    """A mistake found in here is told with where it stands."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
+def _content(path: Path) -> dict[str, object]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a yaml file: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"wanted sections with keys, got {type(content).__name__}")
+    return content
+
+
+def _parse(text: str) -> object:
+    """A value as typed on the command line: Python's literals, else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "null": None}.get(text.lower(), text)
+
+
+def _merge(config: CfgNode, values: Mapping[str, object], prefix: str = "") -> None:
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        if name not in config:
+            raise ValueError(f"unknown key {key}{did_you_mean(key, _names())}")
+        if not isinstance(config[name], CfgNode):
+            config[name] = _read(key, value)
+        elif isinstance(value, dict):
+            _merge(config[name], value, f"{key}.")
+        else:
+            raise _is_a_section(key, value)
+
+
+def _read(key: str, value: object) -> object:
+    try:
+        return KEYS[key].read(value)
+    except ValueError as error:
+        raise ValueError(f"{key} {error}") from None
+
+
+def _is_a_section(key: str, value: object) -> ValueError:
+    return ValueError(f"{key} is a section, wanted keys below it, got {value!r}")
+
+
+def _names() -> list[str]:
+    """Sections and keys by their full names, a section before what is in it."""
+    return list(dict.fromkeys(name for key in KEYS for name in accumulate(key.split("."), "{}.{}".format)))

@@ -1,0 +1,89 @@
+"""How are the maps of a folder to be read? What no map file says of itself, their card does: `annotation.json`.
+
+Maps of our own lie beside one; other maps have none, and for them the configuration must know.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ppim.files import write_whole
+from ppim.token_labels.maps import ORIENTATIONS
+
+CARD = "annotation.json"
+FRAMES = ("whole", "centre-crop")
+
+
+class Reading(NamedTuple):
+    """How the maps of a folder are to be read."""
+
+    frame: str = "whole"  # what a map shows of its photo: 'whole', or 'centre-crop' (short side resized, square cut)
+    crop_pct: float = 1.0  # 'centre-crop': side of that square per resized short side, in (0, 1]
+    orientation: str = "rows-first"  # see `maps.read_map`
+    log_z: bool | None = None  # do they hold the annotator's log-sum-exp? None: not known
+
+    def __str__(self) -> str:
+        share = f" {self.crop_pct:g}" if self.frame == "centre-crop" else ""
+        form = {True: ", with log-sum-exp", False: ", without log-sum-exp", None: ""}[self.log_z]
+        return f"{self.frame}{share}, {self.orientation}{form}"
+
+
+WHOLE = Reading()
+
+
+def load_card(folder: str | Path) -> dict | None:
+    """All that the card of a folder says; None where there is no card.
+
+    Raises:
+        ValueError: the file is damaged; the message names it.
+    """
+    path = Path(folder) / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from None
+    if not isinstance(card, dict):
+        raise _damaged(path, f"wanted an object, got {type(card).__name__}")
+    return card
+
+
+def read_card(folder: str | Path) -> Reading | None:
+    """How the card of a folder wants its maps read; None where there is no card.
+
+    Raises:
+        ValueError: the file is damaged, or lacks what is asked here; the message names it.
+    """
+    card = load_card(folder)
+    if card is None:
+        return None
+    path = Path(folder) / CARD
+    for key, allowed in (("frame", FRAMES), ("orientation", ORIENTATIONS), ("log_z", (True, False))):
+        if card.get(key) not in allowed:
+            raise _damaged(path, f"{key} wants one of {', '.join(map(str, allowed))}, got {card.get(key)!r}")
+    crop_pct = card.get("crop_pct") if card["frame"] == "centre-crop" else 1.0
+    if not isinstance(crop_pct, (int, float)) or not 0 < crop_pct <= 1:
+        raise _damaged(path, f"crop_pct wants a number above 0, at most 1, got {crop_pct!r}")
+    return Reading(card["frame"], float(crop_pct), card["orientation"], bool(card["log_z"]))
+
+
+def save_card(folder: str | Path, reading: Reading, origin: Mapping[str, object]) -> None:
+    """Write the card of a folder: how its maps are to be read, and what made them (`origin`)."""
+    text = json.dumps({**origin, **card_fields(reading)}, indent=1) + "\n"
+    write_whole(Path(folder) / CARD, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def card_fields(reading: Reading) -> dict:
+    """What a card says of `reading`; `crop_pct` only where it has a meaning."""
+    fields = {"log_z": reading.log_z, "frame": reading.frame}
+    if reading.frame == "centre-crop":
+        fields["crop_pct"] = reading.crop_pct
+    return {**fields, "orientation": reading.orientation}
+
+
+def _damaged(path: Path, what: str) -> ValueError:
+    return ValueError(f"{path}: not a card of label maps ({' '.join(what.split())}); make the maps again, or remove "
+                      "the file and say with TOKEN_LABEL.FRAME and TOKEN_LABEL.ORIENTATION how they are to be read")

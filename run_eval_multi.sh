@@ -1,0 +1,1 @@
+compat/run_eval_multi.sh

@@ -1,0 +1,1 @@
+compat/run_train_multi.sh

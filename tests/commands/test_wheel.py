@@ -1,0 +1,79 @@
+"""Installed from a wheel, far from the repository, every command works: nothing is looked for beside the package."""
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from tests.conftest import ROOT, SMALL_DEMO, run_python
+
+
+def python_in(folder, *words) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *map(str, words)], cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder into which the package was installed, without a network.
+
+    Where there is nothing to make a wheel with (neither `wheel` nor setuptools 70.1), setuptools lays out what it would
+    have packed.
+    """
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    for name in ("ppim", "configs"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    pip = python_in(source, *"-m pip wheel --no-deps --no-build-isolation --no-index -w out .".split())
+    if pip.returncode == 0:
+        (wheel,) = (source / "out").glob("ppim-*.whl")
+        zipfile.ZipFile(wheel).extractall(target)
+        return target
+    lib, info = (("install_lib", "--install-dir", target), ("install_egg_info", "--install-dir", target))
+    setup = python_in(source, "setup.py", "-q", *lib, *info)
+    if setup.returncode:
+        pytest.skip(f"no wheel can be built here ({pip.stderr[-200:]}), nor laid out ({setup.stderr[-200:]})")
+    return target
+
+
+@pytest.fixture
+def run(installed, tmp_path):
+    """A function that runs Python in a folder of its own, the package being the installed one."""
+
+    def run(*words) -> str:
+        done = run_python(*words, cwd=tmp_path, env={"PYTHONPATH": str(installed)}, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_every_command_works_in_another_folder(run, installed, tmp_path):
+    before = sorted(installed.rglob("*.*"))
+    assert run("-c", "import ppim; print(ppim.__file__)").startswith(str(installed))
+    assert "lvvit_s" in run("-m", "ppim", "models")
+
+    run("-c", SMALL_DEMO)  # it trains and evaluates by commands of its own
+    recipe = ["-c", "lvvit_demo", "-o", "DATA.NUM_WORKERS", 0, "TRAIN.MAX_STEPS", 1, "SAVE", "run"]
+    run("-m", "ppim", "train", *recipe)
+    result = run("-m", "ppim", "evaluate", "--load", "run/last", *recipe).splitlines()[-1]
+    assert json.loads(result)["count"] == 20
+
+    run("-m", "ppim", "convert", "run/last", "torch.safetensors", "--to", "torch")
+    run("-m", "ppim", "convert", "torch.safetensors", "back.pdparams", "-c", "lvvit_demo")
+    assert run("-m", "ppim", "evaluate", "--load", "back", *recipe).splitlines()[-1] == result
+
+    run("-m", "ppim", "labels", "make", "-c", "lvvit_demo", "--load", "run/last", "--images", "data/demo/data/val",
+        "--output", "maps")
+    assert len(list((tmp_path / "maps").glob("*/*.npy"))) == 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "back.pdparams", "data", "maps", "output", "run", "torch.safetensors"]
+    written = {path for path in installed.rglob("*.*") if "__pycache__" not in path.parts} - set(before)
+    assert written == set()
+
+
+def test_the_command_ppim_is_declared(installed):
+    (declared,) = installed.glob("ppim*-info/entry_points.txt")
+    assert "ppim=ppim.cli:main" in declared.read_text().replace(" ", "")

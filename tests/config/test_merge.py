@@ -1,0 +1,121 @@
+"""Files and options: what is read from where, and what is refused in which words."""
+import pytest
+
+from ppim.config import get_config
+
+# As PaddleViT's own files write such values: None and 1e-3 are text to yaml, 1 and 2.0 change places.
+PADDLEVIT = """
+DATA: {IMAGE_SIZE: 224, CROP_PCT: 0.9}
+MODEL:
+    TYPE: T2T-ViT
+    NAME: t2t-vit-7
+    TRANS: {TOKEN_TYPE: performer, EMBED_DIM: 256, DEPTH: 7.0, NUM_HEADS: 4, MLP_RATIO: 2, QKV_BIAS: False,
+            QK_SCALE: None}
+TRAIN: {NUM_EPOCHS: 300, WARMUP_EPOCHS: 10, BASE_LR: 1e-3, GRAD_CLIP: None, AUTO_AUGMENT: True}
+"""
+
+
+def test_paddlevits_files_load_unchanged(tmp_path):
+    (tmp_path / "t2t.yaml").write_text(PADDLEVIT)
+    config = get_config(tmp_path / "t2t.yaml")
+    assert config.MODEL.TRANS.QK_SCALE is None and config.TRAIN.GRAD_CLIP is None
+    assert config.TRAIN.BASE_LR == 0.001 and config.MODEL.TRANS.MLP_RATIO == 2.0 and config.MODEL.TRANS.DEPTH == 7
+    assert config.TRAIN.AUTO_AUGMENT == "rand-m9-mstd0.5-inc1"
+
+
+def test_a_file_starts_from_its_base_and_options_win_over_both(tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "a.yaml").write_text("TRAIN: {NUM_EPOCHS: 7, BASE_LR: 0.5}\nSEED: 3\n")
+    (tmp_path / "b.yaml").write_text("BASE: [base/a.yaml]\nTRAIN: {NUM_EPOCHS: 8}\n")
+    config = get_config(tmp_path / "b.yaml", ["SEED", "4"])
+    assert (config.TRAIN.NUM_EPOCHS, config.TRAIN.BASE_LR, config.SEED) == (8, 0.5, 4)
+
+
+def test_a_base_that_leads_back_to_itself_is_an_error(tmp_path):
+    (tmp_path / "a.yaml").write_text("BASE: [b.yaml]\n")
+    (tmp_path / "b.yaml").write_text("BASE: [a.yaml]\n")
+    with pytest.raises(ValueError, match="leads back"):
+        get_config(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["TRAIN.BASE_LRR", "1"], "did you mean TRAIN.BASE_LR"),
+        (["TRAIN.HFLIP", "0"], "did you mean DATA.HFLIP"),
+        (["TRIAN.NUM_EPOCHS", "1"], "did you mean TRAIN"),
+        (["TRAIN.NUM_EPOCHS", "many"], "TRAIN.NUM_EPOCHS wants a whole number, got 'many'"),
+        (["TRAIN.BASE_LR", "fast"], "TRAIN.BASE_LR wants a number, got 'fast'"),
+        (["AMP", "1"], "AMP wants True or False, got 1"),
+        (["TRAIN.GRAD_CLIP", "tight"], "a number or None"),
+        (["TRAIN.GRAD_CLIP", "True"], "a number or None, got True"),
+        (["TRAIN", "5"], "TRAIN is a section"),
+        (["SEED"], "has no value"),
+        (["TRAIN.MIXUP_PROB", "1.5"], "-o: TRAIN.MIXUP_PROB wants 0 to 1"),
+        (["TRAIN.LINEAR_SCALED_LR", "0"], "wants at least 1 or None; got 0"),
+        (["EVAL.WEIGHTS", "best"], "one of auto, raw, ema; got 'best'"),
+        (["EVAL", "True", "EVAL.WEIGHTS", "ema"], "EVAL is a section, wanted keys below it, got True"),
+        (["TRAIN.LAST_EPOCH", "5"], "-o: TRAIN.LAST_EPOCH 5: .* --resume"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words_that_help(options, words):
+    with pytest.raises(ValueError, match=words):
+        get_config(None, options)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
+        get_config(tmp_path / "nowhere.yaml")
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path):
+    (tmp_path / "broken.yaml").write_text("TRAIN: [1,\n")
+    with pytest.raises(ValueError, match="broken.yaml"):
+        get_config(tmp_path / "broken.yaml")
+
+
+def test_a_wrong_value_is_told_with_the_file_it_stands_in(tmp_path):
+    (tmp_path / "base.yaml").write_text("TRAIN: {NUM_EPOCHS: 0}\n")
+    (tmp_path / "mine.yaml").write_text("BASE: base.yaml\nSEED: 1\n")
+    with pytest.raises(ValueError, match=r"base\.yaml: TRAIN\.NUM_EPOCHS wants at least 1; got 0"):
+        get_config(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "value"),
+    [
+        ("MODEL.EVAL_TOKENS", ("on", "'on'", "yes", "True", "always"), "always"),
+        ("MODEL.EVAL_TOKENS", ("off", "'off'", "no", "False", "never"), "never"),
+        ("TOKEN_LABEL.GEOMETRY", ("true", "'true'", "True", "exact"), "exact"),
+        ("DISTILL.TYPE", ("none", "None", "null", "~"), "none"),
+        ("TRAIN.AUTO_AUGMENT", ("False", "None", "null", "''"), ""),
+    ],
+)
+def test_words_of_old_and_what_yaml_makes_of_words_are_read_in_a_file(key, written, value, tmp_path):
+    section, name = key.split(".")
+    for word in written:
+        (tmp_path / "words.yaml").write_text(f"{section}: {{{name}: {word}}}\n")
+        assert get_config(tmp_path / "words.yaml")[section][name] == value, word
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "value"),
+    [
+        ("MODEL.EVAL_TOKENS", ("on", "ON", "True", "true", "always"), "always"),
+        ("MODEL.EVAL_TOKENS", ("off", "False", "never"), "never"),
+        ("TOKEN_LABEL.GEOMETRY", ("true", "True", "exact"), "exact"),
+        ("DISTILL.TYPE", ("none", "None", "null"), "none"),
+        ("TRAIN.AUTO_AUGMENT", ("False", "none", ""), ""),
+    ],
+)
+def test_the_same_words_are_read_as_options(key, typed, value):
+    section, name = key.split(".")
+    for word in typed:
+        assert get_config(None, [key, word])[section][name] == value, word
+
+
+def test_options_may_say_what_a_file_may_say():
+    config = get_config(None, ["EVAL", "True", "TAG", "mine", "TRAIN.RAND_AUGMENT", "True",
+                               "TRAIN.RAND_AUGMENT_MAGNITUDE", "7", "SEED", "1", "SEED", "2"])
+    assert config.EVAL.ONLY is True and config.TRAIN.AUTO_AUGMENT == "rand-m7-n2" and config.SEED == 2
+    assert "TAG" not in config

@@ -1,0 +1,38 @@
+"""The card of a run's best weights: what was chosen, on which images, and what the run ended with."""
+from ppim.engine.best import after, summary
+from ppim.engine.evaluate import Evaluation
+
+
+def evaluation(top1: float) -> Evaluation:
+    return Evaluation(top1=top1, top5=90.0, loss=1.5, count=200)
+
+
+def test_what_is_not_better_leaves_the_best_and_changes_the_last():
+    first = after({}, {"raw": evaluation(61.0), "ema": evaluation(62.0)}, step=10, epoch=1.0)
+    assert (first["top1"], first["weights"], first["step"]) == (62.0, "ema", 10)
+    for top1 in (62.0, 50.0):  # an equal is not better
+        second = after(first, {"raw": evaluation(top1), "ema": evaluation(49.0)}, step=20, epoch=2.0)
+        assert {**second, "last": None} == {**first, "last": None}
+        assert second["last"]["raw"]["top1"] == top1 and second["last"]["ema"]["top1"] == 49.0
+        assert (second["last"]["step"], second["last"]["epoch"]) == (20, 2.0)
+    assert first["last"]["step"] == 10, "the card given is left as it is"
+
+
+def test_what_is_better_takes_its_place():
+    first = after({}, {"raw": evaluation(61.0)}, step=10, epoch=1.0)
+    second = after(first, {"raw": evaluation(61.5)}, step=20, epoch=2.0)
+    assert (second["top1"], second["weights"], second["step"], second["epoch"]) == (61.5, "raw", 20, 2.0)
+    assert second["last"] == {"step": 20, "epoch": 2.0, "raw": evaluation(61.5).as_dict()}
+
+
+def test_the_line_at_the_end_names_both_and_where_the_best_was_chosen():
+    card = after({}, {"raw": evaluation(61.0), "ema": evaluation(62.0)}, step=10, epoch=1.5)
+    card = after(card, {"raw": evaluation(60.0), "ema": evaluation(59.0)}, step=20, epoch=3.0)
+    assert summary(card) == ("best top-1 62.00 (ema weights, epoch 1.5), chosen on the evaluation images themselves; "
+                             "last 60.00 (raw), 59.00 (ema)")
+
+
+def test_the_card_of_an_older_checkpoint_is_completed():
+    card = after({"top1": 70.0, "top5": 90.0, "loss": 1.0, "count": 200, "weights": "raw", "step": 5, "epoch": 0.5},
+                 {"raw": evaluation(61.0)}, step=10, epoch=1.0)
+    assert card["top1"] == 70.0 and "evaluation images" in card["chosen_on"] and card["last"]["step"] == 10

@@ -1,0 +1,155 @@
+"""How a run decides in which way its label maps are to be read: by their card, else by the configuration."""
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import paddle
+import pytest
+
+from ppim.annotate.generate import View, generate, image_files, write_card
+from ppim.config import get_config
+from ppim.data.datasets import find_images
+from ppim.engine import build
+from ppim.engine.command import run
+from ppim.models import create_model
+from ppim.token_labels.card import CARD, Reading, save_card
+from ppim.weights.write import save_state
+from tests.conftest import TINY
+
+CROPPED = Reading("centre-crop", 0.9, log_z=True)
+SQUEEZED = Reading("whole", log_z=True)
+
+
+@pytest.fixture(scope="module")
+def annotated(tiny_data, tmp_path_factory):
+    """Maps of the tiny photos by a tiny annotator that saw them whole, and by one that saw their centre."""
+    folder = tmp_path_factory.mktemp("annotated")
+    paddle.seed(0)
+    model = create_model("lvvit_demo", image_size=64, num_classes=3, embed_dim=16, depth=1, stem_channels=4)
+    for parameter in model.parameters():
+        parameter.set_value(parameter * 3)  # fresh weights answer every photo alike
+    model.eval()
+    save_state(model.state_dict(), folder / "annotator.pdparams")
+    for name, crop in (("whole", None), ("centre-crop", 0.9)):
+        view = View((64, 64), centre_crop=crop)
+        write_card(folder / name, model, view, 2, "tiny", folder / "annotator")
+        generate(model, tiny_data / "train", image_files(tiny_data / "train"), folder / name, view, top_k=2)
+    return folder
+
+
+@pytest.fixture
+def recipe_of(tiny_data, tmp_path):
+    """A recipe for maps in `path` that says `said` of them."""
+    def write(path, **said):
+        file = tmp_path / f"{len(list(tmp_path.iterdir()))}.yaml"
+        text = TINY.format(data=tiny_data, save=file.with_suffix(""))
+        keys = {"ENABLE": True, "PATH": str(path), **said}
+        file.write_text("\n".join(line for line in text.splitlines() if not line.startswith("TOKEN_LABEL"))
+                        + f"\nTOKEN_LABEL: {json.dumps(keys)}\n")
+        return file
+    return write
+
+
+def reading(recipe, options=(), path=None):
+    config = get_config(recipe, options)
+    images = find_images(config.DATA.DATA_PATH, "train")
+    return build.label_maps(config, get_config(recipe), images, path or config.TOKEN_LABEL.PATH)
+
+
+@pytest.mark.parametrize("frame", ["whole", "centre-crop"])
+def test_a_run_reads_generated_maps_as_their_card_says_whatever_the_recipe_says(
+        annotated, recipe_of, tmp_path, capsys, frame):
+    true = {"FRAME": frame, "FRAME_CROP_PCT": 0.9}
+    false = {"FRAME": "whole" if frame == "centre-crop" else "centre-crop", "FRAME_CROP_PCT": 0.5}
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for entry in (annotated / frame).iterdir():
+        if entry.name != CARD:
+            (bare / entry.name).symlink_to(entry)
+    weights, said = {}, {}
+    for name, path, keys in (("card", annotated / frame, false), ("told", bare, true), ("mistaken", bare, false)):
+        recipe = recipe_of(path, **keys)
+        run(str(recipe), ["TRAIN.MAX_STEPS", "1"])
+        weights[name] = paddle.load(str(recipe.with_suffix("") / "last.pdparams"))["patch_embed.conv1.weight"].numpy()
+        said[name] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("label maps in")]
+    assert np.array_equal(weights["card"], weights["told"]) and not np.array_equal(weights["card"], weights["mistaken"])
+    assert len(said["card"]) == len(said["told"]) == 1
+    shown = "whole" if frame == "whole" else "centre-crop 0.9"
+    assert f"{annotated / frame}: {shown}, rows-first, with log-sum-exp, by {CARD} there" in said["card"][0]
+    assert f", against FRAME {false['FRAME']}, FRAME_CROP_PCT 0.5 in the recipe" in said["card"][0]
+    assert f"{bare}: {shown}, rows-first, by the configuration" in said["told"][0]
+
+
+@pytest.mark.parametrize(("card", "options", "here", "there"), [
+    (SQUEEZED, {"FRAME": "centre-crop"}, "FRAME is set to centre-crop", "whole"),
+    (CROPPED, {"FRAME_CROP_PCT": "0.8"}, "FRAME_CROP_PCT is set to 0.8", "0.9"),
+    (SQUEEZED, {"ORIENTATION": "columns-first"}, "ORIENTATION is set to columns-first", "rows-first"),
+    (CROPPED, {"FRAME": "centre-crop", "FRAME_CROP_PCT": "0.8"}, "FRAME_CROP_PCT is set to 0.8", "0.9"),
+    (CROPPED._replace(orientation="columns-first"), {"FRAME": "centre-crop", "ORIENTATION": "rows-first"}, "", ""),
+    (SQUEEZED, {"FRAME": "whole", "FRAME_CROP_PCT": "0.8"}, "", ""),
+    (CROPPED, {"FRAME": "centre-crop", "FRAME_CROP_PCT": "0.9"}, "", ""),
+])
+def test_what_is_set_for_a_run_against_a_card_is_refused_with_both_values(
+        annotated, recipe_of, tmp_path, card, options, here, there):
+    """The recipe says whole, rows-first; an empty `here`: nothing is contradicted."""
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    for entry in (annotated / "whole").glob("class*"):
+        (maps / entry.name).symlink_to(entry)
+    save_card(maps, card, {})
+    pairs = [part for key, value in options.items() for part in (f"TOKEN_LABEL.{key}", value)]
+    recipe = recipe_of(maps, FRAME="whole", FRAME_CROP_PCT=0.7)
+    if not here:
+        assert reading(recipe, pairs).reading == card
+        return
+    with pytest.raises(ValueError, match=f"{here}, but .*{CARD} says {there} .*leave the key out") as caught:
+        reading(recipe, pairs)
+    assert str(maps / CARD) in str(caught.value)
+
+
+def test_each_folder_has_its_own_card(annotated, recipe_of, tiny_data):
+    recipe = recipe_of(annotated / "centre-crop", VAL_PATH=str(tiny_data / "maps"), FRAME="whole")
+    assert reading(recipe).reading == CROPPED
+    assert reading(recipe, path=str(tiny_data / "maps")).reading == Reading("whole")
+    # set for the run, and denied by the card of the validation maps alone
+    recipe = recipe_of(tiny_data / "maps", FRAME="whole", VAL_PATH=str(annotated / "whole"))
+    assert reading(recipe, ["TOKEN_LABEL.FRAME", "centre-crop"]).reading.frame == "centre-crop"
+    with pytest.raises(ValueError, match="TOKEN_LABEL.FRAME is set to centre-crop"):
+        reading(recipe, ["TOKEN_LABEL.FRAME", "centre-crop"], path=str(annotated / "whole"))
+
+
+def test_evaluation_reads_maps_by_their_card_and_refuses_what_is_set_against_it(
+        annotated, recipe_of, tiny_data, tmp_path, capsys):
+    recipe = recipe_of(tiny_data / "maps", FRAME="whole")
+    run(str(recipe), ["TRAIN.MAX_STEPS", "1"])
+    options = ["DATA.DATA_PATH", str(tiny_data / "train"), "TOKEN_LABEL.VAL_PATH", str(annotated / "centre-crop")]
+    trained = str(recipe.with_suffix("") / "last")
+    capsys.readouterr()
+    assert run(str(recipe), options, load=trained, evaluate_only=True).count == 24
+    assert f"label maps in {annotated / 'centre-crop'}: centre-crop 0.9" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="TOKEN_LABEL.ORIENTATION is set to columns-first"):
+        run(str(recipe), [*options, "TOKEN_LABEL.ORIENTATION", "columns-first"], load=trained, evaluate_only=True)
+
+
+def test_a_damaged_card_ends_the_run_before_it_begins(annotated, recipe_of, tmp_path):
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    (maps / CARD).write_text('{"frame": "wh')
+    with pytest.raises(ValueError, match=f"{maps / CARD}: not a card"):
+        reading(recipe_of(maps))
+
+
+def test_probabilities_are_refused_by_a_card_without_log_sum_exp_before_any_map_is_looked_for(recipe_of, tmp_path):
+    save_card(tmp_path / "maps", Reading(log_z=False), {})
+    with pytest.raises(ValueError, match=f"{CARD}: no log-sum-exp.*TOKEN_LABEL.TARGET released"):
+        reading(recipe_of(tmp_path / "maps", TARGET="probs"))
+
+
+def test_the_released_geometry_is_refused_for_maps_whose_card_says_centre_crop(annotated, recipe_of):
+    recipe = recipe_of(annotated / "centre-crop", FRAME="whole", GEOMETRY="released")
+    with pytest.raises(ValueError, match="GEOMETRY released .*AUG_ORDER"):
+        get_config(recipe)
+    config = get_config(recipe, ["DATA.AUG_ORDER", "released"])
+    with pytest.raises(ValueError, match="'released' reads every map as one of the whole photo.*centre-crop 0.9"):
+        build.train_samples(config, config, find_images(config.DATA.DATA_PATH, "train"), (4, 4))

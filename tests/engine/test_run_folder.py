@@ -1,0 +1,29 @@
+"""A run's folder: free or in use, and where to go on."""
+import pytest
+
+from ppim.engine.checkpoint import save_checkpoint
+from ppim.engine.run_folder import RunFolder, find_resumed
+from tests.engine.test_checkpoint import SAMPLE
+
+
+def test_a_used_run_folder_is_refused_unless_it_is_to_be_resumed(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.prepare()
+    save_checkpoint(folder.checkpoints, SAMPLE, 3, keep=2)
+    with pytest.raises(ValueError, match="--resume"):
+        find_resumed(folder, None)
+    for resume in ("auto", str(tmp_path), str(folder.checkpoints / "step_00000003")):
+        checkpoint, _ = find_resumed(folder, resume)
+        assert checkpoint.state == SAMPLE.state
+
+
+def test_resuming_a_run_that_has_saved_nothing_yet_starts_it(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.prepare()
+    checkpoint, notes = find_resumed(folder, "auto")
+    assert checkpoint is None and "starting anew" in notes[0]
+
+
+def test_resuming_from_a_path_without_checkpoints_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no usable checkpoint"):
+        find_resumed(RunFolder(tmp_path / "run"), str(tmp_path / "nowhere"))

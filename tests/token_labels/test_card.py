@@ -1,0 +1,50 @@
+"""The card beside label maps: what is written is read back, and what is damaged is an error that names the file."""
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ppim.token_labels.card import CARD, Reading, load_card, read_card, save_card
+
+GOOD = {"frame": "centre-crop", "crop_pct": 0.875, "orientation": "rows-first", "log_z": True}
+
+
+@pytest.mark.parametrize("reading", [
+    Reading(log_z=True), Reading("centre-crop", 0.875, "columns-first", False), Reading("centre-crop", 1.0, log_z=True),
+])
+def test_a_card_says_again_what_was_written(tmp_path, reading):
+    save_card(tmp_path / "maps", reading, {"model": "m"})
+    assert read_card(tmp_path / "maps") == reading
+    assert load_card(tmp_path / "maps")["model"] == "m"
+
+
+def test_a_folder_without_a_card_says_nothing(tmp_path):
+    assert read_card(tmp_path) is None and load_card(tmp_path) is None
+
+
+def test_a_card_of_whole_photos_needs_no_crop_and_may_say_more_than_is_asked(tmp_path):
+    text = {"form": 1, "weights": "w.pdparams", "log_z": True, "frame": "whole", "orientation": "rows-first"}
+    (tmp_path / CARD).write_text(json.dumps(text))
+    assert read_card(tmp_path) == Reading("whole", 1.0, "rows-first", True)
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"", "JSONDecodeError"),
+    (b'{"frame": "wh', "JSONDecodeError"),
+    (b"\xff\xfe\x00", "UnicodeDecodeError"),
+    (b"[1, 2]", "wanted an object, got list"),
+    (b"{}", "frame wants one of whole, centre-crop, got None"),
+    ({**GOOD, "frame": ["whole"]}, r"got \['whole'\]"),
+    ({**GOOD, "orientation": "up"}, "orientation wants one of rows-first, columns-first, got 'up'"),
+    ({**GOOD, "log_z": "yes"}, "log_z wants one of True, False, got 'yes'"),
+    ({**GOOD, "crop_pct": None}, "crop_pct wants a number above 0, at most 1, got None"),
+    ({**GOOD, "crop_pct": 0}, "got 0"),
+    ({**GOOD, "crop_pct": 1.5}, "got 1.5"),
+    ({**GOOD, "crop_pct": float("nan")}, "got nan"),
+])
+def test_a_damaged_card_is_named(tmp_path, content, words):
+    (tmp_path / CARD).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    with pytest.raises(ValueError, match=words) as caught:
+        read_card(tmp_path)
+    assert str(tmp_path / CARD) in str(caught.value) and "\n" not in str(caught.value)
