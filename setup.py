@@ -25,6 +25,7 @@ setup(
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2"],
         "gpu": ["paddlepaddle-gpu>=2.6.2"],
+        "imagenet": ["scipy"],  # ppim data imagenet
         "dev": ["pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "matplotlib"],
     },
     entry_points={"console_scripts": ["ppim=ppim.cli:main"]},

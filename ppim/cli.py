@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ppim.commands import guarded
 from ppim.commands.convert import convert
 from ppim.commands.demo import demo
+from ppim.commands.imagenet import lay_out
 from ppim.commands.labels import make
 from ppim.commands.models import models
 from ppim.commands.train import evaluate, train
@@ -18,6 +19,7 @@ COMMANDS = {
     "convert": convert,
     "models": models,
     "demo": demo,
+    "data imagenet": lay_out,
 }
 
 
@@ -30,6 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return guarded(COMMANDS[name], words[count:])
     print("usage: ppim COMMAND ...\n")
     for name, command in COMMANDS.items():
-        print(f"  {name:<13}{command.__doc__.splitlines()[0]}")
+        print(f"  {name:<15}{command.__doc__.splitlines()[0]}")
     print("\n`ppim COMMAND --help` tells more.")
     return 0 if not words or {"-h", "--help"} & set(words) else 2

@@ -4,8 +4,8 @@
     python tools/generate_model_zoo.py --check    compare the pages with what would be written; 1 when they are stale
 
 A family has a page where its yaml file has a section `page`: paper, arxiv (its number), project (on GitHub), example (a
-model), notes (each `en` and `cn`) and citation. The check takes the counts as they are stored; tests/zoo/test_macs.py
-counts them again.
+model), figure (a file in docs/images and what it shows), notes and citation; texts are `en` and `cn`. The check takes
+the counts as they are stored; tests/zoo/test_macs.py counts them again.
 """
 from __future__ import annotations
 
@@ -131,6 +131,8 @@ def render(family: Facts, language: str, counts: dict) -> str:
     rows = [row for row in zoo.ROWS if row.family == family.type]
     notes = "\n".join(f"- {note[language]}" for note in page["notes"])
     colon = "：" if language == "cn" else ": "
+    figure = page.get("figure")
+    figure = f"\n![{figure[language]}](../../images/{figure['file']})\n" if figure else ""
     return f"""# {family.type}
 
 {words["other"].format(file=family.module)}
@@ -138,7 +140,7 @@ def render(family: Facts, language: str, counts: dict) -> str:
 - {words["paper"]}{colon}[{page["paper"]}](https://arxiv.org/abs/{page["arxiv"]})
 - {words["project"]}{colon}[{page["project"]}](https://github.com/{page["project"]})
 - {words["code"]}{colon}[{code}](../../../ppim/models/{code})
-
+{figure}
 ## {words["use"]}
 
 {words["use_text"]}

@@ -11,7 +11,8 @@ from tests.conftest import ROOT, run_python
 WITHOUT_PADDLE = "import sys; sys.modules['paddle'] = None; "
 PPIM = WITHOUT_PADDLE + "from ppim.cli import main; sys.exit(main())"
 TOOL = WITHOUT_PADDLE + "import runpy; sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')"
-TWINS = {"train.py": "train", "generate_labels.py": "labels make", "convert_weights.py": "convert", "demo.py": "demo"}
+TWINS = {"train.py": "train", "generate_labels.py": "labels make", "convert_weights.py": "convert", "demo.py": "demo",
+         "prepare_imagenet.py": "data imagenet"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,0 +1,10 @@
+"""`ppim data imagenet` from a clone: python tools/prepare_imagenet.py ARCHIVES [--output DIR] [--synsets FILE]"""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ppim.cli import guarded, lay_out  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(guarded(lay_out))
