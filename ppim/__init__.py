@@ -21,21 +21,19 @@ _LAZY = {
 }
 
 
-_MODELS = ("lvvit_", "t2t_vit_", "deit_")  # functions of ppim.hub
-
-
 def __getattr__(name: str):
     if name in _LAZY:
         return getattr(importlib.import_module(_LAZY[name]), name)
-    if name.startswith(_MODELS):
-        hub = importlib.import_module("ppim.hub")
-        if name in hub.NAMES:
-            return getattr(hub, name)
+    if not name.startswith("_"):  # Python itself asks for names of that kind
+        from ppim.families import names
+
+        if name in names():
+            return getattr(importlib.import_module("ppim.zoo.hub"), name)
     known = ", ".join(sorted(_LAZY))
     raise AttributeError(f"module 'ppim' has no attribute {name!r}; it offers {known} and the models of list_models()")
 
 
 def __dir__():
-    from ppim import zoo
+    from ppim.families import names
 
-    return sorted([*globals(), *_LAZY, *(name for row in zoo.ROWS for name in {row.name, row.alias or row.name})])
+    return sorted([*globals(), *_LAZY, *names()])

@@ -1,7 +1,7 @@
-"""How is a model's name spelt? One canon: the name of its published recipe (no Paddle needed)."""
+"""How is a model's name spelt? One canon, which recipes and the zoo share; every other spelling leads there."""
 from __future__ import annotations
 
-import re
+from ppim.families import names
 
 
 def plain_name(model: str) -> str:
@@ -9,13 +9,10 @@ def plain_name(model: str) -> str:
     return model.lower().replace("-", "_").replace("lv_vit", "lvvit")
 
 
-def recipe_name(model: str) -> str:
-    """The name of a model's published recipe, from any spelling of the model's name that is in use.
+def normalise_name(model: str) -> str:
+    """The one name of a model, from any spelling that is in use; a name of no family's only gets plain.
 
-    'LV-ViT-S' is 'lvvit_s', 'T2t_vit_14' 't2t_vit_14', 'deit_base_distilled_patch16_384' 'deit_base_distilled_384'.
+    'LV-ViT-S' is 'lvvit_s', 'T2t_vit_14' 't2t_vit_14', 'deit_b_384' and 'deit_base_patch16_384' 'deit_base_384'.
     """
-    name = re.sub(r"^(deit_.*)_patch16", r"\1", plain_name(model))
-    name = re.sub(r"^(deit_.*)_224$", r"\1", name)
-    for short, size in (("ti", "tiny"), ("s", "small"), ("b", "base")):
-        name = re.sub(rf"^deit_{short}(?=_|$)", f"deit_{size}", name)
-    return {"lvvit_t": "lvvit_tiny"}.get(name, name)
+    plain = plain_name(model)
+    return names().get(plain, plain)

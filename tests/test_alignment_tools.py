@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from ppim.mixing import Mix, mixed_rows
-from ppim.models.deit import DeiT
-from ppim.models.lvvit import LVViT
+from ppim.models import create_model
 from ppim.token_labels.targets import SparseTargets, label_targets
 from tests.conftest import ROOT, run_python
 
@@ -48,7 +47,7 @@ HALVES = Mix(np.array([1, 0]), np.ones(2, "float32"), np.array([[0, 0, 32, 16]] 
 
 def figures(tokens):
     sizes = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 12, "depth": 2, "num_heads": 2}
-    model = still(LVViT(**sizes, stem_channels=4))
+    model = still(create_model("lvvit_t", **sizes, stem_channels=4))
     roll_out = tool("tools/benchmark/token_label_roll_out")
     mixed, half = mixed_rows(HALVES, (32, 32), (4, 4), with_shares=True), [0.5] * 3
     return roll_out.compare(model, batch_of(np.array([0, 1]), tokens, 32), mixed, half, half, 5)
@@ -72,7 +71,8 @@ def test_labels_of_other_classes_are_what_is_left_out():
 
 
 def test_the_shares_that_are_drawn_are_those_of_the_mixed_picture():
-    model = still(DeiT(image_size=32, patch_size=8, num_classes=5, embed_dim=12, depth=2, num_heads=2, distilled=True))
+    sizes = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 12, "depth": 2, "num_heads": 2}
+    model = still(create_model("deit_tiny_distilled_patch16_224", **sizes))
     pictures = [np.full((32, 32, 3), value, "uint8") for value in (10, 200)]
     picture, steps = tool("tools/draw_alignment_figure").shares(model, pictures, (1, 2, 4, 4), [0.5] * 3, [0.5] * 3)
     box = np.zeros((4, 4))
@@ -90,7 +90,7 @@ def small(tmp_path):
     recipe.write_text(
         "DATA: {IMAGE_SIZE: 32}\n"
         "MODEL: {NAME: small, TYPE: DeiT, NUM_CLASSES: 10,\n"
-        "        TRANS: {PATCH_SIZE: 8, EMBED_DIM: 16, DEPTH: 2, NUM_HEADS: 2}}\n"
+        "        TRANS: {PATCH_SIZE: 8, EMBED_DIM: 16, DEPTH: 2, NUM_HEADS: 2, MLP_RATIO: 3, QKV_BIAS: False}}\n"
     )
     from ppim.config import get_config
     from ppim.models import build_model

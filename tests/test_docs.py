@@ -15,6 +15,7 @@ from ppim import config
 from ppim.commands.labels import make_parser
 from ppim.commands.train import train_parser
 from ppim.dialects import translate
+from ppim.names import normalise_name
 from tests.conftest import ROOT, run_python
 
 PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md"])
@@ -176,7 +177,7 @@ def test_the_table_of_models_fits_the_recipes(name):
     assert len(rows) == 9
     for model, _, _, size, _, link in rows:
         recipe = config.get_config(ROOT / re.search(r"\((.+)\)", link)[1])
-        assert (recipe.MODEL.NAME, str(recipe.DATA.IMAGE_SIZE)) == (model, size)
+        assert (normalise_name(recipe.MODEL.NAME), str(recipe.DATA.IMAGE_SIZE)) == (model, size)
 
 
 # ---- what is typed is accepted -------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ import pytest
 from PIL import Image
 
 import ppim
-from ppim.hub import evaluation_transforms
+from ppim.zoo.hub import evaluation_transforms
 from tests.conftest import ROOT, SHARED, _present, run_python
 
 

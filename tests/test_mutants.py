@@ -19,7 +19,7 @@ def test_the_piece_that_a_mistake_replaces_occurs_once(path):
 def test_the_tests_that_must_catch_it_exist(path):
     for mutant in yaml.safe_load((ROOT / path).read_text(encoding="utf-8")):
         tests = mutant["tests"].split(" -k ")[0].split() if isinstance(mutant["tests"], str) else mutant["tests"]
-        for test in tests:
+        for test in tests[: tests.index("-k")] if "-k" in tests else tests:
             file, _, name = test.partition("::")
             assert (ROOT / file).exists(), test
             assert not name or f"def {name.partition('[')[0]}(" in (ROOT / file).read_text(encoding="utf-8"), test

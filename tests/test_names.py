@@ -2,7 +2,8 @@
 import pytest
 
 from ppim.config import get_config, recipe_path
-from ppim.names import plain_name, recipe_name
+from ppim.families import names
+from ppim.names import normalise_name, plain_name
 
 
 @pytest.mark.parametrize(
@@ -17,14 +18,11 @@ from ppim.names import plain_name, recipe_name
     ],
 )
 def test_a_models_name_in_any_spelling_finds_its_recipe(name, recipe):
-    assert recipe_name(name) == recipe and recipe_path(name).stem == recipe
+    assert normalise_name(name) == recipe and recipe_path(name).stem == recipe
 
 
 def test_every_published_model_finds_a_recipe_of_that_model():
-    from ppim.models import deit, lvvit, normalise_name, t2t_vit
-
-    names = [*lvvit.VARIANTS, *t2t_vit.VARIANTS, *deit.VARIANTS, *deit.ALIASES, *lvvit.ALIASES]
-    for name in names:
+    for name in names():
         assert normalise_name(get_config(recipe_path(name)).MODEL.NAME) == normalise_name(name)
 
 

@@ -9,13 +9,15 @@ import pytest
 
 from ppim.config import get_config
 from ppim.engine.command import run
-from ppim.models import build_model, create_model, list_models, normalise_name
+from ppim.families import size_of
+from ppim.models import build_model, create_model, list_models
+from ppim.names import normalise_name
 from ppim.weights import save_state
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 RECIPES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob("[!_]*/*.yaml"))
 PARAMETERS = {  # the tables of the papers and of their code, fixed tables included
-    "lvvit_t": 8_534_720, "lvvit_s": 26_151_824, "lvvit_m": 55_830_544, "lvvit_l": 150_021_968,
+    "lvvit_tiny": 8_534_720, "lvvit_s": 26_151_824, "lvvit_m": 55_830_544, "lvvit_l": 150_021_968,
     "lvvit_s_384": 26_297_744, "lvvit_m_384": 56_025_104, "lvvit_m_448": 56_131_600, "lvvit_l_448": 150_473_552,
     "lvvit_l_512": 150_657_872,
     "t2t_vit_7": 4_310_222, "t2t_vit_10": 5_889_230, "t2t_vit_12": 6_941_902, "t2t_vit_14": 21_545_550,
@@ -23,16 +25,16 @@ PARAMETERS = {  # the tables of the papers and of their code, fixed tables inclu
     "t2t_vit_t_24": 64_101_454, "t2t_vit_14_384": 21_691_470, "t2t_vit_14_resnext": 21_545_550,
     "t2t_vit_14_wide": 25_156_302,
     "t2t_vit_24_token_labeling": 64_105_934 + 380 * 512 + 513_000,  # 384 pixels, and the token head training needs
-    "deit_tiny_patch16_224": 5_717_416, "deit_small_patch16_224": 22_050_664, "deit_base_patch16_224": 86_567_656,
-    "deit_tiny_distilled_patch16_224": 5_910_800, "deit_small_distilled_patch16_224": 22_436_432,
-    "deit_base_distilled_patch16_224": 87_338_192, "deit_base_patch16_384": 86_859_496,
-    "deit_base_distilled_patch16_384": 87_338_192 + 380 * 768,
+    "deit_tiny": 5_717_416, "deit_small": 22_050_664, "deit_base": 86_567_656,
+    "deit_tiny_distilled": 5_910_800, "deit_small_distilled": 22_436_432,
+    "deit_base_distilled": 87_338_192, "deit_base_384": 86_859_496,
+    "deit_base_distilled_384": 87_338_192 + 380 * 768,
 }  # fmt: skip
 
 
 def test_every_published_model_has_a_recipe():
     named = {normalise_name(get_config(CONFIGS / path).MODEL.NAME) for path in RECIPES}
-    ours = {"lvvit_demo", "lvvit_cifar10"}
+    ours = {"lvvit_demo", "lvvit_cifar10", "deit_cifar10"}
     assert set(PARAMETERS) <= named
     assert {name for name in list_models() if name.startswith(("lvvit", "t2t", "deit"))} - ours == set(PARAMETERS)
 
@@ -69,15 +71,14 @@ def test_a_mix_is_drawn_for_the_images_of_one_process_of_the_recipe(path):
 def tiny(path: str, tiny_data: Path, folder: Path) -> list[str]:
     """Overrides that leave a recipe as it is but for its size, its data and its length."""
     config = get_config(CONFIGS / path)
-    side = 2 * config.MODEL.TRANS.PATCH_SIZE
+    size = size_of(normalise_name(config.MODEL.NAME), config.MODEL.TRANS)
+    side = 64 if config.MODEL.TYPE == "paddle_vision" else 2 * size.get("patch_size", 16)
     options = {
         "DATA.DATA_PATH": tiny_data, "TOKEN_LABEL.PATH": tiny_data / "maps", "SAVE": folder, "MODEL.NUM_CLASSES": 3,
         "DATA.BATCH_SIZE": 4, "DATA.BATCH_SIZE_EVAL": 4, "DATA.NUM_WORKERS": 0, "TRAIN.MAX_STEPS": 1,
-        "DATA.IMAGE_SIZE": side, "MODEL.TRANS.DEPTH": 2, "MODEL.TRANS.EMBED_DIM": 4 * config.MODEL.TRANS.NUM_HEADS,
+        "DATA.IMAGE_SIZE": side, "MODEL.TRANS.DEPTH": 2, "MODEL.TRANS.EMBED_DIM": 4 * size.get("num_heads", 1),
         "TOKEN_LABEL.TARGET": "released", "TOKEN_LABEL.VAL_PATH": "",
     }  # fmt: skip
-    if config.MODEL.TYPE == "paddle_vision":
-        options["DATA.IMAGE_SIZE"] = 64
     return [str(part) for pair in options.items() for part in pair]
 
 

@@ -2,8 +2,8 @@
 
     python tools/draw_comparison_figure.py
 
-Accuracies are those of the original projects in ppim/zoo.py, published and not re-measured; parameters are counted from
-our models. Two studies in T2T-ViT's paper (wide, resnext) are left out. Needs matplotlib.
+Accuracies are those of the original projects in ppim/models/*.yaml, published and not re-measured; parameters are
+counted from our models. Two studies in T2T-ViT's paper (wide, resnext) are left out. Needs matplotlib.
 """
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ppim import zoo  # noqa: E402
 
 # Okabe and Ito's colours stay apart with every common form of colour blindness.
 SERIES = {  # name in the legend: colour, names of the models with what is written beside the point
-    "LV-ViT": ("#D55E00", r"lvvit_([a-z])(?:_\d+)?"),
+    "LV-ViT": ("#D55E00", r"lvvit_([a-z])(?:iny)?(?:_\d+)?"),
     "T2T-ViT": ("#0072B2", r"t2t_vit_(\d+)(?:_384)?"),
     "T2T-ViT$_t$": ("#56B4E9", r"t2t_vit_t_(\d+)"),
     "T2T-ViT with token labels": ("#E69F00", r"t2t_vit_(\d+)_token_labeling"),
-    "DeiT": ("#009E73", r"deit_([a-z])[a-z]+_patch16_\d+"),
-    "DeiT distilled": ("#CC79A7", r"deit_([a-z])[a-z]+_distilled_patch16_\d+"),
+    "DeiT": ("#009E73", r"deit_([a-z])[a-z]+(?:_\d+)?"),
+    "DeiT distilled": ("#CC79A7", r"deit_([a-z])[a-z]+_distilled(?:_\d+)?"),
 }
 MARKERS = {224: "o", 384: "s", 448: "D"}
 INK = "#222222"

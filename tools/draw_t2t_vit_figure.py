@@ -7,6 +7,7 @@ Sizes are those of ppim/models/t2t_vit.py at 224 pixels. Needs matplotlib.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -87,9 +88,9 @@ def token_square(axes, left, colour: str) -> None:
 
 def draw_backbone(axes, last: Split) -> None:
     """The lower lane: from the last split to logits."""
-    from ppim.models import t2t_vit
+    from ppim.families import facts
 
-    sizes = t2t_vit._SIZES.values()
+    sizes = [size for name, size in facts()["t2t_vit"].sizes.items() if re.fullmatch(r"t2t_vit_\d+", name)]
     dims, depths = ({size[key] for size in sizes} for key in ("embed_dim", "depth"))
     arrow(axes, (111, 33), (111, 26.5), (8.75, 26.5), (8.75, 19.5))
     split_box(axes, 2, 10.5, last)

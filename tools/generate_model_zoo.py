@@ -1,9 +1,11 @@
-"""Write the pages docs/{en,cn}/model_zoo/*.md and ppim/zoo_counts.json from ppim/zoo.py and the models themselves.
+"""Write the pages docs/{en,cn}/model_zoo/*.md and ppim/zoo/counts.json from the families' yaml files and their models.
 
     python tools/generate_model_zoo.py            count every model again (a minute or two), write counts and pages
     python tools/generate_model_zoo.py --check    compare the pages with what would be written; 1 when they are stale
 
-The check takes the counts as they are stored; tests/test_zoo.py counts them again.
+A family has a page where its yaml file has a section `page`: paper, arxiv (its number), project (on GitHub), example (a
+model), figure (a file in docs/images and what it shows), notes and citation; texts are `en` and `cn`. The check takes
+the counts as they are stored; tests/zoo/test_macs.py counts them again.
 """
 from __future__ import annotations
 
@@ -11,91 +13,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from ppim import zoo  # noqa: E402
 from ppim.commands.models import accuracy_text, macs_text  # noqa: E402
+from ppim.families import Facts, facts  # noqa: E402
 from ppim.files import write_whole  # noqa: E402
-
-
-class Page(NamedTuple):
-    """What a family's page says beyond its rows; `notes` are pairs (English, Chinese)."""
-
-    file: str
-    family: str
-    paper: str
-    arxiv: str
-    project: str
-    code: str
-    example: str
-    notes: tuple
-    citation: str
-    figure: tuple = ()  # file in docs/images, what it shows in English, in Chinese
-
-
-PAGES = (
-    Page(
-        "lvvit", "LV-ViT", "All Tokens Matter: Token Labeling for Training Better Vision Transformers", "2104.10858",
-        "zihangJiang/TokenLabeling", "lvvit.py", "lvvit_s",
-        (
-            ("Evaluation logits are those of the class token plus half the maximum over all tokens of the token head, "
-             "image by image. PPIM's released code adds the first image's maxima to the whole batch; with other "
-             "batches, its figures may come out differently.",
-             "验证时的输出是分类 token 的 logits 加上 token 分类头在所有 token 上最大值的一半，每张图像各自计算。"
-             "PPIM 发布的代码把一个批次里第一张图像的最大值加到整个批次上，因此批次不同，它的指标可能不同。"),
-            ("The published 16.0 G of `lvvit_m` does not fit the network; the figures published for 384 and 448 pixels "
-             "do.",
-             "`lvvit_m` 公布的 16.0 G 与网络不符；384 和 448 像素的公布值则相符。"),
-        ),
-        """@inproceedings{jiang2021all,
-  title={All Tokens Matter: Token Labeling for Training Better Vision Transformers},
-  author={Jiang, Zi-Hang and Hou, Qibin and Yuan, Li and Zhou, Daquan and Shi, Yujun and Jin, Xiaojie and Wang, Anran and Feng, Jiashi},
-  booktitle={Advances in Neural Information Processing Systems},
-  year={2021}
-}""",  # noqa: E501
-        ("pipeline.png", "From a photo and its label map to the token loss and the class loss",
-         "从照片及其标签图到 token 损失和类别损失"),
-    ),
-    Page(
-        "t2t_vit", "T2T-ViT", "Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet",
-        "2101.11986", "yitu-opensource/T2T-ViT", "t2t_vit.py", "t2t_vit_14",
-        (
-            ("Parameters include the fixed position table and the performer's fixed projections.",
-             "参数量包含固定的位置编码表和 performer 的固定投影矩阵。"),
-            ("PaddleViT's norms use epsilon 1e-6, the original's 1e-5; its files are recognised by their names, and "
-             "the model then computes with 1e-6.",
-             "PaddleViT 的归一化层使用 epsilon 1e-6，原版为 1e-5；程序按参数名识别它的文件，随后以 1e-6 计算。"),
-        ),
-        """@inproceedings{yuan2021tokens,
-  title={Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet},
-  author={Yuan, Li and Chen, Yunpeng and Wang, Tao and Yu, Weihao and Shi, Yujun and Jiang, Zihang and Tay, Francis EH and Feng, Jiashi and Yan, Shuicheng},
-  booktitle={International Conference on Computer Vision},
-  year={2021}
-}""",  # noqa: E501
-        ("t2t_vit.png", "Three overlapping splits make the tokens of T2T-ViT", "T2T-ViT 用三次重叠切分得到 token"),
-    ),
-    Page(
-        "deit", "DeiT", "Training data-efficient image transformers & distillation through attention", "2012.12877",
-        "facebookresearch/deit", "deit.py", "deit_s",
-        (
-            ("Evaluation logits of the distilled models are the mean of their two heads.",
-             "蒸馏模型验证时的输出是两个分类头的平均。"),
-            ("`deit_base_distilled_patch16_384` was trained for 1,000 epochs before it was fine-tuned; our recipes, of "
-             "300 and 30, cannot give its accuracy.",
-             "`deit_base_distilled_patch16_384` 在微调之前训练了 1,000 轮；"
-             "我们的配置为 300 轮加 30 轮，达不到它的精度。"),
-        ),
-        """@inproceedings{touvron2021training,
-  title={Training data-efficient image transformers \\& distillation through attention},
-  author={Touvron, Hugo and Cord, Matthieu and Douze, Matthijs and Massa, Francisco and Sablayrolles, Alexandre and J{\\'e}gou, Herv{\\'e}},
-  booktitle={International Conference on Machine Learning},
-  year={2021}
-}""",  # noqa: E501
-    ),
-)  # fmt: skip
 
 WORDS = {
     "en": {
@@ -135,7 +60,7 @@ WORDS = {
                   "公布的 MACs 中：`*` 表示不含注意力，`?` 表示两种算法都与网络不符。",
         "weights": ("模型", "Paddle", "PyTorch 原版"),
     },
-}  # fmt: skip
+}
 
 
 def cost(row: zoo.Row, counts: dict) -> tuple[str, str, str]:
@@ -178,7 +103,7 @@ def model_table(rows: list[zoo.Row], head: tuple, counts: dict) -> str:
         + cost(row, counts)
         + (*(accuracy_text(row, source) for source in sources), f"{row.crop_pct:g}")
         for row in rows
-    ])  # fmt: skip
+    ])
 
 
 def weights_table(rows: list[zoo.Row], head: tuple) -> str:
@@ -186,7 +111,7 @@ def weights_table(rows: list[zoo.Row], head: tuple) -> str:
         (f"`{row.name}`",)
         + tuple(links([f for f in row.files if (f.source == "original") == original]) for original in (False, True))
         for row in rows
-    ])  # fmt: skip
+    ])
 
 
 def example(name: str) -> str:
@@ -200,28 +125,28 @@ logits = model(paddle.rand([1, 3, 224, 224]))
 fine_tuned = {name}(pretrained='{name}.pdparams', class_dim=10)"""
 
 
-def render(page: Page, language: str, counts: dict) -> str:
+def render(family: Facts, language: str, counts: dict) -> str:
     """One page in one language."""
-    words, chinese = WORDS[language], language == "cn"
-    rows = [row for row in zoo.ROWS if row.family == page.family]
-    notes = "\n".join(f"- {note[chinese]}" for note in page.notes)
-    colon = "：" if chinese else ": "
-    file, *shows = page.figure or ("", "", "")
-    figure = f"\n![{shows[chinese]}](../../images/{file})\n" if file else ""
-    return f"""# {page.family}
+    words, page, code = WORDS[language], family.page, f"{family.module}.py"
+    rows = [row for row in zoo.ROWS if row.family == family.type]
+    notes = "\n".join(f"- {note[language]}" for note in page["notes"])
+    colon = "：" if language == "cn" else ": "
+    figure = page.get("figure")
+    figure = f"\n![{figure[language]}](../../images/{figure['file']})\n" if figure else ""
+    return f"""# {family.type}
 
-{words["other"].format(file=page.file)}
+{words["other"].format(file=family.module)}
 
-- {words["paper"]}{colon}[{page.paper}](https://arxiv.org/abs/{page.arxiv})
-- {words["project"]}{colon}[{page.project}](https://github.com/{page.project})
-- {words["code"]}{colon}[{page.code}](../../../ppim/models/{page.code})
+- {words["paper"]}{colon}[{page["paper"]}](https://arxiv.org/abs/{page["arxiv"]})
+- {words["project"]}{colon}[{page["project"]}](https://github.com/{page["project"]})
+- {words["code"]}{colon}[{code}](../../../ppim/models/{code})
 {figure}
 ## {words["use"]}
 
 {words["use_text"]}
 
 ```python
-{example(page.example)}
+{example(page["example"])}
 ```
 
 ## {words["models"]}
@@ -242,7 +167,7 @@ import paddle.vision.transforms as T
 {view(sorted({row.image_size for row in rows if row.download}))}
 ```
 
-{words["view_more"].format(name=page.example)}
+{words["view_more"].format(name=page["example"])}
 
 ## {words["links"]}
 
@@ -251,14 +176,14 @@ import paddle.vision.transforms as T
 ## {words["citation"]}
 
 ```bibtex
-{page.citation}
+{page["citation"]}
 ```
 """
 
 
 def count(rows: tuple[zoo.Row, ...]) -> dict:
-    from ppim.macs import count_parameters, split_macs
     from ppim.models import create_model
+    from ppim.zoo.macs import count_parameters, split_macs
 
     found = {}
     for row in rows:
@@ -266,15 +191,16 @@ def count(rows: tuple[zoo.Row, ...]) -> dict:
         in_layers, in_attention = split_macs(model)
         found[row.name] = {
             "parameters": count_parameters(model), "macs": in_layers + in_attention, "attention_macs": in_attention,
-        }  # fmt: skip
+        }
         print(row.name, found[row.name], flush=True)
     return found
 
 
 def pages(counts: dict) -> dict[Path, str]:
     return {
-        ROOT / "docs" / language / "model_zoo" / f"{page.file}.md": render(page, language, counts)
-        for page in PAGES
+        ROOT / "docs" / language / "model_zoo" / f"{family.module}.md": render(family, language, counts)
+        for family in facts().values()
+        if family.page
         for language in WORDS
     }
 
@@ -291,7 +217,7 @@ def main() -> int:
         print(f"stale: {', '.join(stale)}; run tools/generate_model_zoo.py" if stale else "the pages are up to date")
         return 1 if stale else 0
     counts = count(zoo.ROWS)
-    texts = {**pages(counts), ROOT / "ppim" / "zoo_counts.json": json.dumps(counts, indent=1) + "\n"}
+    texts = {**pages(counts), ROOT / "ppim" / "zoo" / "counts.json": json.dumps(counts, indent=1) + "\n"}
     for path, text in texts.items():
         write_whole(path, lambda beside, text=text: beside.write_text(text, encoding="utf-8"))
     return 0

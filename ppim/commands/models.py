@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from ppim import zoo
 from ppim.commands import SHARED
-from ppim.departures import Departure, departures_of, groups
-from ppim.names import plain_name
+from ppim.families import names as known_names
+from ppim.names import normalise_name, plain_name
+from ppim.zoo.departures import Departure, departures_of, groups
 
 _WIDTH = 140
 _FOOT = (
@@ -26,20 +27,18 @@ def recipes_by_model() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, path in published_recipes().items():
         if name not in groups()["without_original"]:
-            found.setdefault(get_config(path).MODEL.NAME, []).append(name)
+            found.setdefault(normalise_name(get_config(path).MODEL.NAME), []).append(name)
     return found
 
 
 def describe(row: zoo.Row, counts: dict[str, int], recipes: Sequence[str]) -> dict:
-    """A row with what was counted and the departures of `recipes`, as plain values for JSON."""
+    """A row with what was counted, if anything, and the departures of `recipes`, as plain values for JSON."""
     return {
         "name": row.name,
         "alias": row.alias or None,
         "family": row.family,
         "image_size": row.image_size,
-        "parameters": counts["parameters"],
-        "macs": counts["macs"],
-        "attention_macs": counts["attention_macs"],
+        **{name: counts.get(name) for name in ("parameters", "macs", "attention_macs")},
         "published": {
             "note": zoo.NOTE,
             "accuracy": [accuracy._asdict() for accuracy in row.accuracy],
@@ -50,7 +49,7 @@ def describe(row: zoo.Row, counts: dict[str, int], recipes: Sequence[str]) -> di
         },
         "weights": [{**file._asdict(), "downloaded_by_pretrained": file == row.download} for file in row.files],
         "departures": {name: [departure._asdict() for departure in departures_of(name)] for name in recipes},
-    }  # fmt: skip
+    }
 
 
 def accuracy_text(row: zoo.Row, source: str, figures: int = 2) -> str:
@@ -77,13 +76,14 @@ def _table(rows: Sequence[zoo.Row], counts: dict) -> None:
     for title in ("model", "size", "parameters", "G MACs", "top-1 original", "top-1 / top-5 Paddle", "weights"):
         table.add_column(title, no_wrap=True, justify="left" if title in ("model", "weights") else "right")
     for row in rows:
+        counted = counts.get(row.name, {})
         published = ", ".join(macs_text(macs) for macs in row.macs)
         paddle = next((text for text in (accuracy_text(row, s) for s in ("PPIM", "PaddleViT")) if text != "-"), "-")
         table.add_row(
             row.name,
             str(row.image_size),
-            f"{counts[row.name]['parameters']:,}",
-            f"{counts[row.name]['macs'] / 1e9:.2f}" + (f" ({published})" if published else ""),
+            f"{counted['parameters']:,}" if counted else "-",
+            (f"{counted['macs'] / 1e9:.2f}" if counted else "-") + (f" ({published})" if published else ""),
             accuracy_text(row, "original", figures=1),
             paddle,
             ", ".join(dict.fromkeys(file.source.split()[0] for file in row.files)) or "-",
@@ -122,13 +122,15 @@ def models(argv: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON array with everything that is known")
     args = parser.parse_args(argv)
     word = plain_name(args.pattern)
-    rows = [row for row in zoo.ROWS if word in row.name or word in row.alias]
+    found = {model for spelt, model in known_names().items() if word in spelt}
+    rows = [row for row in zoo.ROWS if row.name in found]
     if not rows:
         raise ValueError(f"no published model's name contains {args.pattern!r}; `ppim models` lists all")
     counts, recipes = zoo.counts(), recipes_by_model()
     if args.json:
-        print(json.dumps([describe(row, counts[row.name], recipes[row.name]) for row in rows], indent=2))
+        found = [describe(row, counts.get(row.name, {}), recipes.get(row.name, ())) for row in rows]
+        print(json.dumps(found, indent=2))
         return
     _table(rows, counts)
     if word:
-        print(f"\n{_departures([name for row in rows for name in recipes[row.name]])}")
+        print(f"\n{_departures([name for row in rows for name in recipes.get(row.name, ())])}")

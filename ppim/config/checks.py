@@ -3,6 +3,9 @@ from __future__ import annotations
 
 from yacs.config import CfgNode
 
+from ppim.families import facts, family_of, size_of
+from ppim.names import normalise_name
+
 # What TOKEN_LABEL.GEOMETRY released goes with: the released code knows nothing else.
 _RELEASED = {
     "DATA.AUG_ORDER": "released",
@@ -41,37 +44,33 @@ def _check_pairs(config: CfgNode) -> None:
 
 
 def _check_model(config: CfgNode) -> None:
-    trans, image_size = config.MODEL.TRANS, config.DATA.IMAGE_SIZE
-    if config.MODEL.TYPE == "paddle_vision":
-        return
-    if trans.EMBED_DIM % trans.NUM_HEADS:
+    model, image_size = config.MODEL, config.DATA.IMAGE_SIZE
+    name = normalise_name(model.NAME)
+    family = family_of(name)
+    if family and family.type != model.TYPE:
+        raise ValueError(f"MODEL.NAME {model.NAME} is a model of MODEL.TYPE {family.type}, got {model.TYPE}; set both")
+    size = size_of(name, model.TRANS)
+    dim, heads, patch = (size.get(part) for part in ("embed_dim", "num_heads", "patch_size"))
+    if dim and heads and dim % heads:
+        raise ValueError(f"MODEL.TRANS.EMBED_DIM ({dim}) must be a multiple of MODEL.TRANS.NUM_HEADS ({heads})")
+    if patch and image_size % patch:
         raise ValueError(
-            f"MODEL.TRANS.EMBED_DIM ({trans.EMBED_DIM}) must be a multiple of MODEL.TRANS.NUM_HEADS ({trans.NUM_HEADS})"
-        )
-    if image_size % trans.PATCH_SIZE:
-        raise ValueError(
-            f"DATA.IMAGE_SIZE ({image_size}) must be a multiple of MODEL.TRANS.PATCH_SIZE ({trans.PATCH_SIZE}); "
-            f"the nearest are {image_size // trans.PATCH_SIZE * trans.PATCH_SIZE} and "
-            f"{-(-image_size // trans.PATCH_SIZE) * trans.PATCH_SIZE}"
+            f"DATA.IMAGE_SIZE ({image_size}) must be a multiple of MODEL.TRANS.PATCH_SIZE ({patch}); "
+            f"the nearest are {image_size // patch * patch} and {-(-image_size // patch) * patch}"
         )
 
 
 def _check_heads(config: CfgNode) -> None:
-    model = config.MODEL
-    if config.EVAL.ONLY and model.NEW_HEADS == "always":
-        raise ValueError("MODEL.NEW_HEADS always (--new-heads) starts heads afresh, which leaves nothing to evaluate; "
-                         "train first")
-    if model.TYPE not in ("T2T-ViT", "DeiT"):
-        for key in ("DENSE_HEAD", "DISTILLED"):
-            if model[key]:
-                raise ValueError(f"MODEL.{key} is for MODEL.TYPE T2T-ViT or DeiT, got {model.TYPE}; leave it False")
-    elif model.DISTILLED and model.TYPE != "DeiT":
-        raise ValueError(f"MODEL.DISTILLED is for MODEL.TYPE DeiT, got {model.TYPE}; leave it False")
-    elif not model.DENSE_HEAD and teaches_tokens(config):
-        raise ValueError(
-            f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
-            "or set LOSS.DENSE_WEIGHT and DISTILL.DENSE_WEIGHT to 0 to teach the class head alone"
-        )
+    model, families = config.MODEL, facts().values()
+    for key in sorted({key for family in families for key in family.options}):
+        types = [family.type for family in families if key in family.options]
+        if model[key] and model.TYPE not in types:
+            raise ValueError(f"MODEL.{key} is for MODEL.TYPE {' or '.join(types)}, got {model.TYPE}; leave it False")
+        if key == "DENSE_HEAD" and model.TYPE in types and not model[key] and teaches_tokens(config):
+            raise ValueError(
+                f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
+                "or set LOSS.DENSE_WEIGHT and DISTILL.DENSE_WEIGHT to 0 to teach the class head alone"
+            )
 
 
 def _check_teacher(config: CfgNode) -> None:

@@ -53,7 +53,10 @@ KEYS: dict[str, Key] = {
 
     #: family: `LV-ViT`, `T2T-ViT`, `DeiT`, `paddle_vision` | 模型族：`LV-ViT`、`T2T-ViT`、`DeiT`、`paddle_vision`
     "MODEL.TYPE": key("LV-ViT"),
-    #: a name for logs; for `paddle_vision` it selects the network | 日志中的名称；对 `paddle_vision` 则决定用哪个网络
+    #: the model, any name of `ppim.list_models()`; or a name of your own, with `MODEL.TYPE` and all that the family
+    #: needs of `MODEL.TRANS` |
+    #: 模型，`ppim.list_models()` 中的任一名称；也可以自己取名，
+    #: 此时须给出 `MODEL.TYPE` 和该模型族所需的全部 `MODEL.TRANS`
     "MODEL.NAME": key("lvvit_s"),
     #: checkpoint to go on from, as `--resume` | 从哪个检查点继续，同 `--resume`
     "MODEL.RESUME": key(None, or_=str),
@@ -76,9 +79,10 @@ KEYS: dict[str, Key] = {
     #: `batch`: statistics of the local batch; `frozen`: running statistics, also in training |
     #: `batch`：用本进程当前批次的统计量；`frozen`：训练时也用滑动统计量
     "MODEL.STEM_BN": key("batch", choices=("batch", "frozen")),
-    #: DeiT: a distillation token with a head of its own, see [Distillation](#distillation) |
-    #: DeiT：带有自己的头的蒸馏 token，见[蒸馏](#蒸馏)
-    "MODEL.DISTILLED": key(False),
+    #: DeiT: a distillation token with a head of its own, see [Distillation](#distillation); None: as `MODEL.NAME` has
+    #: it |
+    #: DeiT：带有自己的头的蒸馏 token，见[蒸馏](#蒸馏)；None：与 `MODEL.NAME` 一致
+    "MODEL.DISTILLED": key(None, or_=bool),
     #: T2T-ViT and DeiT: a head on every token, which token labels need (LV-ViT always has one) |
     #: T2T-ViT 与 DeiT：每个 token 上的分类头，token 标签需要它（LV-ViT 始终有）
     "MODEL.DENSE_HEAD": key(False),
@@ -86,27 +90,27 @@ KEYS: dict[str, Key] = {
     #: 是否在类别 logits 上加 0.5 x 各 token 的最大值：`auto`（token 头训练过才加）、`always`、`never`
     "MODEL.EVAL_TOKENS": key("auto", choices=("auto", "always", "never"),
                              also={"on": "always", "true": "always", "off": "never", "false": "never"}),
-    #: T2T-ViT's tokens-to-token module: `performer`, `transformer` |
-    #: T2T-ViT 的 tokens-to-token 模块：`performer`、`transformer`
-    "MODEL.TRANS.TOKEN_TYPE": key("performer", choices=("performer", "transformer")),
-    #: pixels, divides `DATA.IMAGE_SIZE` | 像素，须整除 `DATA.IMAGE_SIZE`
-    "MODEL.TRANS.PATCH_SIZE": key(16),
+    #: T2T-ViT's tokens-to-token module: `performer`, `transformer`; None, here and below: as `MODEL.NAME` has it |
+    #: T2T-ViT 的 tokens-to-token 模块：`performer`、`transformer`；None（此处及以下各项）：与 `MODEL.NAME` 一致
+    "MODEL.TRANS.TOKEN_TYPE": key(None, or_=str, choices=("performer", "transformer")),
+    #: LV-ViT and DeiT: pixels, divides `DATA.IMAGE_SIZE` | LV-ViT 与 DeiT：像素，须整除 `DATA.IMAGE_SIZE`
+    "MODEL.TRANS.PATCH_SIZE": key(None, or_=int),
     #: width, a multiple of `MODEL.TRANS.NUM_HEADS` | 宽度，须是 `MODEL.TRANS.NUM_HEADS` 的倍数
-    "MODEL.TRANS.EMBED_DIM": key(384),
+    "MODEL.TRANS.EMBED_DIM": key(None, or_=int),
     #: blocks | block 数
-    "MODEL.TRANS.DEPTH": key(16),
+    "MODEL.TRANS.DEPTH": key(None, or_=int),
     #: attention heads | 注意力头数
-    "MODEL.TRANS.NUM_HEADS": key(6),
+    "MODEL.TRANS.NUM_HEADS": key(None, or_=int),
     #: hidden width of the MLP per embedding width | MLP 隐层宽度与嵌入宽度之比
-    "MODEL.TRANS.MLP_RATIO": key(3.0),
+    "MODEL.TRANS.MLP_RATIO": key(None, or_=float),
     #: bias of queries, keys and values | query、key、value 是否带偏置
-    "MODEL.TRANS.QKV_BIAS": key(False),
-    #: attention scale; None: head width ** -0.5 | 注意力的缩放系数；None：头宽度 ** -0.5
+    "MODEL.TRANS.QKV_BIAS": key(None, or_=bool),
+    #: attention scale; head width ** -0.5 in every named model | 注意力的缩放系数；有名称的模型都是头宽度 ** -0.5
     "MODEL.TRANS.QK_SCALE": key(None, or_=float),
     #: LV-ViT: each residual branch is divided by it | LV-ViT：每个残差分支都除以它
-    "MODEL.TRANS.SKIP_LAM": key(2.0),
+    "MODEL.TRANS.SKIP_LAM": key(None, or_=float),
     #: LV-ViT: channels of the convolutional stem | LV-ViT：卷积 stem 的通道数
-    "MODEL.TRANS.STEM_CHANNELS": key(64),
+    "MODEL.TRANS.STEM_CHANNELS": key(None, or_=int),
 
     #: epochs without the cool-down | 轮数，不含 cool-down
     "TRAIN.NUM_EPOCHS": key(300, least=1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppim.config.nearest import did_you_mean
-from ppim.names import recipe_name
+from ppim.names import normalise_name
 
 
 def published_recipes() -> dict[str, Path]:
@@ -21,10 +21,10 @@ def recipe_path(name: str) -> Path:
         FileNotFoundError: no such recipe; the message names the nearest.
     """
     known = published_recipes()
-    if recipe_name(name) not in known:
-        raise FileNotFoundError(f"no recipe named {name!r}{did_you_mean(recipe_name(name), known)}; "
+    if normalise_name(name) not in known:
+        raise FileNotFoundError(f"no recipe named {name!r}{did_you_mean(normalise_name(name), known)}; "
                                 f"published are {', '.join(known)}")
-    return known[recipe_name(name)]
+    return known[normalise_name(name)]
 
 
 def find_recipe(path: str | Path) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 import ast
 import re
 
+from ppim.families import facts
+
 _MOVED = {
     "TRAIN.DISTILLATION_TYPE": "DISTILL.TYPE",
     "TRAIN.DISTILLATION_ALPHA": "DISTILL.ALPHA",
@@ -29,8 +31,6 @@ _ONLY_OFF = {
     "TRAIN.LAST_EPOCH": "a checkpoint knows its epoch; go on with --resume, and leave this key 0",
     "TRAIN.RANDOM_ERASE_SPLIT": "every sample stands alone; leave this key False",
 }
-
-_TYPES = {"lvvit": "LV-ViT", "t2tvit": "T2T-ViT", "deit": "DeiT"}
 
 
 def translate_file(content: dict) -> dict:
@@ -63,8 +63,14 @@ def translate_file(content: dict) -> dict:
         _put(content, "TRAIN.AUTO_AUGMENT", f"rand-m{magnitude or 9}-n{layers or 2}")
     family = _take(content, "MODEL.TYPE")
     if family is not None:
-        _put(content, "MODEL.TYPE", _TYPES.get(re.sub(r"[^a-z0-9]", "", str(family).lower()), family))
+        _put(content, "MODEL.TYPE", _type_of(str(family)))
     return content
+
+
+def _type_of(spelt: str) -> str:
+    """The family meant, whatever the capitals and dashes of its name; what is none of ours stays as it is."""
+    known = {re.sub(r"[^a-z0-9]", "", family.type.lower()): family.type for family in facts().values()}
+    return known.get(re.sub(r"[^a-z0-9]", "", spelt.lower()), spelt)
 
 
 def _move_below(content: dict, name: str) -> None:

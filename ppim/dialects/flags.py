@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from ppim.names import recipe_name
+from ppim.names import normalise_name
 
 # A "thing" is a key of ours, or --config or --model, which choose the recipe. One value follows each of these flags.
 _SETS = {
@@ -203,7 +203,7 @@ def _say(said: dict[str, Said], thing: str, value: str, flag: str) -> None:
     if flag != "-o":
         value = _WORDS.get(thing, {}).get(value.lower(), value)
     if flag in ("--model", "--teacher-model"):
-        value = recipe_name(value)
+        value = normalise_name(value)
     before = said.get(thing)
     if before and before.flag != flag and before.value != value:
         number = _number(value)

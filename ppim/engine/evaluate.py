@@ -10,7 +10,7 @@ from paddle import nn
 
 from ppim.data.loader import EvalBatches, EvalSamples, make_loader
 from ppim.engine.distributed import World
-from ppim.models.layers import TokenOutput
+from ppim.models.base import TokenOutput
 from ppim.objective.pixels import normalise
 
 

@@ -10,6 +10,7 @@ from ppim.config import differences, has_teacher
 from ppim.engine import build
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps
+from ppim.models import changed_size
 
 # What an accuracy in the tables hangs on.
 _RECIPE_KEYS = ("TRAIN.", "DATA.BATCH_SIZE", "DATA.IMAGE_SIZE", "DATA.CROP", "DATA.HFLIP", "DATA.AUG_ORDER",
@@ -50,6 +51,8 @@ def introduction(
     ]
     if config.AMP and amp is None:
         lines.append("note: AMP is asked for, but this device has none; computing in float32")
+    lines += [f"differs from {config.MODEL.NAME}: {key} is {here!r}, the model has {there!r}"
+              for key, here, there in changed_size(config)]
     return lines + [f"differs from the recipe: {line}" for line in departures(config, recipe, global_batch)]
 
 

@@ -1,31 +1,20 @@
-"""Models by name or by config. A file is a family; adding one means a file and a line in each table here."""
+"""Models by name or by config. A family is a pair of files in this folder, found by listing it (ppim/families.py)."""
 from __future__ import annotations
 
 import difflib
+import importlib
 
-from ppim.models import deit, lvvit, paddle_vision, t2t_vit
-from ppim.models.layers import TokenModel
-from ppim.names import plain_name
+from ppim.families import facts, names, size_of
+from ppim.models import paddle_vision
+from ppim.models.base import REQUIRED, Family, TokenModel
+from ppim.names import normalise_name
 
-_FAMILIES = ((lvvit, lvvit.LVViT), (t2t_vit, t2t_vit.T2TViT), (deit, deit.DeiT))
-_BUILDERS = {
-    "LV-ViT": lvvit.build_lvvit,
-    "T2T-ViT": t2t_vit.build_t2t_vit,
-    "DeiT": deit.build_deit,
-    "paddle_vision": paddle_vision.build_paddle_vision,
-}
-_ALIASES = {**lvvit.ALIASES, **t2t_vit.ALIASES, **deit.ALIASES}
-
-
-def normalise_name(name: str) -> str:
-    """One spelling for a model's name: 'LV-ViT-S' is 'lvvit_s', 'T2t_vit_14' 't2t_vit_14', 'deit_s' the full name."""
-    name = plain_name(name)
-    return _ALIASES.get(name, name)
+FAMILIES: tuple[Family, ...] = tuple(importlib.import_module(f"ppim.models.{module}").FAMILY for module in facts())
 
 
 def list_models() -> list[str]:
     """All names `create_model` knows, sorted; PPIM's and other short names are understood besides."""
-    return sorted([*(name for family, _ in _FAMILIES for name in family.VARIANTS), *paddle_vision.VARIANTS])
+    return sorted([*(name for family in FAMILIES for name in family.facts.sizes), *paddle_vision.VARIANTS])
 
 
 def create_model(name: str, **overrides) -> TokenModel:
@@ -39,21 +28,61 @@ def create_model(name: str, **overrides) -> TokenModel:
     if "class_dim" in overrides:
         overrides["num_classes"] = overrides.pop("class_dim")
     known = normalise_name(name)
-    for family, model in _FAMILIES:
-        if known in family.VARIANTS:
-            return model(**{**family.VARIANTS[known], **overrides})
+    for family in FAMILIES:
+        if known in family.facts.sizes:
+            return family.model(**{**family.facts.sizes[known], **overrides})
     if known in paddle_vision.zoo.__all__:
         return paddle_vision.PaddleVision(known, **overrides)
-    nearest = difflib.get_close_matches(known, [*list_models(), *_ALIASES], n=3, cutoff=0.4)
+    nearest = difflib.get_close_matches(known, [*names(), *paddle_vision.VARIANTS], n=3, cutoff=0.4)
     raise ValueError(f"no model is called {name!r}; nearest: {', '.join(nearest) or 'none, see list_models()'}")
 
 
 def build_model(config) -> TokenModel:
-    """The model a config describes; MODEL.TYPE names the family.
+    """The model a config describes: MODEL.NAME's, where DATA and MODEL say nothing else.
+
+    A name of one's own is as good, where MODEL.TYPE says the family and MODEL.TRANS all of the size.
 
     Raises:
-        ValueError: an unknown MODEL.TYPE.
+        ValueError: an unknown MODEL.TYPE; a name of one's own, and what is missing in MODEL.TRANS.
     """
-    if config.MODEL.TYPE not in _BUILDERS:
-        raise ValueError(f"MODEL.TYPE wants one of {', '.join(_BUILDERS)}, got {config.MODEL.TYPE!r}")
-    return _BUILDERS[config.MODEL.TYPE](config)
+    network, name = _network(config.MODEL.TYPE), normalise_name(config.MODEL.NAME)
+    given = {
+        "name": name,
+        "image_size": config.DATA.IMAGE_SIZE,
+        "num_classes": config.MODEL.NUM_CLASSES,
+        "dropout": config.MODEL.DROPOUT,
+        "attention_dropout": config.MODEL.ATTENTION_DROPOUT,
+        "drop_path": config.MODEL.DROPPATH,
+        "stem_bn": config.MODEL.STEM_BN,
+        "dense_head": config.MODEL.DENSE_HEAD,
+    }
+    given = {**size_of(name, {**config.MODEL.TRANS, "DISTILLED": config.MODEL.DISTILLED}), **given}
+    takes = network.arguments()
+    missing = [argument for argument in takes if takes[argument] is REQUIRED and argument not in given]
+    if missing:
+        raise ValueError(
+            f"MODEL.NAME {config.MODEL.NAME!r} is none of list_models(), so MODEL.TRANS has to say all of the size; "
+            f"missing: {', '.join(f'MODEL.TRANS.{argument.upper()}' for argument in missing)}"
+        )
+    return network(**{argument: given[argument] for argument in takes if argument in given})
+
+
+def _network(kind: str) -> type[TokenModel]:
+    """The network of a family by MODEL.TYPE."""
+    networks = {family.facts.type: family.model for family in FAMILIES}
+    networks["paddle_vision"] = paddle_vision.PaddleVision
+    if kind not in networks:
+        raise ValueError(f"MODEL.TYPE wants one of {', '.join(networks)}, got {kind!r}")
+    return networks[kind]
+
+
+def changed_size(config) -> list[tuple[str, object, object]]:
+    """Where MODEL departs from the size of the model it names: (key, value here, value there)."""
+    name, takes = normalise_name(config.MODEL.NAME), _network(config.MODEL.TYPE).arguments()
+    if name not in names():
+        return []
+    there = {**takes, **size_of(name, {})}
+    here = {"MODEL.DISTILLED": config.MODEL.DISTILLED}
+    here.update((f"MODEL.TRANS.{key}", value) for key, value in config.MODEL.TRANS.items())
+    asked = [(key, value, key.rpartition(".")[2].lower()) for key, value in here.items() if value is not None]
+    return [(key, value, there[part]) for key, value, part in asked if part in takes and value != there[part]]

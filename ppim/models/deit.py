@@ -5,38 +5,14 @@ token in front with a head of its own; evaluation logits are the mean of the two
 """
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from paddle import nn
 
-from ppim.models.layers import conv, linear
-from ppim.models.transformer import TokenTransformer, arguments_of, build_blocks
-
-_TINY = {"embed_dim": 192, "depth": 12, "num_heads": 3}
-_SMALL = {"embed_dim": 384, "depth": 12, "num_heads": 6}
-_BASE = {"embed_dim": 768, "depth": 12, "num_heads": 12}
-
-VARIANTS = {
-    "deit_tiny_patch16_224": _TINY,
-    "deit_small_patch16_224": _SMALL,
-    "deit_base_patch16_224": _BASE,
-    "deit_tiny_distilled_patch16_224": {**_TINY, "distilled": True},
-    "deit_small_distilled_patch16_224": {**_SMALL, "distilled": True},
-    "deit_base_distilled_patch16_224": {**_BASE, "distilled": True},
-    "deit_base_patch16_384": {**_BASE, "image_size": 384},
-    "deit_base_distilled_patch16_384": {**_BASE, "image_size": 384, "distilled": True},
-}
-ALIASES = {  # PPIM's names, and the shorter ones people type
-    **{f"deit_{short}": f"deit_{size}_patch16_224" for short, size in (("ti", "tiny"), ("s", "small"), ("b", "base"))},
-    **{f"deit_{size}": f"deit_{size}_patch16_224" for size in ("tiny", "small", "base")},
-    **{
-        f"deit_{short}_distilled": f"deit_{size}_distilled_patch16_224"
-        for short, size in (("ti", "tiny"), ("s", "small"), ("b", "base"))
-    },
-    **{f"deit_{size}_distilled": f"deit_{size}_distilled_patch16_224" for size in ("tiny", "small", "base")},
-    "deit_b_384": "deit_base_patch16_384",
-    "deit_base_384": "deit_base_patch16_384",
-    "deit_b_distilled_384": "deit_base_distilled_patch16_384",
-    "deit_base_distilled_384": "deit_base_distilled_patch16_384",
-}
+from ppim.families import facts
+from ppim.models.base import Family
+from ppim.models.layers import conv
+from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
 
 
 class Patches(nn.Layer):
@@ -47,7 +23,7 @@ class Patches(nn.Layer):
         self.proj = conv(3, dim, patch_size, stride=patch_size, bias=True)
 
     def forward(self, x):
-        # (B, C, h, w) -> (B, N, C)
+        """Images (B, 3, h, w) to tokens (B, N, C), row-major over the grid."""
         return self.proj(x).flatten(2).transpose([0, 2, 1])
 
 
@@ -55,60 +31,31 @@ class DeiT(TokenTransformer):
     """Vision transformer with a class token.
 
     Args:
-        image_size: int or (h, w) in pixels, multiples of `patch_size`.
-        qk_scale: attention scale; None is head width ** -0.5.
+        patch_size: pixels.
         distilled: a second token and head, to be taught by a teacher.
         dense_head: a head on every patch token (`aux_head`), so that token labels can teach it.
-        drop_path: rate of the last block, rising linearly from 0.
+        trunk: see `Trunk`.
     Raises:
         ValueError: sizes that do not divide.
     """
 
-    def __init__(
-        self,
-        image_size=224,
-        patch_size: int = 16,
-        num_classes: int = 1000,
-        embed_dim: int = 384,
-        depth: int = 12,
-        num_heads: int = 6,
-        mlp_ratio: float = 4.0,
-        qkv_bias: bool = True,
-        qk_scale: float | None = None,
-        distilled: bool = False,
-        dense_head: bool = False,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        drop_path: float = 0.0,
-    ):
-        super().__init__(image_size, patch_size, num_classes, dropout)
-        rows, columns = self.grid
-        self.cls_token = self.new_table(1, 1, embed_dim)
-        if distilled:
-            self.dist_token = self.new_table(1, 1, embed_dim)
-        self.position_tables = {"pos_embed": self.extra_tokens}
-        self.pos_embed = self.new_table(1, self.extra_tokens + rows * columns, embed_dim)
-        self.patch_embed = Patches(patch_size, embed_dim)
-        self.blocks = build_blocks(
-            depth, drop_path, embed_dim, num_heads, mlp_ratio, qkv_bias=qkv_bias, qk_scale=qk_scale, dropout=dropout,
-            attention_dropout=attention_dropout, norm_epsilon=1e-6,
-        )
-        self.norm = nn.LayerNorm(embed_dim, epsilon=1e-6)
-        self.head = linear(embed_dim, num_classes)
-        if distilled:
-            self.head_dist = linear(embed_dim, num_classes)
-        if dense_head:
-            self.aux_head = linear(embed_dim, num_classes)
-            self.eval_token_weight = 0.5
+    norm_epsilon = 1e-6
+
+    def __init__(self, *, patch_size: int, distilled: bool = False, dense_head: bool = False, **trunk):
+        super().__init__(Trunk(**trunk), patch_size)
+        self.add_tokens(distilled)
+        self.patch_embed = Patches(patch_size, self.trunk.embed_dim)
+        self.add_body(token_head=dense_head)
+
+    @classmethod
+    def size_of(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, object]:
+        """What names and shapes of weights tell of the constructor's arguments."""
+        patch_size = shapes["patch_embed.proj.weight"][-1]
+        return {**trunk_of(shapes, patch_size), "patch_size": patch_size, "distilled": "dist_token" in shapes}
 
     def embed(self, x):
+        """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         return self.patch_embed(x)
 
 
-def build_deit(config) -> DeiT:
-    """The model a config describes (sections DATA and MODEL)."""
-    model = config.MODEL
-    return DeiT(
-        patch_size=model.TRANS.PATCH_SIZE, distilled=model.DISTILLED, dense_head=model.DENSE_HEAD,
-        **arguments_of(config),
-    )
+FAMILY = Family(facts()["deit"], DeiT, marks=("patch_embed.proj.weight",))

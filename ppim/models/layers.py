@@ -1,46 +1,14 @@
-"""Parts shared by the model families: attention, MLP, block, drop path, and the base class of every model.
+"""Parts shared by the model families: attention, MLP, block, drop path, linear layers and convolutions.
 
-Tokens travel as (B, N, C): batch, tokens, channels; H heads of width D. Parameter names are those of the original
-PyTorch code, weights have Paddle's layout (a Linear weight is (in, out)).
+Tokens travel as (B, N, C): batch, tokens, channels; H heads of width D.
 """
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import NamedTuple
-
-import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
 from ppim.paddle_compat import flash_attention_runs
-
-
-class TokenOutput(NamedTuple):
-    """What `model.tokens(x)` returns; None where a model has no such part."""
-
-    class_logits: paddle.Tensor  # (B, C)
-    token_logits: paddle.Tensor | None = None  # (B, N, C), tokens row-major over the grid
-    share: paddle.Tensor | None = None  # (B,) own share of the class target, where the model works it out
-    dist_logits: paddle.Tensor | None = None  # (B, C) of a distillation head
-    dist_share: paddle.Tensor | None = None  # (B,) own share of the distillation head's target, as `share`
-
-
-class StateDiff(NamedTuple):
-    """Where a state and a model disagree."""
-
-    missing: list[str]  # only in the model
-    unexpected: list[str]  # only in the state
-    misshaped: list[str]  # in both, with other shapes
-
-
-def as_pair(size) -> tuple[int, int]:
-    """An int or (h, w) as (h, w)."""
-    if isinstance(size, int):
-        return size, size
-    height, width = size
-    return int(height), int(width)
 
 
 def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
@@ -144,6 +112,11 @@ class Attention(nn.Layer):
         x, carried = attend(self.qkv(x), self.num_heads, self.scale, dropout, carried)
         return F.dropout(self.proj(x), self.dropout, training=self.training), carried
 
+    def attention_macs(self, tokens: int) -> int:
+        """Multiply-accumulates of the contractions among `tokens` tokens; the linear layers count by themselves."""
+        # queries with keys, weights with values: (N, D) . (D, N) and (N, N) . (N, D) for each of H heads
+        return 2 * tokens * tokens * self.proj.weight.shape[0]
+
 
 class Mlp(nn.Layer):
     def __init__(self, dim: int, hidden: int, dropout: float = 0.0):
@@ -186,124 +159,3 @@ class Block(nn.Layer):
         attended, carried = self.attn(self.norm1(x), carried)
         x = x + drop_path(attended, self.drop_path, self.training) / self.skip_lam
         return x + drop_path(self.mlp(self.norm2(x)), self.drop_path, self.training) / self.skip_lam, carried
-
-
-def compare_states(wanted: Mapping, got: Mapping) -> StateDiff:
-    """Names and shapes of two states side by side."""
-    return StateDiff(
-        [name for name in wanted if name not in got],
-        [name for name in got if name not in wanted],
-        [name for name in wanted if name in got and list(wanted[name].shape) != list(got[name].shape)],
-    )
-
-
-def describe_diff(diff: StateDiff, wanted: Mapping, got: Mapping) -> str:
-    """Both sides of a disagreement in a few lines; the first eight names of each kind."""
-
-    def listing(title, names, show):
-        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        return [f"{title} ({len(names)}): {', '.join(map(show, names[:8]))}{more}"] if names else []
-
-    def shapes(name):
-        return f"{name} {list(got[name].shape)} for {list(wanted[name].shape)}"
-
-    return "; ".join(
-        listing("only in the model", diff.missing, str)
-        + listing("only in the weights", diff.unexpected, str)
-        + listing("other shapes, weights for model", diff.misshaped, shapes)
-    )
-
-
-class TokenModel(nn.Layer):
-    """Base of every model: strict loading, foreign names, and what trainer and loader ask a model for.
-
-    Attributes:
-        num_classes, image_size (h, w), grid (rows, columns).
-        classifies_tokens: whether `tokens(x)` has logits of tokens.
-        has_token_head: whether evaluation logits can take in a head of the tokens, by `eval_token_weight`.
-        share_rule: what shares the class target of a mixed picture: area | attention | alignment. But for area the
-            model works the share out itself, which `TokenTransformer` can.
-    """
-
-    # (pattern, replacement) turning other projects' names into ours; these are what they wrap a network in
-    foreign_names: tuple[tuple[str, str], ...] = ((r"^((module|_layers|backbone|model)\.)+", ""),)
-    position_tables: dict[str, int] = {}  # position embeddings that may be resized: name -> tokens before the grid's
-    fixed_tables: tuple[str, ...] = ()  # computed, never trained: those of another image size are the model's own
-    heads: tuple[str, ...] = ()  # layers whose shape follows the number of classes
-    undecayed: tuple[str, ...] = ()
-    classifies_tokens = False
-    has_token_head = False
-    eval_token_weight = 0.0
-    share_rule = "area"
-
-    def tokens(self, x, mix=None) -> TokenOutput:
-        """Logits of classes and of tokens, for training."""
-        raise NotImplementedError
-
-    def classes(self, x, mix=None) -> TokenOutput:
-        """`tokens` without the logits of tokens, for training without a token loss."""
-        raise NotImplementedError
-
-    def evaluate_tokens(self, x) -> TokenOutput:
-        """What `model(x)` gives, with the logits of every token beside it."""
-        raise NotImplementedError
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters weight decay leaves alone: all of one dimension (biases, norms) and `undecayed`."""
-        return {name for name, p in self.named_parameters() if len(p.shape) < 2 or name in self.undecayed}
-
-    def note_source(self, names) -> tuple[str, ...]:
-        """Told the names of a file that is being loaded: adopt what its project computes differently, and say so."""
-        return ()
-
-    def rename(self, state: Mapping) -> dict:
-        """`state` under this model's names.
-
-        Raises:
-            ValueError: two entries end up under one name.
-        """
-        renamed, origin = {}, {}
-        for name, value in state.items():
-            ours = name
-            for pattern, replacement in self.foreign_names:
-                ours = re.sub(pattern, replacement, ours)
-            if ours in renamed:
-                raise ValueError(f"weights hold both {origin[ours]!r} and {name!r}, which are one parameter, {ours!r}")
-            renamed[ours], origin[ours] = value, name
-        return renamed
-
-    def set_state_dict(self, state_dict: Mapping, use_structured_name: bool = True, strict: bool = True):
-        """Fill the model from {name: tensor or array}, in Paddle's layout and under any name of `foreign_names`.
-
-        Paddle's own method only warns; this one refuses. Floating types are converted to the model's.
-
-        Args:
-            strict: False loads what fits and leaves the rest.
-        Returns:
-            (missing, unexpected) names as Paddle returns them; what does not fit in shape is in both.
-        Raises:
-            ValueError: with `strict`, when anything is missing, unexpected or of another shape.
-        """
-        if not use_structured_name:
-            raise ValueError("set_state_dict wants structured names; Paddle's generated ones differ from run to run")
-        wanted = self.state_dict()
-        state = self.rename({k: v for k, v in state_dict.items() if k != "StructuredToParameterName@@"})
-        diff = compare_states(wanted, state)
-        if strict and any(diff):
-            raise ValueError(f"weights do not fit the model: {describe_diff(diff, wanted, state)}")
-        for name, target in wanted.items():
-            if name in state and name not in diff.misshaped:
-                _assign(target, state[name])
-        if any(name not in wanted for name in state_dict):
-            self.note_source(state_dict)
-        return diff.missing + diff.misshaped, diff.unexpected + diff.misshaped
-
-    set_dict = set_state_dict
-    load_dict = set_state_dict
-
-
-def _assign(target: paddle.Tensor, value) -> None:
-    if isinstance(value, paddle.Tensor):
-        target.set_value(value if value.dtype == target.dtype else value.astype(target.dtype))
-    else:
-        target.set_value(np.asarray(value, dtype=str(target.dtype).rsplit(".", 1)[-1]))

@@ -5,38 +5,15 @@ that classifies every patch token. Evaluation logits are class + 0.5 * max over 
 """
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import paddle.nn.functional as F
 from paddle import nn
 
-from ppim.models.layers import conv, linear
-from ppim.models.transformer import TokenTransformer, arguments_of, build_blocks
-
-_T = {"embed_dim": 240, "depth": 12, "num_heads": 4, "skip_lam": 1.0}
-_S = {"embed_dim": 384, "depth": 16, "num_heads": 6, "skip_lam": 2.0}
-_M = {"embed_dim": 512, "depth": 20, "num_heads": 8, "skip_lam": 2.0}
-_L = {"embed_dim": 768, "depth": 24, "num_heads": 12, "skip_lam": 3.0, "stem_channels": 128}
-
-VARIANTS = {
-    "lvvit_t": _T,
-    "lvvit_s": _S,
-    "lvvit_m": _M,
-    "lvvit_l": _L,
-    "lvvit_s_384": {**_S, "image_size": 384},
-    "lvvit_m_384": {**_M, "image_size": 384},
-    "lvvit_m_448": {**_M, "image_size": 448},
-    "lvvit_l_448": {**_L, "image_size": 448},
-    "lvvit_l_512": {**_L, "image_size": 512},
-    # two small ones of our own, for drawn pictures and for CIFAR-10
-    "lvvit_demo": {
-        "image_size": 48, "patch_size": 8, "num_classes": 10, "embed_dim": 64, "depth": 3, "num_heads": 2,
-        "stem_channels": 16,
-    },
-    "lvvit_cifar10": {
-        "image_size": 32, "patch_size": 4, "num_classes": 10, "embed_dim": 128, "depth": 6, "num_heads": 4,
-        "stem_channels": 32,
-    },
-}
-ALIASES = {"lvvit_tiny": "lvvit_t"}
+from ppim.families import facts
+from ppim.models.base import Family
+from ppim.models.layers import conv
+from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
 
 
 class Stem(nn.Layer):
@@ -55,10 +32,10 @@ class Stem(nn.Layer):
         self.proj = conv(channels, dim, patch_size // 2, stride=patch_size // 2, bias=True)
 
     def forward(self, x):
+        """Images (B, 3, h, w) to tokens (B, N, C), row-major over the grid."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.conv2(x)))
         x = F.relu(self.bn3(self.conv3(x)))
-        # (B, C, h, w) -> (B, N, C)
         return self.proj(x).flatten(2).transpose([0, 2, 1])
 
 
@@ -66,61 +43,35 @@ class LVViT(TokenTransformer):
     """Vision transformer with a token head.
 
     Args:
-        image_size: int or (h, w) in pixels, multiples of `patch_size`.
         patch_size: pixels, even.
-        qk_scale: attention scale; None is head width ** -0.5.
-        drop_path: rate of the last block, rising linearly from 0.
+        skip_lam: what the branches of a block are divided by.
+        stem_channels: of the stem's convolutions.
         stem_bn: 'batch' as published, or 'frozen': running statistics always, in train() too.
+        trunk: see `Trunk`.
     Raises:
         ValueError: sizes that do not divide, an unknown `stem_bn`.
     """
 
-    position_tables = {"pos_embed": 1}
-
-    def __init__(
-        self,
-        image_size=224,
-        patch_size: int = 16,
-        num_classes: int = 1000,
-        embed_dim: int = 384,
-        depth: int = 16,
-        num_heads: int = 6,
-        mlp_ratio: float = 3.0,
-        qkv_bias: bool = False,
-        qk_scale: float | None = None,
-        skip_lam: float = 1.0,
-        stem_channels: int = 64,
-        stem_bn: str = "batch",
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        drop_path: float = 0.0,
-    ):
-        super().__init__(image_size, patch_size, num_classes, dropout)
+    def __init__(self, *, patch_size: int, skip_lam: float, stem_channels: int, stem_bn: str = "batch", **trunk):
+        super().__init__(Trunk(**trunk), patch_size)
         if patch_size % 2:
             raise ValueError(f"patch_size wants an even number of pixels, the stem halves the image; got {patch_size}")
         if stem_bn not in ("batch", "frozen"):
             raise ValueError(f"stem_bn wants 'batch' or 'frozen', got {stem_bn!r}")
-        rows, columns = self.grid
-        self.eval_token_weight = 0.5
-        self.cls_token = self.new_table(1, 1, embed_dim)
-        self.pos_embed = self.new_table(1, 1 + rows * columns, embed_dim)
-        self.patch_embed = Stem(patch_size, stem_channels, embed_dim, frozen_stats=stem_bn == "frozen")
-        self.blocks = build_blocks(
-            depth, drop_path, embed_dim, num_heads, mlp_ratio, qkv_bias=qkv_bias, qk_scale=qk_scale, dropout=dropout,
-            attention_dropout=attention_dropout, skip_lam=skip_lam,
-        )
-        self.norm = nn.LayerNorm(embed_dim, epsilon=1e-5)
-        self.head = linear(embed_dim, num_classes)
-        self.aux_head = linear(embed_dim, num_classes)
+        self.add_tokens()
+        self.patch_embed = Stem(patch_size, stem_channels, self.trunk.embed_dim, frozen_stats=stem_bn == "frozen")
+        self.add_body(token_head=True, skip_lam=skip_lam)
+
+    @classmethod
+    def size_of(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, object]:
+        """What names and shapes of weights tell of the constructor's arguments."""
+        patch_size = 2 * shapes["patch_embed.proj.weight"][-1]
+        channels = shapes["patch_embed.conv1.weight"][0]
+        return {**trunk_of(shapes, patch_size), "patch_size": patch_size, "stem_channels": channels}
 
     def embed(self, x):
+        """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         return self.patch_embed(x)
 
 
-def build_lvvit(config) -> LVViT:
-    """The model a config describes (sections DATA and MODEL)."""
-    model, trans = config.MODEL, config.MODEL.TRANS
-    return LVViT(
-        patch_size=trans.PATCH_SIZE, skip_lam=trans.SKIP_LAM, stem_channels=trans.STEM_CHANNELS, stem_bn=model.STEM_BN,
-        **arguments_of(config),
-    )
+FAMILY = Family(facts()["lvvit"], LVViT, marks=("patch_embed.conv1.weight", "patch_embed.proj.weight"))

@@ -9,7 +9,7 @@ import paddle
 from paddle import nn
 from paddle.vision import models as zoo
 
-from ppim.models.layers import TokenModel, TokenOutput, as_pair
+from ppim.models.base import TokenModel, TokenOutput, as_pair
 
 _HEAD = {  # family -> its last linear layer
     "resnet": "fc",
@@ -85,8 +85,3 @@ class PaddleVision(TokenModel):
 def _cells(side: int, floor: bool) -> int:
     """Feature-map cells along a side: strided convolutions round up, densenet's 2x2 poolings down."""
     return -(-side // 4) // 8 if floor else -(-side // 32)
-
-
-def build_paddle_vision(config) -> nn.Layer:
-    """The network MODEL.NAME of a config."""
-    return PaddleVision(config.MODEL.NAME, config.MODEL.NUM_CLASSES, config.DATA.IMAGE_SIZE)

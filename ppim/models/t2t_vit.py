@@ -8,36 +8,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from ppim.families import facts
+from ppim.models.base import Family
 from ppim.models.layers import Mlp, attend, linear
-from ppim.models.transformer import TokenTransformer, arguments_of, build_blocks
+from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
 
 _SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))  # kernel, stride, padding of each soft split
-_SIZES = {
-    7: {"embed_dim": 256, "depth": 7, "num_heads": 4, "mlp_ratio": 2.0},
-    10: {"embed_dim": 256, "depth": 10, "num_heads": 4, "mlp_ratio": 2.0},
-    12: {"embed_dim": 256, "depth": 12, "num_heads": 4, "mlp_ratio": 2.0},
-    14: {"embed_dim": 384, "depth": 14, "num_heads": 6, "mlp_ratio": 3.0},
-    19: {"embed_dim": 448, "depth": 19, "num_heads": 7, "mlp_ratio": 3.0},
-    24: {"embed_dim": 512, "depth": 24, "num_heads": 8, "mlp_ratio": 3.0},
-}
-
-VARIANTS = {
-    **{f"t2t_vit_{size}": arguments for size, arguments in _SIZES.items()},
-    **{f"t2t_vit_t_{size}": {**_SIZES[size], "token_type": "transformer"} for size in (14, 19, 24)},
-    "t2t_vit_14_384": {**_SIZES[14], "image_size": 384},
-    "t2t_vit_14_resnext": {**_SIZES[14], "num_heads": 32},
-    "t2t_vit_14_wide": {"embed_dim": 768, "depth": 4, "num_heads": 12, "mlp_ratio": 3.0},
-    # trained with token labels, released without the token head
-    "t2t_vit_24_token_labeling": {**_SIZES[24], "image_size": 384},
-}
-ALIASES: dict[str, str] = {}
-
+_PATCH = math.prod(stride for _, stride, _ in _SPLITS)  # pixels along a side of a token's cell
 _PADDLEVIT = r"patch_embed\.attn[12]\."
 
 
@@ -90,6 +74,12 @@ class TokenPerformer(nn.Layer):
         x = v + F.dropout(self.proj(mixed), self.dropout, training=self.training)
         return x + F.dropout(self.mlp(self.norm2(x)), self.dropout, training=self.training)
 
+    def attention_macs(self, tokens: int) -> int:
+        """Multiply-accumulates of the contractions among `tokens` tokens; the linear layers count by themselves."""
+        features, width = self.w.shape
+        # features of keys and of queries, keys with values, queries with that: 4 times N * m * D; the norm: N * m
+        return tokens * features * (4 * width + 1)
+
 
 class _WideAttention(nn.Layer):
     """One head from `dim` channels down to `width`, scaled by the width of its input as in the released code."""
@@ -106,6 +96,10 @@ class _WideAttention(nn.Layer):
         attended, _ = attend(qkv, self.num_heads, self.scale)
         # the values stand in for the residual branch, whose width differs
         return qkv[:, :, 2 * qkv.shape[-1] // 3 :] + self.proj(attended)
+
+    def attention_macs(self, tokens: int) -> int:
+        """Multiply-accumulates of the contractions among `tokens` tokens; the linear layers count by themselves."""
+        return 2 * tokens * tokens * self.proj.weight.shape[0]
 
 
 class TokenAttention(nn.Layer):
@@ -160,12 +154,10 @@ class T2TViT(TokenTransformer):
     """Tokens-to-token vision transformer.
 
     Args:
-        image_size: int or (h, w) in pixels, multiples of 16.
         token_type: 'performer' | 'transformer', the attention inside tokens-to-token.
         token_dim: its width.
-        qk_scale: attention scale of the blocks; None is head width ** -0.5, as in the released weights.
         dense_head: a head on every token (`aux_head`), so that token labels can teach it.
-        drop_path: rate of the last block, rising linearly from 0.
+        trunk: see `Trunk`; `qk_scale` of the released weights is None, sides are multiples of 16 pixels.
     Raises:
         ValueError: a side that 16 does not divide, an unknown `token_type`.
     """
@@ -176,45 +168,24 @@ class T2TViT(TokenTransformer):
         (r"^patch_embed\.attn([12])\.", r"tokens_to_token.attention\1."),
         (r"^patch_embed\.proj\.", r"tokens_to_token.project."),
     )
-    fixed_tables = ("pos_embed",)
 
-    def __init__(
-        self,
-        image_size=224,
-        num_classes: int = 1000,
-        token_type: str = "performer",
-        token_dim: int = 64,
-        embed_dim: int = 384,
-        depth: int = 14,
-        num_heads: int = 6,
-        mlp_ratio: float = 3.0,
-        qkv_bias: bool = False,
-        qk_scale: float | None = None,
-        dense_head: bool = False,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        drop_path: float = 0.0,
-    ):
-        super().__init__(image_size, 16, num_classes, dropout)
+    def __init__(self, *, token_type: str, token_dim: int = 64, dense_head: bool = False, **trunk):
+        super().__init__(Trunk(**trunk), _PATCH)
         if token_type not in _TOKEN_TYPES:
             raise ValueError(f"token_type wants one of {', '.join(_TOKEN_TYPES)}, got {token_type!r}")
         rows, columns = self.grid
-        self.tokens_to_token = TokensToToken(token_type, token_dim, embed_dim)
-        self.cls_token = self.new_table(1, 1, embed_dim)
-        table = sinusoid(1 + rows * columns, embed_dim)
-        self.pos_embed = self.create_parameter(list(table.shape), default_initializer=nn.initializer.Assign(table))
-        self.pos_embed.stop_gradient = True
-        self.blocks = build_blocks(
-            depth, drop_path, embed_dim, num_heads, mlp_ratio, qkv_bias=qkv_bias, qk_scale=qk_scale, dropout=dropout,
-            attention_dropout=attention_dropout,
-        )
-        self.norm = nn.LayerNorm(embed_dim, epsilon=1e-5)
-        self.head = linear(embed_dim, num_classes)
-        if dense_head:
-            self.aux_head = linear(embed_dim, num_classes)
-            self.eval_token_weight = 0.5
+        self.tokens_to_token = TokensToToken(token_type, token_dim, self.trunk.embed_dim)
+        self.add_tokens(positions=sinusoid(1 + rows * columns, self.trunk.embed_dim))
+        self.add_body(token_head=dense_head)
+
+    @classmethod
+    def size_of(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, object]:
+        """What names and shapes of weights tell of the constructor's arguments."""
+        performer = "tokens_to_token.attention1.w" in shapes
+        return {**trunk_of(shapes, _PATCH), "token_type": "performer" if performer else "transformer"}
 
     def embed(self, x):
+        """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         return self.tokens_to_token(x)
 
     def note_source(self, names) -> tuple[str, ...]:
@@ -222,11 +193,9 @@ class T2TViT(TokenTransformer):
         theirs = any(re.search(_PADDLEVIT, name) for name in names)
         for layer in self.sublayers():
             if isinstance(layer, nn.LayerNorm):
-                layer._epsilon = 1e-6 if theirs else 1e-5
+                layer._epsilon = 1e-6 if theirs else self.norm_epsilon
         return ("PaddleViT's weights: norms compute with its epsilon, 1e-6 (the original's is 1e-5)",) if theirs else ()
 
 
-def build_t2t_vit(config) -> T2TViT:
-    """The model a config describes (sections DATA and MODEL)."""
-    model = config.MODEL
-    return T2TViT(token_type=model.TRANS.TOKEN_TYPE, dense_head=model.DENSE_HEAD, **arguments_of(config))
+_MARKS = ("tokens_to_token.attention1.norm1.weight", "tokens_to_token.project.bias")
+FAMILY = Family(facts()["t2t_vit"], T2TViT, marks=_MARKS)

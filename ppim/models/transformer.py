@@ -11,12 +11,44 @@ number per token:
 """
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
 from ppim.mixing import Mixed
-from ppim.models.layers import Block, TokenModel, TokenOutput, as_pair
+from ppim.models.base import TokenModel, TokenOutput, as_pair, defaults_of
+from ppim.models.layers import Block, linear
+
+
+class Trunk(NamedTuple):
+    """The size of a vision transformer, whatever its tokens are made of, and what training drops of it.
+
+    Attributes:
+        embed_dim, depth, num_heads: channels of a token, blocks, heads of each block.
+        mlp_ratio: channels inside a block's MLP / embed_dim.
+        qkv_bias: whether queries, keys and values have biases.
+        image_size: int or (h, w) in pixels, multiples of the patch.
+        qk_scale: attention scale; None is head width ** -0.5.
+        dropout: rate on tokens with their positions, and behind attention and MLP; attention_dropout: on its weights.
+        drop_path: rate of the last block, rising linearly from 0.
+    """
+
+    embed_dim: int
+    depth: int
+    num_heads: int
+    mlp_ratio: float
+    qkv_bias: bool
+    image_size: int | tuple[int, int] = 224
+    num_classes: int = 1000
+    qk_scale: float | None = None
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    drop_path: float = 0.0
 
 
 def aligned(carried: paddle.Tensor, passed_on: paddle.Tensor) -> paddle.Tensor:
@@ -25,8 +57,15 @@ def aligned(carried: paddle.Tensor, passed_on: paddle.Tensor) -> paddle.Tensor:
 
 
 class TokenTransformer(TokenModel):
-    """Base of the vision transformers. A family makes its tokens in `embed`, its constructor the rest of the layers.
+    """Base of the vision transformers. A family makes its tokens in `embed`, with layers of its own.
 
+    Its constructor calls `super().__init__`, `add_tokens` and `add_body`, and makes its layers in between: a seed's
+    weights follow the order in which layers are made.
+
+    Args:
+        patch_size: pixels along a side of a token's cell.
+    Raises:
+        ValueError: an image that cells do not fill.
     Attributes:
         cls_token, dist_token (or None), pos_embed, blocks, norm, head, aux_head (or None), head_dist (or None).
         eval_token_weight: of the maximum over the token head's logits in evaluation logits; 0 leaves it out.
@@ -35,18 +74,75 @@ class TokenTransformer(TokenModel):
     heads = ("head", "aux_head", "head_dist")
     undecayed = ("cls_token", "dist_token", "pos_embed")
 
-    def __init__(self, image_size, patch_size: int, num_classes: int, dropout: float):
+    norm_epsilon = 1e-5
+
+    def __init__(self, trunk: Trunk, patch_size: int):
         super().__init__()
-        self.num_classes = num_classes
-        self.image_size = height, width = as_pair(image_size)
+        self.trunk = trunk
+        self.num_classes = trunk.num_classes
+        self.image_size = height, width = as_pair(trunk.image_size)
         if height < patch_size or height % patch_size or width % patch_size:
             raise ValueError(
                 f"image_size wants multiples of {patch_size} pixels, got {height}x{width}; the nearest below is "
                 f"{height // patch_size * patch_size}x{width // patch_size * patch_size}"
             )
         self.grid = height // patch_size, width // patch_size
-        self.dropout = dropout
+        self.dropout = trunk.dropout
         self.dist_token = self.aux_head = self.head_dist = None
+
+    def add_tokens(self, distilled: bool = False, positions: np.ndarray | None = None) -> None:
+        """The class token, a distillation token where wanted, and the table of positions.
+
+        Args:
+            positions: (1, 1 + N, C) float32, a table that is never trained; None for one that is.
+        """
+        dim, (rows, columns) = self.trunk.embed_dim, self.grid
+        self.cls_token = self.new_table(1, 1, dim)
+        if distilled:
+            self.dist_token = self.new_table(1, 1, dim)
+        if positions is None:
+            self.pos_embed = self.new_table(1, self.extra_tokens + rows * columns, dim)
+            self.position_tables = {"pos_embed": self.extra_tokens}
+        else:
+            initializer = nn.initializer.Assign(positions)
+            self.pos_embed = self.create_parameter(list(positions.shape), default_initializer=initializer)
+            self.pos_embed.stop_gradient = True
+            self.fixed_tables = ("pos_embed",)
+
+    def add_body(self, token_head: bool, skip_lam: float = 1.0) -> None:
+        """Blocks, the last norm, and heads: of classes, of the distillation token where there is one, of the tokens."""
+        trunk = self.trunk
+        self.blocks = nn.LayerList(
+            Block(
+                trunk.embed_dim, trunk.num_heads, trunk.mlp_ratio, trunk.qkv_bias, trunk.qk_scale, trunk.dropout,
+                trunk.attention_dropout, trunk.drop_path * i / max(1, trunk.depth - 1), skip_lam, self.norm_epsilon,
+            )
+            for i in range(trunk.depth)
+        )
+        self.norm = nn.LayerNorm(trunk.embed_dim, epsilon=self.norm_epsilon)
+        self.head = linear(trunk.embed_dim, trunk.num_classes)
+        if self.dist_token is not None:
+            self.head_dist = linear(trunk.embed_dim, trunk.num_classes)
+        if token_head:
+            self.aux_head = linear(trunk.embed_dim, trunk.num_classes)
+            self.eval_token_weight = 0.5
+
+    @classmethod
+    def arguments(cls) -> dict[str, object]:
+        """What the constructor takes, with its defaults: arguments of the family's own and the fields of `Trunk`."""
+        own = super().arguments()
+        return {**{name: own[name] for name in own if name != "trunk"}, **defaults_of(Trunk)}
+
+    @classmethod
+    def size_of(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, object]:
+        """The arguments of the constructor that names and shapes of weights tell; square images are assumed.
+
+        Only what is the same in PyTorch's and in Paddle's layout is looked at: tables, biases, norms, convolutions.
+
+        Raises:
+            KeyError: a weight that every model of the family has is missing.
+        """
+        raise NotImplementedError
 
     @property
     def has_token_head(self) -> bool:
@@ -153,51 +249,39 @@ class TokenTransformer(TokenModel):
             dist_share=None if share is None or self.head_dist is None else 1 - share[:, 1],
         )
 
-    def evaluate_tokens(self, x) -> TokenOutput:
-        """Evaluation logits, and logits of every token; of the class head where the token head has no say."""
-        x = self.features(x)
-        output = self._classify(x, None)
-        logits = output.class_logits if self.head_dist is None else (output.class_logits + output.dist_logits) / 2
-        if not self.eval_token_weight:
-            return TokenOutput(logits, self.head(x[:, self.extra_tokens :]))
-        token_logits = self.aux_head(x[:, self.extra_tokens :])
-        return TokenOutput(logits + self.eval_token_weight * token_logits.max(axis=1), token_logits)
-
-    def forward(self, x):
-        """Evaluation logits (B, K) of images (B, 3, h, w).
+    def _evaluate(self, features) -> TokenOutput:
+        """Evaluation logits (B, K) of what `features` gives, and those of the tokens where the token head has a say.
 
         The class head's, averaged with the distillation head's where there is one, plus `eval_token_weight` * the
         maximum over tokens of the token head's.
         """
-        x = self.features(x)
-        logits = self.head(x[:, 0])
-        if self.head_dist is not None:
-            logits = (logits + self.head_dist(x[:, 1])) / 2
-        if self.eval_token_weight:
-            logits = logits + self.eval_token_weight * self.aux_head(x[:, self.extra_tokens :]).max(axis=1)
-        return logits
+        output = self._classify(features, None)
+        logits = output.class_logits if self.head_dist is None else (output.class_logits + output.dist_logits) / 2
+        if not self.eval_token_weight:
+            return TokenOutput(logits)
+        token_logits = self.aux_head(features[:, self.extra_tokens :])
+        return TokenOutput(logits + self.eval_token_weight * token_logits.max(axis=1), token_logits)
+
+    def evaluate_tokens(self, x) -> TokenOutput:
+        """Evaluation logits, and logits of every token; of the class head where the token head has no say."""
+        features = self.features(x)
+        output = self._evaluate(features)
+        if output.token_logits is None:
+            return output._replace(token_logits=self.head(features[:, self.extra_tokens :]))
+        return output
+
+    def forward(self, x):
+        """Evaluation logits (B, K) of images (B, 3, h, w), see `evaluate_tokens`."""
+        return self._evaluate(self.features(x)).class_logits
 
 
-def build_blocks(depth: int, drop_path: float, dim: int, num_heads: int, mlp_ratio: float, **options) -> nn.LayerList:
-    """`depth` blocks whose drop-path rate rises linearly from 0 to `drop_path`; `options` as for `Block`."""
-    return nn.LayerList(
-        Block(dim, num_heads, mlp_ratio, drop_path=drop_path * i / max(1, depth - 1), **options) for i in range(depth)
-    )
-
-
-def arguments_of(config) -> dict:
-    """The arguments that all families take, from the sections DATA and MODEL of a configuration."""
-    model, trans = config.MODEL, config.MODEL.TRANS
+def trunk_of(shapes: Mapping[str, Sequence[int]], patch_size: int) -> dict[str, object]:
+    """What names and shapes of weights tell of a trunk whose tokens show `patch_size` pixels a side."""
+    blocks = {name.split(".")[1] for name in shapes if name.startswith("blocks.")}
+    width, cells = shapes["cls_token"][-1], shapes["pos_embed"][1] - 1 - ("dist_token" in shapes)
     return {
-        "image_size": config.DATA.IMAGE_SIZE,
-        "num_classes": model.NUM_CLASSES,
-        "embed_dim": trans.EMBED_DIM,
-        "depth": trans.DEPTH,
-        "num_heads": trans.NUM_HEADS,
-        "mlp_ratio": trans.MLP_RATIO,
-        "qkv_bias": trans.QKV_BIAS,
-        "qk_scale": trans.QK_SCALE,
-        "dropout": model.DROPOUT,
-        "attention_dropout": model.ATTENTION_DROPOUT,
-        "drop_path": model.DROPPATH,
+        "embed_dim": width,
+        "depth": len(blocks),
+        "mlp_ratio": shapes["blocks.0.mlp.fc1.bias"][0] / width,
+        "image_size": math.isqrt(cells) * patch_size,
     }

@@ -12,7 +12,7 @@ import paddle
 from paddle import nn
 
 from ppim.mixing import Mixed
-from ppim.models.layers import TokenOutput
+from ppim.models.base import TokenOutput
 from ppim.objective.losses import blend, distillation, reassign, sparse_cross_entropy
 from ppim.objective.pixels import erase, mix_pixels, normalise
 from ppim.objective.teacher import Teacher

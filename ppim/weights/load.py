@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppim.models.layers import TokenModel, compare_states, describe_diff
+from ppim.models.base import TokenModel, compare_states, describe_diff
 from ppim.weights.convert import from_torch, resize_position
 from ppim.weights.read import read_state
 

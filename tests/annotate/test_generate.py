@@ -240,7 +240,8 @@ def lvvit(tmp_path):
     config.write_text(
         "DATA: {IMAGE_SIZE: 32}\n"
         "MODEL:\n  NAME: tiny\n  NUM_CLASSES: 7\n"
-        "  TRANS: {PATCH_SIZE: 8, EMBED_DIM: 16, DEPTH: 1, NUM_HEADS: 2, STEM_CHANNELS: 4}\n"
+        "  TRANS: {PATCH_SIZE: 8, EMBED_DIM: 16, DEPTH: 1, NUM_HEADS: 2, STEM_CHANNELS: 4, SKIP_LAM: 2, MLP_RATIO: 3,\n"
+        "          QKV_BIAS: False}\n"
     )
     paddle.seed(5)
     model = create_model("lvvit_demo", image_size=32, num_classes=CLASSES, embed_dim=16, depth=1, num_heads=2,

@@ -7,7 +7,8 @@ from ppim.config import get_config
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["MODEL.TRANS.EMBED_DIM", "65"], "MODEL.TRANS.NUM_HEADS"),
+        (["MODEL.TRANS.EMBED_DIM", "65"], "EMBED_DIM (65) must be a multiple of MODEL.TRANS.NUM_HEADS (6)"),
+        (["MODEL.NAME", "deit_s"], "MODEL.NAME deit_s is a model of MODEL.TYPE DeiT, got LV-ViT"),
         (["DATA.IMAGE_SIZE", "230"], "the nearest are 224 and 240"),
         (["TOKEN_LABEL.GEOMETRY", "released", "DATA.AUG_ORDER", "crop-first"],
          "-o DATA.AUG_ORDER released TOKEN_LABEL.FRAME whole as well"),
@@ -19,7 +20,7 @@ from ppim.config import get_config
         (["TOKEN_LABEL.ENABLE", "True", "TOKEN_LABEL.PATH", ""], "TOKEN_LABEL.PATH"),
         (["DATA.CROP_RATIO", "[1.0]"], "DATA.CROP_RATIO wants [least, most] with 0 < least <= most; got [1.0]"),
         (["TRAIN.CUTMIX_MINMAX", "[0.2, 1.0]"], "TRAIN.CUTMIX_MINMAX wants [least, most] with 0 < least <= most < 1"),
-        (["MODEL.DENSE_HEAD", "True"], "MODEL.DENSE_HEAD is for MODEL.TYPE T2T-ViT or DeiT, got LV-ViT"),
+        (["MODEL.DENSE_HEAD", "True"], "MODEL.DENSE_HEAD is for MODEL.TYPE DeiT or T2T-ViT, got LV-ViT"),
     ],
 )
 def test_what_makes_no_sense_together_is_refused_in_words_that_help(options, words):

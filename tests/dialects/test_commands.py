@@ -206,7 +206,7 @@ class TestEvalScript:
         done = run_script("eval.sh", tiny_data / "val", tmp_path / "best_checkpoint.pth", "-o", "DATA.NUM_WORKERS", 0,
                           cwd=tmp_path)
         assert result_of(done)["count"] == 11
-        assert "recipe: deit_tiny_patch16_224, recognised" in done.stdout
+        assert "recipe: deit_tiny, recognised" in done.stdout
 
     def test_every_file_of_a_folder_is_evaluated(self, tiny_data, tmp_path):
         folder = tmp_path / "weights of two"

@@ -6,7 +6,7 @@ from paddle import nn
 
 from ppim.engine.distributed import World
 from ppim.engine.evaluate import evaluate
-from ppim.models.layers import TokenOutput
+from ppim.models.base import TokenOutput
 
 pytestmark = pytest.mark.smoke
 

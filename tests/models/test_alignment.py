@@ -19,11 +19,12 @@ from ppim.weights.load import load_state
 
 pytestmark = pytest.mark.smoke
 
-SMALL = {"image_size": 32, "num_classes": 10, "embed_dim": 24, "depth": 3, "num_heads": 3, "qkv_bias": True}
+SMALL = {"image_size": 32, "num_classes": 10, "embed_dim": 24, "depth": 3, "num_heads": 3, "qkv_bias": True,
+         "mlp_ratio": 3.0}
 FAMILIES = {
     "DeiT": lambda: DeiT(**{**SMALL, "patch_size": 8}),
     "DeiT, distilled": lambda: DeiT(**{**SMALL, "patch_size": 8, "distilled": True}),
-    "T2T-ViT": lambda: T2TViT(**{**SMALL, "token_dim": 16, "image_size": 64}),
+    "T2T-ViT": lambda: T2TViT(**{**SMALL, "token_type": "performer", "token_dim": 16, "image_size": 64}),
     "LV-ViT": lambda: LVViT(**{**SMALL, "patch_size": 8, "stem_channels": 8, "stem_bn": "frozen", "skip_lam": 2.0}),
 }
 
@@ -154,10 +155,8 @@ def test_a_share_that_is_the_same_everywhere_stays_what_it_is(model, value):
 def test_logits_aligned_labels_loss_and_gradient_equal_the_original_code(reference):
     about = json.loads((reference / "vectors" / "tl_align.json").read_text())
     stored = np.load(reference / "vectors" / "tl_align.npz")
-    net = DeiT(
-        about["img_size"], about["patch_size"], about["num_classes"], about["embed_dim"], about["depth"],
-        about["num_heads"], about["mlp_ratio"],
-    )  # fmt: skip
+    same = ("patch_size", "num_classes", "embed_dim", "depth", "num_heads", "mlp_ratio")
+    net = DeiT(image_size=about["img_size"], qkv_bias=True, **{name: about[name] for name in same})
     load_state(net, original_state(about["state"]), "torch")
     net.train()
     net.share_rule = "alignment"

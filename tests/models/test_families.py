@@ -14,13 +14,18 @@ from ppim.weights.write import save_state
 
 pytestmark = pytest.mark.smoke
 
-SMALL = {"image_size": 32, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}
+SMALL = {
+    "image_size": 32, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3, "mlp_ratio": 3.0,
+    "qkv_bias": False,
+}
 FAMILIES = {
-    "LV-ViT": lambda **more: LVViT(**{**SMALL, "stem_channels": 8, "stem_bn": "frozen", **more}),
-    "T2T-ViT, performer": lambda **more: T2TViT(**{**SMALL, "token_dim": 16, **more}),
+    "LV-ViT": lambda **more: LVViT(
+        **{**SMALL, "patch_size": 16, "skip_lam": 1.0, "stem_channels": 8, "stem_bn": "frozen", **more}
+    ),
+    "T2T-ViT, performer": lambda **more: T2TViT(**{**SMALL, "token_dim": 16, "token_type": "performer", **more}),
     "T2T-ViT, transformer": lambda **more: T2TViT(**{**SMALL, "token_dim": 16, "token_type": "transformer", **more}),
-    "DeiT": lambda **more: DeiT(**{**SMALL, **more}),
-    "DeiT, distilled": lambda **more: DeiT(**{**SMALL, "distilled": True, **more}),
+    "DeiT": lambda **more: DeiT(**{**SMALL, "patch_size": 16, **more}),
+    "DeiT, distilled": lambda **more: DeiT(**{**SMALL, "patch_size": 16, "distilled": True, **more}),
 }
 
 

@@ -5,7 +5,6 @@ import paddle
 import pytest
 
 from ppim.models.layers import _softmax, attend, drop_path
-from ppim.models.lvvit import LVViT
 
 pytestmark = pytest.mark.smoke
 
@@ -69,85 +68,3 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean():
 def test_drop_path_rests_in_evaluation():
     x = paddle.ones([4, 2, 3])
     assert drop_path(x, 0.9, training=False) is x
-
-
-@pytest.fixture()
-def model():
-    return LVViT(32, 8, 5, 24, 2, 3, stem_channels=8)
-
-
-@pytest.fixture()
-def state():
-    """A full state of other values than `model`'s."""
-    return LVViT(32, 8, 5, 24, 2, 3, stem_channels=8).state_dict()
-
-
-@pytest.mark.parametrize("method", ["set_state_dict", "set_dict", "load_dict"])
-def test_a_whole_state_is_taken(model, state, method):
-    assert getattr(model, method)(state) == ([], [])
-    np.testing.assert_array_equal(model.blocks[1].mlp.fc2.weight.numpy(), state["blocks.1.mlp.fc2.weight"].numpy())
-
-
-@pytest.mark.parametrize("method", ["set_state_dict", "set_dict"])
-def test_a_missing_entry_is_refused(model, state, method):
-    del state["head.bias"]
-    with pytest.raises(ValueError, match=r"only in the model \(1\): head.bias"):
-        getattr(model, method)(state)
-
-
-def test_an_unexpected_entry_is_refused(model, state):
-    state["head.gain"] = state["head.bias"]
-    with pytest.raises(ValueError, match=r"only in the weights \(1\): head.gain"):
-        model.set_state_dict(state)
-
-
-def test_another_shape_is_refused_with_both_shapes(model, state):
-    state["head.bias"] = paddle.zeros([6])
-    with pytest.raises(ValueError, match=r"head.bias \[6\] for \[5\]"):
-        model.set_state_dict(state)
-
-
-def test_a_refused_state_changes_nothing(model, state):
-    before = model.cls_token.numpy().copy()
-    del state["head.bias"]
-    with pytest.raises(ValueError):
-        model.set_state_dict(state)
-    np.testing.assert_array_equal(model.cls_token.numpy(), before)
-
-
-def test_what_fits_is_taken_when_asked(model, state):
-    del state["norm.weight"]
-    state["head.gain"] = state["head.bias"]
-    state["aux_head.bias"] = paddle.zeros([6])
-    missing, unexpected = model.set_state_dict(state, strict=False)
-    assert (missing, unexpected) == (["norm.weight", "aux_head.bias"], ["head.gain", "aux_head.bias"])
-    np.testing.assert_array_equal(model.cls_token.numpy(), state["cls_token"].numpy())
-
-
-def test_other_float_types_and_numpy_are_converted(model, state):
-    state = {name: value.numpy().astype("float16") for name, value in state.items()}
-    model.set_state_dict(state)
-    assert model.head.weight.dtype == paddle.float32
-    np.testing.assert_array_equal(model.head.weight.numpy(), state["head.weight"].astype("float32"))
-    model.set_state_dict({name: paddle.to_tensor(value.astype("float64")) for name, value in state.items()})
-    np.testing.assert_array_equal(model.head.weight.numpy(), state["head.weight"].astype("float32"))
-
-
-def test_names_of_a_passl_wrapper_are_understood(model, state):
-    model.set_state_dict({f"backbone.{name}": value for name, value in state.items()})
-    np.testing.assert_array_equal(model.cls_token.numpy(), state["cls_token"].numpy())
-
-
-def test_paddles_table_of_generated_names_is_ignored(model, state):
-    assert model.set_state_dict({**state, "StructuredToParameterName@@": {"cls_token": "x"}}) == ([], [])
-
-
-def test_two_names_for_one_parameter_are_refused(model, state):
-    state["backbone.cls_token"] = state["cls_token"]
-    with pytest.raises(ValueError, match="both 'cls_token' and 'backbone.cls_token'"):
-        model.set_state_dict(state)
-
-
-def test_generated_names_are_refused(model, state):
-    with pytest.raises(ValueError, match="structured names"):
-        model.set_state_dict(state, use_structured_name=False)

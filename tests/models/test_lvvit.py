@@ -15,8 +15,8 @@ from ppim.weights.load import load_state
 
 def small(**overrides) -> LVViT:
     paddle.seed(7)
-    arguments = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}
-    return LVViT(**{**arguments, "stem_channels": 8, **overrides})
+    sizes = {"embed_dim": 24, "depth": 2, "num_heads": 3, "mlp_ratio": 3.0, "qkv_bias": False, "skip_lam": 1.0}
+    return LVViT(**{"image_size": 32, "patch_size": 8, "num_classes": 5, "stem_channels": 8, **sizes, **overrides})
 
 
 def images(batch: int, height: int = 32, width: int = 32) -> paddle.Tensor:
@@ -34,10 +34,9 @@ def token_boxes(model, partner, boxes) -> Mixed:
 def mixed(reference):
     """A small model with the reference's weights, its stored MixToken step, and how that step mixes."""
     c = json.loads((reference / "vectors" / "lvvit_mix_token.json").read_text())
-    model = LVViT(
-        c["img_size"], c["patch_size"], c["num_classes"], c["embed_dim"], c["depth"], c["num_heads"], c["mlp_ratio"],
-        skip_lam=c["skip_lam"], stem_bn="frozen",
-    )  # fmt: skip
+    same = ("patch_size", "num_classes", "embed_dim", "depth", "num_heads", "mlp_ratio", "skip_lam")
+    sizes = {"image_size": c["img_size"], "qkv_bias": False, "stem_channels": 64, **{name: c[name] for name in same}}
+    model = LVViT(**sizes, stem_bn="frozen")
     load_state(model, original_state(c["state"]), "torch")
     stored = np.load(reference / "vectors" / "lvvit_mix_token.npz")
     batch = len(stored["images"])

@@ -5,26 +5,27 @@ import pytest
 
 import ppim
 from ppim.config import get_config
-from ppim.models import build_model, create_model, list_models, normalise_name
-from ppim.models.lvvit import VARIANTS
+from ppim.models import build_model, changed_size, create_model, list_models
+from ppim.names import normalise_name
 
 
 @pytest.mark.parametrize(
     ("typed", "known"),
     [
-        ("lvvit_s", "lvvit_s"), ("LV-ViT-S", "lvvit_s"), ("LVViT_M_384", "lvvit_m_384"), ("lvvit_tiny", "lvvit_t"),
-        ("LV-ViT-Tiny", "lvvit_t"), ("T2t_vit_14", "t2t_vit_14"), ("t2t-vit-14", "t2t_vit_14"),
-        ("ResNet18", "resnet18"), ("deit_s", "deit_small_patch16_224"), ("DeiT-Ti", "deit_tiny_patch16_224"),
-        ("deit_b_distilled_384", "deit_base_distilled_patch16_384"),
+        ("lvvit_s", "lvvit_s"), ("LV-ViT-S", "lvvit_s"), ("LVViT_M_384", "lvvit_m_384"), ("lvvit_t", "lvvit_tiny"),
+        ("LV-ViT-Tiny", "lvvit_tiny"), ("T2t_vit_14", "t2t_vit_14"), ("t2t-vit-14", "t2t_vit_14"),
+        ("ResNet18", "resnet18"), ("deit_s", "deit_small"), ("DeiT-Ti", "deit_tiny"),
+        ("deit_small_patch16_224", "deit_small"),
+        ("deit_b_distilled_384", "deit_base_distilled_384"), ("deit_small_tla", "deit_small_tla"),
     ],
-)  # fmt: skip
+)
 def test_a_name_may_be_spelt_in_several_ways(typed, known):
     assert normalise_name(typed) == known
 
 
 def test_every_listed_name_is_in_normal_form():
     assert [normalise_name(name) for name in list_models()] == list_models()
-    assert {"lvvit_t", "lvvit_l_512", "resnet50"} <= set(list_models())
+    assert {"lvvit_tiny", "lvvit_l_512", "resnet50"} <= set(list_models())
 
 
 def test_overrides_reach_the_constructor():
@@ -48,7 +49,7 @@ def test_an_unknown_family_is_an_error_naming_the_known_ones():
     config = get_config(None)
     config.defrost()
     config.MODEL.TYPE = "ViT"
-    with pytest.raises(ValueError, match="MODEL.TYPE wants one of LV-ViT, T2T-ViT, DeiT, paddle_vision.*'ViT'"):
+    with pytest.raises(ValueError, match="MODEL.TYPE wants one of DeiT, LV-ViT, T2T-ViT, paddle_vision.*'ViT'"):
         build_model(config)
 
 
@@ -58,17 +59,36 @@ def test_the_cifar_model_has_between_one_and_two_million_parameters():
     assert (model.image_size, model.grid) == ((32, 32), (8, 8))
 
 
-@pytest.mark.parametrize("name", [n for n in VARIANTS if n != "lvvit_t"] + ["lvvit_tiny"])
-def test_a_config_describes_the_model_of_its_name(name):
-    config = get_config(f"configs/lvvit/{name}.yaml")
-    trans, variant = config.MODEL.TRANS, VARIANTS[normalise_name(name)]
-    assert config.DATA.IMAGE_SIZE == variant.get("image_size", 224)
-    assert config.MODEL.NUM_CLASSES == variant.get("num_classes", 1000)
-    assert (trans.EMBED_DIM, trans.DEPTH, trans.NUM_HEADS) == (
-        variant["embed_dim"], variant["depth"], variant["num_heads"],
-    )  # fmt: skip
-    assert (trans.SKIP_LAM, trans.STEM_CHANNELS) == (variant.get("skip_lam", 1), variant.get("stem_channels", 64))
-    assert (trans.PATCH_SIZE, trans.MLP_RATIO, trans.QKV_BIAS) == (variant.get("patch_size", 16), 3, False)
+def test_a_config_means_the_model_of_its_name():
+    here, there = build_model(get_config(None, ["MODEL.NAME", "LV-ViT-Tiny"])), create_model("lvvit_tiny")
+    assert {k: v.shape for k, v in here.state_dict().items()} == {k: v.shape for k, v in there.state_dict().items()}
+    assert here.blocks[0].skip_lam == there.blocks[0].skip_lam == 1.0
+
+
+def test_what_a_config_says_besides_a_name_changes_that_model():
+    options = ["MODEL.NAME", "lvvit_tiny", "MODEL.TRANS.DEPTH", "3", "MODEL.TRANS.NUM_HEADS", "4"]
+    config = get_config(None, options)
+    assert len(build_model(config).blocks) == 3
+    assert changed_size(config) == [("MODEL.TRANS.DEPTH", 3, 12)]  # it has 4 heads as it is
+
+
+def test_a_file_that_states_everything_changes_nothing():
+    size = {"PATCH_SIZE": 16, "EMBED_DIM": 192, "DEPTH": 12, "NUM_HEADS": 3, "MLP_RATIO": 4, "QKV_BIAS": True}
+    stated = [part for key, value in size.items() for part in (f"MODEL.TRANS.{key}", str(value))]
+    named = ["MODEL.TYPE", "DeiT", "MODEL.NAME", "deit_tiny_patch16_224"]
+    assert changed_size(get_config(None, [*named, *stated, "MODEL.TRANS.TOKEN_TYPE", "performer"])) == []
+    config = get_config(None, [*named, *stated, "MODEL.TRANS.QK_SCALE", "0.5", "MODEL.DISTILLED", "True"])
+    assert changed_size(config) == [("MODEL.DISTILLED", True, False), ("MODEL.TRANS.QK_SCALE", 0.5, None)]
+
+
+def test_a_name_of_ones_own_wants_a_whole_size():
+    some = ["MODEL.NAME", "mine", "MODEL.TRANS.EMBED_DIM", "24", "MODEL.TRANS.DEPTH", "1", "MODEL.TRANS.NUM_HEADS", "2"]
+    with pytest.raises(ValueError, match="'mine' is none of list_models.*missing: MODEL.TRANS.PATCH_SIZE, .*SKIP_LAM"):
+        build_model(get_config(None, some))
+    rest = {"PATCH_SIZE": 16, "MLP_RATIO": 2, "QKV_BIAS": True, "SKIP_LAM": 1, "STEM_CHANNELS": 8}
+    whole = [*some, *(part for key, value in rest.items() for part in (f"MODEL.TRANS.{key}", str(value)))]
+    config = get_config(None, whole)
+    assert build_model(config).blocks[0].mlp.fc1.bias.shape == [48] and changed_size(config) == []
 
 
 def test_a_config_is_built_as_it_says():

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.smoke
 
 def small(**overrides) -> T2TViT:
     paddle.seed(7)
-    arguments = {"image_size": 32, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3, "token_dim": 16}
-    model = T2TViT(**{**arguments, **overrides})
+    sizes = {"embed_dim": 24, "depth": 2, "num_heads": 3, "mlp_ratio": 3.0, "qkv_bias": False, "token_dim": 16}
+    model = T2TViT(**{"image_size": 32, "num_classes": 5, "token_type": "performer", **sizes, **overrides})
     model.eval()
     return model
 
@@ -31,7 +31,7 @@ def softly_split(image: np.ndarray, kernel: int, stride: int, padding: int) -> n
     return np.stack([
         padded[:, r * stride : r * stride + kernel, c * stride : c * stride + kernel].reshape(-1)
         for r in range(rows) for c in range(columns)
-    ])  # fmt: skip
+    ])
 
 
 def test_tokens_to_token_is_split_attend_split_attend_split_project():

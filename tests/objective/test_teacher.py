@@ -30,6 +30,8 @@ from tests.objective.test_objective import (
 
 pytestmark = pytest.mark.smoke
 
+DEIT = ["MODEL.TYPE", "DeiT", "MODEL.NAME", "deit_tiny"]
+
 
 def softmax(x):
     e = np.exp(x.astype("float64") - x.max(-1, keepdims=True))
@@ -170,11 +172,13 @@ def test_a_recipe_may_name_a_teacher_and_training_says_so(tiny_config, tiny_data
         (["DISTILL.TYPE", "soft"], "needs DISTILL.TEACHER, a recipe"),
         (["DISTILL.DENSE_WEIGHT", "1", "DISTILL.TEACHER", "lvvit_s"], "needs DISTILL.WEIGHTS"),
         (["DISTILL.TYPE", "warm"], "DISTILL.TYPE wants one of none, soft, hard"),
-        (["MODEL.TYPE", "paddle_vision", "MIX.CLASS_SHARE", "alignment"], "needs a model with attention"),
-        (["MODEL.TYPE", "DeiT", "TOKEN_LABEL.ENABLE", "True"], "MODEL.DENSE_HEAD True"),
-        (["MODEL.TYPE", "DeiT", "DISTILL.DENSE_WEIGHT", "1"], "MODEL.DENSE_HEAD True"),
-        (["MODEL.TYPE", "T2T-ViT", "MODEL.DISTILLED", "True"], "MODEL.DISTILLED is for MODEL.TYPE DeiT"),
-        (["MODEL.DENSE_HEAD", "True"], "T2T-ViT or DeiT, got LV-ViT"),
+        (["MODEL.TYPE", "paddle_vision", "MODEL.NAME", "resnet18", "MIX.CLASS_SHARE", "alignment"],
+         "needs a model with attention"),
+        ([*DEIT, "TOKEN_LABEL.ENABLE", "True"], "MODEL.DENSE_HEAD True"),
+        ([*DEIT, "DISTILL.DENSE_WEIGHT", "1"], "MODEL.DENSE_HEAD True"),
+        (["MODEL.TYPE", "T2T-ViT", "MODEL.NAME", "t2t_vit_7", "MODEL.DISTILLED", "True"],
+         "MODEL.DISTILLED is for MODEL.TYPE DeiT"),
+        (["MODEL.DENSE_HEAD", "True"], "DeiT or T2T-ViT, got LV-ViT"),
     ],
 )
 def test_a_configuration_that_cannot_teach_says_what_it_lacks(wrong, words):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.smoke
 
 def build(**overrides) -> LVViT:
     arguments = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}
-    return LVViT(**{**arguments, "stem_channels": 8, **overrides})
+    return LVViT(**{**arguments, "mlp_ratio": 3.0, "qkv_bias": False, "skip_lam": 1.0, "stem_channels": 8, **overrides})
 
 
 @pytest.fixture()

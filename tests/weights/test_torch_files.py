@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ppim.models.t2t_vit import T2TViT
+from ppim.models import create_model
 from ppim.weights import load_weights, read_state, save_state
 from ppim.weights.convert import from_torch, to_torch
 
@@ -141,7 +141,7 @@ def test_what_other_projects_wrap_and_leave_around_weights_is_understood(tmp_pat
 @pytest.mark.parametrize("prefix", ["module.", "backbone.", "_layers.module.", "model."])
 def test_prefixes_of_wrappers_are_taken_off(tmp_path, prefix):
     sizes = {"image_size": 32, "num_classes": 3, "embed_dim": 8, "depth": 1, "num_heads": 2, "token_dim": 4}
-    source, target = T2TViT(**sizes), T2TViT(**sizes)
+    source, target = create_model("t2t_vit_7", **sizes), create_model("t2t_vit_7", **sizes)
     save_state({f"{prefix}{name}": value for name, value in source.state_dict().items()}, tmp_path / "w.pdparams")
     assert load_weights(target, tmp_path / "w").missing == []
     for name, value in source.state_dict().items():
@@ -149,8 +149,6 @@ def test_prefixes_of_wrappers_are_taken_off(tmp_path, prefix):
 
 
 def test_to_pytorch_and_back_changes_nothing():
-    from ppim.models import create_model
-
     for name, options in (("lvvit_demo", {}), ("t2t_vit_7", {"depth": 1}), ("deit_tiny", {"depth": 1})):
         model = create_model(name, **options)
         state = {key: value.numpy() for key, value in model.state_dict().items()}

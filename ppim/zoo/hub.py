@@ -14,13 +14,15 @@ import paddle.utils.download
 import paddle.vision.transforms as T
 
 from ppim import zoo
-from ppim.download import download, is_url
-from ppim.models import create_model, deit, lvvit, normalise_name, t2t_vit
-from ppim.models.layers import TokenModel
+from ppim.families import names
+from ppim.models import create_model
+from ppim.models.base import TokenModel
+from ppim.names import normalise_name
 from ppim.weights.load import load_weights
 from ppim.weights.read import read_state
+from ppim.zoo.download import download, is_url
 
-NAMES = sorted(name for family in (lvvit, t2t_vit, deit) for name in (*family.VARIANTS, *family.ALIASES))
+NAMES = sorted(names())
 _PPIM_WORDS = {
     "class_dim": "num_classes",
     "img_size": "image_size",
@@ -41,7 +43,7 @@ def evaluation_transforms(image_size: tuple[int, int]) -> T.Compose:
         T.CenterCrop(image_size),
         T.ToTensor(),
         T.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
-    ])  # fmt: skip
+    ])
 
 
 def published_weights(name: str) -> Path:
@@ -51,7 +53,7 @@ def published_weights(name: str) -> Path:
         ValueError: none has been published.
         DownloadError (an OSError): not to be had; says which file to put where.
     """
-    row = zoo.find(normalise_name(name))
+    row = zoo.find(name)
     if row is None or row.download is None:
         elsewhere = [file.url for file in row.files] if row else []
         hint = f"there is {elsewhere[0]}: fetch it and give its path" if elsewhere else "train it, or give a path"
@@ -96,7 +98,7 @@ def _entry(name: str) -> Callable:
         return (model, evaluation_transforms(model.image_size)) if return_transforms else model
 
     build.__name__ = build.__qualname__ = name
-    row = zoo.find(normalise_name(name))
+    row = zoo.find(name)
     published = row.download.url if row and row.download else "none; pass a path"
     build.__doc__ = f"""The model `{normalise_name(name)}`.
 

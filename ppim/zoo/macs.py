@@ -11,8 +11,7 @@ import math
 import paddle
 from paddle import nn
 
-from ppim.models.layers import TokenModel
-from ppim.models.t2t_vit import TokenPerformer
+from ppim.models.base import TokenModel
 
 _STATISTICS = ("._mean", "._variance")  # BatchNorm's running statistics, which Paddle lists among parameters
 
@@ -22,17 +21,6 @@ def _layer_macs(layer: nn.Layer, y) -> int:
     # a value of `y` sums over a window of the weight, (C_out, C_in / groups, h, w), or over a column of it, (in, out)
     summed = layer.weight.shape[1:] if isinstance(layer, nn.Conv2D) else layer.weight.shape[:1]
     return math.prod(y.shape) * math.prod(summed)
-
-
-def _attention_macs(layer: nn.Layer, x) -> int:
-    """Of the contractions in an attention layer given `x` (B, N, C); its linear layers count by themselves."""
-    batch, tokens = x.shape[:2]
-    if isinstance(layer, TokenPerformer):
-        features, width = layer.w.shape
-        # features of keys and of queries, keys with values, queries with that: 4 times N * m * D; the norm: N * m
-        return batch * tokens * features * (4 * width + 1)
-    # queries with keys, weights with values: (N, D) . (D, N) and (N, N) . (N, D) for each of H heads
-    return 2 * batch * tokens * tokens * (layer.qkv.weight.shape[1] // 3)
 
 
 def count_parameters(model: TokenModel) -> int:
@@ -48,12 +36,13 @@ def split_macs(model: TokenModel) -> tuple[int, int]:
         in_layers.append(_layer_macs(layer, output))
 
     def count_attention(layer, inputs, output):
-        in_attention.append(_attention_macs(layer, inputs[0]))
+        batch, tokens = inputs[0].shape[:2]
+        in_attention.append(batch * layer.attention_macs(tokens))
 
     for layer in model.sublayers():
         if isinstance(layer, (nn.Conv2D, nn.Linear)):
             hooks.append(layer.register_forward_post_hook(count_layer))
-        elif isinstance(layer, TokenPerformer) or hasattr(layer, "qkv"):
+        elif hasattr(layer, "attention_macs"):
             hooks.append(layer.register_forward_post_hook(count_attention))
     model.eval()
     with paddle.no_grad():

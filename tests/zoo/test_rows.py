@@ -1,0 +1,121 @@
+"""The published models: facts as the pages they come from state them."""
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ppim import zoo
+from ppim.config import get_config
+from ppim.families import facts
+from ppim.names import normalise_name
+from tests.conftest import ROOT, SHARED, _present
+
+each_row = pytest.mark.parametrize("row", zoo.ROWS, ids=[row.name for row in zoo.ROWS])
+
+
+def test_every_published_variant_has_a_row():
+    own = {"lvvit_demo", "lvvit_cifar10", "deit_cifar10"}
+    variants = {name for family in facts().values() for name in family.sizes} - own
+    assert {row.name for row in zoo.ROWS} == variants == set(zoo.counts())
+    assert len(zoo.ROWS) == len(variants)
+    assert all(normalise_name(row.alias) == row.name for row in zoo.ROWS if row.alias)
+
+
+@pytest.fixture(scope="module")
+def seeds() -> str:
+    folder = _present(SHARED / "seeds", "published pages")
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt")))
+
+
+def cells(text: str, name: str) -> list:
+    """Of the one row of a table that is about the model `name`."""
+    lines = [line.strip() for line in text.splitlines()]
+    found = [line for line in lines if re.match(rf"\|[^|]*\|\s*{name}\s*\||\|\s*{name}\s*\|", line)]
+    assert len(found) == 1, name
+    return [cell.strip() for cell in found[0].strip("|").split("|")]
+
+
+@pytest.mark.parametrize("name", ["lvvit_s", "lvvit_m", "lvvit_s_384", "lvvit_m_384", "lvvit_m_448", "lvvit_l_448"])
+def test_ppims_figures_and_link_stand_as_on_its_page(name, seeds):
+    _, _, _, macs, top1, top5, _ = cells(seeds, name)
+    row = zoo.find(name)
+    assert zoo.Accuracy("PPIM", float(top1), float(top5), {224: 0.9}.get(row.image_size, 1.0)) in row.accuracy
+    assert row.macs[0].giga == float(macs) and row.download.source == "PPIM"
+    assert f"[{name}]:{row.download.url}" in seeds.splitlines()
+
+
+@pytest.mark.parametrize("name", [row.name for row in zoo.ROWS if any("PaddleViT" in f.source for f in row.files)])
+def test_paddlevits_figures_and_links_stand_as_in_its_table(name, seeds):
+    _, top1, top5, _, macs, size, crop_pct, interpolation, link = cells(seeds, name)
+    row = zoo.find(name)
+    assert zoo.Accuracy("PaddleViT", float(top1), float(top5), float(crop_pct)) in row.accuracy
+    assert next(found.giga for found in row.macs if found.source == "PaddleViT") == float(macs.rstrip("G"))
+    assert (row.image_size, row.crop_pct, row.interpolation) == (int(size), float(crop_pct), interpolation)
+    google, baidu = (file for file in row.files if file.source.startswith("PaddleViT"))
+    assert link == f"[google]({google.url})/[baidu]({baidu.url})({baidu.code})"
+
+
+@pytest.mark.parametrize(
+    ("name", "top1", "top5"),  # what the evaluation prints, as the authors' page has it, at 256 / 224 of the size
+    [("deit_tiny_patch16_224", 72.202, 91.124), ("deit_small_patch16_224", 79.854, 94.968),
+     ("deit_base_patch16_224", 81.846, 95.594), ("deit_tiny_distilled_patch16_224", 74.476, 91.920),
+     ("deit_small_distilled_patch16_224", 81.164, 95.376), ("deit_base_distilled_patch16_224", 83.372, 96.482),
+     ("deit_base_patch16_384", 82.890, 96.222), ("deit_base_distilled_patch16_384", 85.224, 97.186)],
+)
+def test_deits_figures_stand_as_its_evaluation_prints_them(name, top1, top5):
+    published = zoo.Accuracy("original", round(top1, 2), round(top5, 2), 224 / 256)
+    assert published in zoo.find(name).accuracy
+
+
+def test_every_figure_says_its_view_where_the_source_does():
+    views = {(row.name, a.source): a.crop_pct for row in zoo.ROWS for a in row.accuracy}
+    assert [key for key, view in views.items() if view is None] == [("t2t_vit_24_token_labeling", "original")]
+    assert views["t2t_vit_14_384", "original"] == 0.9 and views["t2t_vit_14_384", "PaddleViT"] == 1.0
+    assert views["lvvit_s_384", "original"] == 0.9 and views["lvvit_s_384", "PPIM"] == 1.0
+    for row in zoo.ROWS:
+        for accuracy in row.accuracy:
+            if accuracy.source == "PPIM":
+                assert int(row.image_size / accuracy.crop_pct) == {224: 248}.get(row.image_size, row.image_size)
+
+
+def test_all_ten_of_paddlevits_rows_are_here():
+    assert sum(any(accuracy.source == "PaddleViT" for accuracy in row.accuracy) for row in zoo.ROWS) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "top1"), [("S", 83.3), ("S", 84.4), ("M", 84.0), ("M", 85.4), ("M", 85.5), ("L", 86.2)]
+)
+def test_the_originals_figures_stand_as_in_its_table(name, top1, seeds):
+    found = re.findall(rf"\| LV-ViT-{name} +\| \d+ +\| \d+ +\| +(\d+) +\| +[\d.]+M \| +{top1} \|", seeds)
+    views = {"S": 0.9, "M": 1.0, "L": 1.0}  # at every size
+    published = zoo.Accuracy("original", top1, None, views[name])
+    rows = [row for row in zoo.ROWS if published in row.accuracy and row.family == "LV-ViT"]
+    assert [(row.name.split("_")[1], str(row.image_size)) for row in rows] == [(name.lower(), found[0])]
+
+
+@pytest.fixture(scope="module")
+def recipes() -> list:
+    """The recipes' (model, section DATA), those for another data set left out."""
+    found = [get_config(path) for path in sorted((ROOT / "configs").glob("[!_]*/*.yaml"))]
+    return [(normalise_name(r.MODEL.NAME), r.DATA) for r in found if r.MODEL.NUM_CLASSES == zoo.CLASSES]
+
+
+@each_row
+def test_the_view_is_the_recipes(row, recipes):
+    views = {(data.IMAGE_SIZE, data.CROP_PCT, data.INTERPOLATION) for name, data in recipes if name == row.name}
+    assert views == {(row.image_size, row.crop_pct, row.interpolation)}
+
+
+@each_row
+def test_links_and_figures_are_plausible(row):
+    assert all(re.fullmatch(r"https://[^\s()]+", file.url) for file in row.files)
+    assert all(60 < a.top1 < 100 and (a.top5 is None or a.top1 < a.top5 < 100) for a in row.accuracy)
+    # sources measured the same weights, or a port of them
+    top1 = [accuracy.top1 for accuracy in row.accuracy]
+    assert not top1 or max(top1) - min(top1) < 0.3
+
+
+def test_no_link_stands_for_two_models_unless_it_was_published_so():
+    urls = [file.url for row in zoo.ROWS for file in row.files]
+    assert {url for url in urls if urls.count(url) > 1} == {"https://pan.baidu.com/s/1Hpyc5hBYo1zqoXWpryegnw"}
