@@ -19,14 +19,14 @@ setup(
     packages=[*find_packages(include=["ppim", "ppim.*"]), "ppim.configs"],
     package_dir={"ppim.configs": "configs"},
     package_data={
-        "ppim": ["departures.yaml"], "ppim.models": ["*.yaml"], "ppim.zoo": ["counts.json"], "ppim.configs": RECIPES,
+        "ppim.models": ["*.yaml"], "ppim.zoo": ["counts.json", "departures.yaml"], "ppim.configs": RECIPES,
     },
     install_requires=["numpy", "pyyaml", "yacs>=0.1.8", "pillow>=9.1", "visualdl>=2.5", "rich>=13", "safetensors>=0.4"],
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2"],
         "gpu": ["paddlepaddle-gpu>=2.6.2"],
         "imagenet": ["scipy"],  # ppim data imagenet
-        "dev": ["pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "matplotlib"],
+        "dev": ["pytest", "scipy", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "matplotlib"],
     },
     entry_points={"console_scripts": ["ppim=ppim.cli:main"]},
 )

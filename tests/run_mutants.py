@@ -8,6 +8,7 @@ occurs once), `new`, and `tests` (what pytest is to run). Each is planted in a c
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def plant(copy: Path, mutant: dict) -> str:
         return "misplaced"
     target.write_text(original.replace(mutant["old"], mutant["new"]), encoding="utf-8")
     try:
-        tests = mutant["tests"].split() if isinstance(mutant["tests"], str) else mutant["tests"]
+        tests = shlex.split(mutant["tests"]) if isinstance(mutant["tests"], str) else mutant["tests"]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
             cwd=copy, capture_output=True, text=True, timeout=600,

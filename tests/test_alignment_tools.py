@@ -8,7 +8,7 @@ import paddle
 import pytest
 from PIL import Image
 
-from ppim.data.mixing import Mix
+from ppim.mixing import Mix, mixed_rows
 from ppim.models import create_model
 from ppim.token_labels.targets import SparseTargets, label_targets
 from tests.conftest import ROOT, run_python
@@ -42,15 +42,15 @@ def batch_of(classes: np.ndarray, tokens: np.ndarray, side: int) -> dict:
     return found
 
 
-MIX = Mix(np.array([1, 0]), np.ones(2, "float32"), np.array([[0, 0, 32, 16]] * 2), np.zeros((2, 4), "int64"))
+HALVES = Mix(np.array([1, 0]), np.ones(2, "float32"), np.array([[0, 0, 32, 16]] * 2), np.zeros((2, 4), "int64"))
 
 
 def figures(tokens):
     sizes = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 12, "depth": 2, "num_heads": 2}
     model = still(create_model("lvvit_t", **sizes, stem_channels=4))
     roll_out = tool("tools/benchmark/token_label_roll_out")
-    half = [0.5] * 3
-    return roll_out.compare(model, batch_of(np.array([0, 1]), tokens, 32), MIX, half, half, 5)
+    mixed, half = mixed_rows(HALVES, (32, 32), (4, 4), with_shares=True), [0.5] * 3
+    return roll_out.compare(model, batch_of(np.array([0, 1]), tokens, 32), mixed, half, half, 5)
 
 
 def test_nothing_is_left_out_where_tokens_have_the_label_of_their_picture():

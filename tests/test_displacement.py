@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppim.data.augment import Policy, draw_view, parse_rand_augment, sample_rng
+from ppim.data.augment import Policy, draw_view, parse_rand_augment
 from ppim.data.datasets import find_images
 from ppim.data.loader import TrainSamples
 from ppim.data.transforms import CropResize, HFlip, Warp
+from ppim.seeds import sample_rng
 from ppim.token_labels.card import Reading
 from ppim.token_labels.store import MapFolder
 

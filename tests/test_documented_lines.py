@@ -85,7 +85,7 @@ python main_multi_gpu.py \\
          model="t2t_vit_7", weights="elsewhere/t2t_vit_7.pdparams"),
 ]  # fmt: skip
 
-SHORT = "-o TRAIN.MAX_STEPS 1 DATA.NUM_WORKERS 0"
+SHORT = "-o TRAIN.MAX_STEPS 1 DATA.NUM_WORKERS 0 TRAIN.MODEL_EMA False"
 TRAINING = [
     Line("TL-Align", """\
 python3 -m torch.distributed.launch --nproc_per_node=8 --use_env main_tla.py \\

@@ -11,8 +11,8 @@ import yaml
 
 from ppim import zoo
 from ppim.config import get_config, published_recipes
-from ppim.departures import departures_of, groups
 from ppim.engine import build
+from ppim.zoo.departures import departures_of, groups
 from tests.conftest import ROOT, run_python
 
 ORIGINALS = yaml.safe_load((Path(__file__).parent / "originals.yaml").read_text(encoding="utf-8"))

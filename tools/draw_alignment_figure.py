@@ -32,10 +32,11 @@ def drawn_pictures(seed: int, view) -> list[np.ndarray]:
     """Two of our own pictures, of different classes, as the model sees them."""
     from ppim.data import shapes
     from ppim.data.transforms import apply_all
+    from ppim.seeds import picture_rng
 
     pictures = []
     for index in range(2):
-        image, _, _ = shapes.draw_picture(shapes.picture_rng(seed, "val", index), class_id=(seed + 3 * index) % 10)
+        image, _, _ = shapes.draw_picture(picture_rng(seed, "val", index), class_id=(seed + 3 * index) % 10)
         pictures.append(np.asarray(apply_all(view, image)))
     return pictures
 
@@ -44,10 +45,8 @@ def shares(model, pictures: list[np.ndarray], box, mean, std) -> tuple[np.ndarra
     """The mixed picture (h, w, 3) uint8, and the partner's share (1 + N,) in each token, from the start on."""
     import paddle
 
-    from ppim.data.mixing import Mix, mix_pixels
-    from ppim.data.pixels import normalise
-    from ppim.engine.objective import token_mix
-    from ppim.models.transformer import carried_shares
+    from ppim.mixing import Mix, mixed_rows
+    from ppim.objective.pixels import as_tensors, mix_pixels, normalise
 
     height, width = model.image_size
     cell = height // model.grid[0], width // model.grid[1]
@@ -55,10 +54,10 @@ def shares(model, pictures: list[np.ndarray], box, mean, std) -> tuple[np.ndarra
     mix = Mix(np.array([1, 0]), np.ones(2, "float32"), np.array([pixels, pixels]), np.zeros((2, 4), "int64"))
     # (h, w, 3) -> (2, 3, h, w)
     batch = paddle.to_tensor(np.stack(pictures).transpose(0, 3, 1, 2))
-    in_model = token_mix(mix, model.image_size, model.grid, "alignment")
+    mixed, model.share_rule = as_tensors(mixed_rows(mix, model.image_size, model.grid, with_shares=True)), "alignment"
     with paddle.no_grad():
-        mixed = mix_pixels(normalise(batch, mean, std), mix.tensors())
-        after = model.roll_out(mixed, in_model, carried_shares(in_model, model.extra_tokens))
+        images = mix_pixels(normalise(batch, mean, std), mixed)
+        after = model.roll_out(images, mixed, model.carried_shares(mixed))
     top, left, bottom, right = pixels
     picture = pictures[0].copy()
     picture[top:bottom, left:right] = pictures[1][top:bottom, left:right]

@@ -20,12 +20,12 @@ import numpy as np
 import paddle
 
 from ppim.data.datasets import SUFFIXES, read_photo
-from ppim.data.pixels import normalise
 from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
 from ppim.engine.run_folder import tokens_were_trained
 from ppim.files import sha256
 from ppim.models import build_model
 from ppim.models.paddle_vision import PaddleVision
+from ppim.objective.pixels import normalise
 from ppim.token_labels.card import Reading, card_fields, load_card, save_card
 from ppim.token_labels.maps import MapError, map_path, read_map, write_map
 from ppim.weights.load import load_weights

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from ppim import zoo
 from ppim.commands import SHARED
-from ppim.departures import Departure, departures_of, groups
 from ppim.families import names as known_names
 from ppim.names import normalise_name, plain_name
+from ppim.zoo.departures import Departure, departures_of, groups
 
 _WIDTH = 140
 _FOOT = (

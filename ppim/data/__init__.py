@@ -1,3 +1,3 @@
 """From files to batches: lists of images (`datasets`), views drawn first (`augment`) and applied second (`transforms`),
-mixes of a batch (`mixing`), samples, samplers and workers (`loader`), and what is left to the device (`pixels`).
+samples, samplers and workers (`loader`), and pictures drawn by our own code (`shapes`).
 """

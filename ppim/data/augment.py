@@ -1,8 +1,8 @@
 """Which view of a photo is trained on: everything random about a sample, drawn here and applied elsewhere.
 
 RandomResizedCrop and flips as in torchvision and timm, RandAugment (arXiv 1909.13719) with timm's policy strings,
-random erasing (arXiv 1708.04896) with pixel noise. A draw takes the generator it draws from, and a sample's generator
-is keyed by (seed, epoch, index, copy): a sample is the same for any number of workers and processes.
+random erasing (arXiv 1708.04896) with pixel noise. A draw takes the generator it draws from; a sample's is keyed by
+(seed, epoch, index, copy) (`ppim.seeds`): a sample is the same for any number of workers and processes.
 """
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ppim.data.transforms import Colour, CropResize, HFlip, Warp
 
 LEVELS = 10.0  # magnitudes run from 0 to 10, as in the TensorFlow original
 ERASE_AREA, ERASE_ASPECT = (0.02, 1 / 3), (0.3, 1 / 0.3)  # shares of the picture; height / width
-SAMPLE, ORDER, MIX = range(3)  # streams that never meet
 
 # operation, its weight in the policy w0 of timm
 OPERATIONS = (
@@ -55,21 +54,6 @@ class Policy(NamedTuple):
     erase_prob: float = 0.0
     erase_mode: str = "pixel"  # pixel: noise per pixel, rand: one colour, const: the mean
     erase_count: int = 1  # at most so many boxes
-
-
-def sample_rng(seed: int, epoch: int, index: int, copy: int = 0) -> np.random.Generator:
-    """The generator of one sample. A counter-based one, since building it costs microseconds."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, SAMPLE, index, copy]))
-
-
-def order_rng(seed: int, epoch: int) -> np.random.Generator:
-    """The generator of an epoch's order."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, ORDER, 0, 0]))
-
-
-def mix_rng(seed: int, step: int, block: int = 0) -> np.random.Generator:
-    """The generator of the mix of a block of the global batch, for micro-step `step`: the same on every rank."""
-    return np.random.Generator(np.random.Philox(key=[seed, step], counter=[0, MIX, block, 0]))
 
 
 def parse_rand_augment(text: str) -> RandAugment:

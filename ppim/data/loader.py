@@ -17,9 +17,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ppim.data.augment import Policy, draw_erasing, draw_view, order_rng, sample_rng
+from ppim.data.augment import Policy, draw_erasing, draw_view
 from ppim.data.datasets import ImageList, read_photo
 from ppim.data.transforms import HFlip, apply_all, history, to_array
+from ppim.seeds import order_rng, sample_rng
 from ppim.token_labels.released import released_targets
 from ppim.token_labels.targets import best_class, concat, label_targets, token_targets, with_ground_truth
 

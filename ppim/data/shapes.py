@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ppim.seeds import SPLITS, picture_rng
 from ppim.token_labels.card import Reading, save_card
 from ppim.token_labels.maps import write_map
 
 BACKGROUND = -1
 FLOOR = 0.01  # area share added to every class before the logarithm: an empty cell is uniform, a full one 0.92 sure
-SPLITS = ("train", "val")
 
 
 class Difficulty(NamedTuple):
@@ -211,11 +211,6 @@ def label_map_of(owner: np.ndarray, grid, num_classes: int = len(CLASSES), top_k
     scores = np.log1p(np.take_along_axis(shares, ids, axis=0) / FLOOR)
     log_z = np.log(num_classes + shares.sum(axis=0) / FLOOR)
     return scores.astype(np.float32), ids.astype(np.int32), log_z.astype(np.float32)
-
-
-def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
-    """The generator of one picture: the same whatever the number of pictures or the order they are drawn in."""
-    return np.random.default_rng([seed, SPLITS.index(split), index])
 
 
 def write_dataset(folder, seed=0, train=2000, val=500, size=(64, 48), grid=(9, 12), difficulty=DEFAULT) -> None:

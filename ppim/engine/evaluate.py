@@ -9,9 +9,9 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppim.data.loader import EvalBatches, EvalSamples, make_loader
-from ppim.data.pixels import normalise
 from ppim.engine.distributed import World
 from ppim.models.base import TokenOutput
+from ppim.objective.pixels import normalise
 
 
 class Evaluation(NamedTuple):

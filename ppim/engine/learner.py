@@ -15,10 +15,10 @@ from ppim.engine import build
 from ppim.engine.checkpoint import Checkpoint, State
 from ppim.engine.distributed import World
 from ppim.engine.ema import Ema
-from ppim.engine.objective import Objective
 from ppim.engine.optimizer import load_state_by_structured_names, state_by_structured_names
-from ppim.engine.teacher import Teacher
 from ppim.models import build_model
+from ppim.objective.objective import Objective
+from ppim.objective.teacher import Teacher
 
 
 @dataclass
@@ -46,8 +46,9 @@ class Learner:
 
 
 def build_model_for(config: CfgNode) -> nn.Layer:
-    """The configured model with its evaluation settings; a token head that nothing teaches is left alone."""
+    """The configured model with its settings for mixed pictures and for evaluation."""
     model = build_model(config)
+    model.share_rule = config.MIX.CLASS_SHARE
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained=teaches_tokens(config))
     return model
 
@@ -66,7 +67,7 @@ def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teach
     amp = build.amp_arguments(config)
     objective = Objective(
         model, config.LOSS.CLASS_WEIGHT, config.LOSS.DENSE_WEIGHT if config.TOKEN_LABEL.ENABLE else 0.0,
-        config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD, amp, config.MIX.CLASS_SHARE, teacher,
+        config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD, amp, teacher,
     )
     return Learner(
         model=model,

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ppim.engine.checkpoint import State
 
 
@@ -60,8 +58,3 @@ def resumed_micro_step(state: State, samples_per_micro: int, per_epoch: int, acc
             "resume with the TRAIN.ACCUM_ITER and DATA.BATCH_SIZE it was saved with"
         )
     return micro
-
-
-def dropout_seed(seed: int, rank: int, micro: int) -> int:
-    """What Paddle's generator (dropout, drop-path) starts a micro-batch with; so there is no state of it to save."""
-    return int(np.random.SeedSequence([seed, rank, micro]).generate_state(1)[0])

@@ -18,9 +18,7 @@ import paddle
 from yacs.config import CfgNode
 
 from ppim import config as configuration
-from ppim.data.augment import mix_rng
 from ppim.data.loader import EvalSamples, TrainBatches, make_loader
-from ppim.data.mixing import draw_blocks, shard
 from ppim.engine import best, build
 from ppim.engine.checkpoint import Checkpoint, remove_leftovers, save_checkpoint
 from ppim.engine.distributed import World, average_statistics
@@ -30,12 +28,15 @@ from ppim.engine.interrupt import StopRequest
 from ppim.engine.introduce import introduction
 from ppim.engine.learner import Learner, as_arrays, build_learner, build_model_for, capture, restore
 from ppim.engine.log import Log, peak_memory_mb
-from ppim.engine.objective import LossTerms
 from ppim.engine.run_folder import RunFolder, find_resumed
 from ppim.engine.schedule import Schedule
-from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
-from ppim.engine.teacher import build_teacher
+from ppim.engine.steps import Steps, resumed_micro_step
 from ppim.files import write_whole
+from ppim.mixing import draw_blocks, mixed_rows, shard
+from ppim.objective.objective import LossTerms
+from ppim.objective.pixels import as_tensors
+from ppim.objective.teacher import build_teacher
+from ppim.seeds import dropout_seed, mix_rng
 from ppim.weights.load import load_weights
 from ppim.weights.recognise import head_classes
 from ppim.weights.write import save_state
@@ -201,16 +202,17 @@ def fit(run: Run, batches: Iterator[dict], micro: int) -> Evaluation:
 
 def _forward_backward(run: Run, batch: dict, micro: int, is_last_part: bool) -> LossTerms:
     """One micro-batch: gradients add up; with the last of a step they are averaged over the processes."""
-    learner, batches, world = run.learner, run.batches, run.world
+    learner, batches, world, model = run.learner, run.batches, run.world, run.learner.model
     paddle.seed(dropout_seed(run.config.SEED, world.rank, micro))
     rng_of = functools.partial(mix_rng, run.config.SEED, micro)
     image_hw = tuple(batch["image"].shape[2:])
-    mix = draw_blocks(rng_of, batches.global_batch, image_hw, learner.model.grid, **build.mix_arguments(run.config))
-    # processes weigh the same in the average, though their shares of a batch may be a pair of samples apart
+    mix = draw_blocks(rng_of, batches.global_batch, image_hw, model.grid, **build.mix_arguments(run.config))
     start, stop = batches.rows
+    mixed = mixed_rows(shard(mix, start, stop), image_hw, model.grid, with_shares=model.share_rule != "area")
+    # processes weigh the same in the average, though their shares of a batch may be a pair of samples apart
     share = (stop - start) * world.size / batches.global_batch
     with contextlib.nullcontext() if is_last_part or world.size == 1 else learner.forward.no_sync():
-        terms = learner.forward(batch, shard(mix, start, stop))
+        terms = learner.forward(batch, as_tensors(mixed))
         learner.scaler.scale(terms.total * (share / run.steps.accumulate)).backward()
     return LossTerms(*(term.detach() * share for term in terms))
 

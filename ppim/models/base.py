@@ -82,6 +82,8 @@ class TokenModel(nn.Layer):
         num_classes, image_size (h, w), grid (rows, columns).
         classifies_tokens: whether `tokens(x)` has logits of tokens.
         has_token_head: whether evaluation logits can take in a head of the tokens, by `eval_token_weight`.
+        share_rule: what shares the class target of a mixed picture: area | attention | alignment. But for area the
+            model works the share out itself, which `TokenTransformer` can.
     """
 
     # (pattern, replacement) turning other projects' names into ours; these are what they wrap a network in
@@ -93,6 +95,7 @@ class TokenModel(nn.Layer):
     classifies_tokens = False
     has_token_head = False
     eval_token_weight = 0.0
+    share_rule = "area"
 
     @classmethod
     def arguments(cls) -> dict[str, object]:

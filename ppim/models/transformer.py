@@ -1,7 +1,8 @@
 """What LV-ViT, T2T-ViT and DeiT share: from the tokens of a grid, however they were made, to logits.
 
 A class token (and a distillation token) goes first, positions are added, pre-norm blocks follow, then a norm and the
-heads. On the way the model can work out whose content its class token ends up with, which is one number per token:
+heads. On the way the model can work out, by its `share_rule`, whose content its class token ends up with, which is one
+number per token:
 
 - alignment, "Token-Label Alignment for Vision Transformers" (arXiv 2210.06455): in every block a token's share becomes
   the mean of its own and of what attention brings it;
@@ -19,6 +20,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from ppim.mixing import Mixed
 from ppim.models.base import TokenModel, TokenOutput, as_pair, defaults_of
 from ppim.models.layers import Block, linear
 
@@ -47,60 +49,6 @@ class Trunk(NamedTuple):
     dropout: float = 0.0
     attention_dropout: float = 0.0
     drop_path: float = 0.0
-
-
-class TokenMix(NamedTuple):
-    """How a batch is mixed, as far as a model has to know it.
-
-    Attributes:
-        partner: (B,) int64, the other sample of each.
-        token_box: (B, 4) int64, top, left, bottom, right in cells: these tokens come from the partner (MixToken).
-        partner_share: (B, N) float32, the partner's share of what each token shows, after MixToken. With it the model
-            works out the class token's share by `rule`, without it the share is left to whoever drew the mix.
-        rule: alignment | attention.
-    """
-
-    partner: paddle.Tensor
-    token_box: paddle.Tensor | None = None
-    partner_share: paddle.Tensor | None = None
-    rule: str = "alignment"
-
-
-def mix_tokens(x: paddle.Tensor, mix: TokenMix, grid: tuple[int, int]) -> paddle.Tensor:
-    """MixToken: tokens inside each sample's box come from its partner (section 3.2 of arXiv 2104.10858).
-
-    Args:
-        x: (B, N, C), tokens row-major over `grid`.
-        mix: with `token_box` and `partner`.
-    """
-    rows, columns = grid
-    batch = x.shape[0]
-    top, left, bottom, right = mix.token_box.astype("int64").reshape([batch, 4, 1]).unbind(1)
-    row, column = paddle.arange(rows), paddle.arange(columns)
-    in_rows = (row >= top) & (row < bottom)
-    in_columns = (column >= left) & (column < right)
-    # (B, rows, 1) & (B, 1, columns) -> (B, N)
-    inside = (in_rows.unsqueeze(2) & in_columns.unsqueeze(1)).flatten(1).astype("int64")
-    own = paddle.arange(batch).unsqueeze(1)
-    owner = own + inside * (mix.partner.astype("int64").unsqueeze(1) - own)
-    index = owner * (rows * columns) + paddle.arange(rows * columns)
-    # (B, N, C) -> (B * N, C) -> (B, N, C)
-    return paddle.gather(x.flatten(0, 1), index.flatten()).reshape(x.shape)
-
-
-def carried_shares(mix: TokenMix | None, extra: int) -> paddle.Tensor | None:
-    """What blocks carry along to work out the class token's share: (B, extra + N, S), S = 1 or 2, or None.
-
-    Alignment starts the class token with the mean over the patches. Attention carries shares and ones of patches only,
-    so that the ratio of the two leaves out what the class token looks at besides them.
-    """
-    if mix is None or mix.partner_share is None:
-        return None
-    share = mix.partner_share.unsqueeze(-1)
-    if mix.rule == "alignment":
-        return paddle.concat([share.mean(axis=1, keepdim=True)] * extra + [share], axis=1)
-    patches = paddle.concat([share, paddle.ones_like(share)], axis=-1)
-    return F.pad(patches, [extra, 0], data_format="NLC")
 
 
 def aligned(carried: paddle.Tensor, passed_on: paddle.Tensor) -> paddle.Tensor:
@@ -215,7 +163,7 @@ class TokenTransformer(TokenModel):
         """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         raise NotImplementedError
 
-    def enter(self, x, mix: TokenMix | None = None) -> paddle.Tensor:
+    def enter(self, x, mix: Mixed | None = None) -> paddle.Tensor:
         """Tokens (B, E + N, C) as the first block gets them: mixed, the class token first, with their positions.
 
         Raises:
@@ -227,19 +175,34 @@ class TokenTransformer(TokenModel):
                 f"got {x.shape[2]}x{x.shape[3]}; build it with image_size=({x.shape[2]}, {x.shape[3]})"
             )
         x = self.embed(x)
-        if mix is not None and mix.token_box is not None:
-            x = mix_tokens(x, mix, self.grid)
+        if mix is not None and mix.owner is not None:
+            # MixToken: (B, N, C) -> (B * N, C), every token from its owner's row -> (B, N, C)
+            x = paddle.gather(x.flatten(0, 1), mix.owner).reshape(x.shape)
         first = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
         x = paddle.concat([token.expand([x.shape[0], -1, -1]).astype(x.dtype) for token in first] + [x], axis=1)
         return F.dropout(x + self.pos_embed, self.dropout, training=self.training)
 
-    def encode(self, x, mix: TokenMix | None = None) -> tuple[paddle.Tensor, paddle.Tensor | None]:
+    def carried_shares(self, mix: Mixed | None) -> paddle.Tensor | None:
+        """What blocks carry along to work out the class token's share: (B, E + N, S), S = 1 or 2; None by area.
+
+        Alignment starts the class token with the mean over the patches. Attention carries shares and ones of patches
+        only, so that the ratio of the two leaves out what the class token looks at besides them.
+        """
+        if self.share_rule == "area" or mix is None or mix.partner_share is None:
+            return None
+        share = mix.partner_share.unsqueeze(-1)
+        if self.share_rule == "alignment":
+            return paddle.concat([share.mean(axis=1, keepdim=True)] * self.extra_tokens + [share], axis=1)
+        patches = paddle.concat([share, paddle.ones_like(share)], axis=-1)
+        return F.pad(patches, [self.extra_tokens, 0], data_format="NLC")
+
+    def encode(self, x, mix: Mixed | None = None) -> tuple[paddle.Tensor, paddle.Tensor | None]:
         """Normalised tokens (B, E + N, C), the class token first, and the partner's share (B, E) in the E first tokens.
 
-        The share is None unless `mix` holds those of the patches.
+        The share is None by area, and where `mix` holds none of the patches.
         """
-        x, carried = self.enter(x, mix), carried_shares(mix, self.extra_tokens)
-        aligns = carried is not None and mix.rule == "alignment"
+        x, carried = self.enter(x, mix), self.carried_shares(mix)
+        aligns = carried is not None and self.share_rule == "alignment"
         for block in self.blocks[:-1]:
             x, passed_on = block(x, carried if aligns else None)
             carried = aligned(carried, passed_on) if aligns else carried
@@ -251,7 +214,7 @@ class TokenTransformer(TokenModel):
         seen = passed_on[:, : self.extra_tokens, 0] / passed_on[:, : self.extra_tokens, 1]
         return self.norm(x), (mix.partner_share.mean(axis=1, keepdim=True) + seen) / 2
 
-    def roll_out(self, x, mix: TokenMix | None, labels: paddle.Tensor) -> list[paddle.Tensor]:
+    def roll_out(self, x, mix: Mixed | None, labels: paddle.Tensor) -> list[paddle.Tensor]:
         """Alignment step by step: `labels` (B, E + N, S) float32 of all tokens, then what each block makes of them.
 
         S is 1 for shares, or the number of classes.
@@ -262,15 +225,15 @@ class TokenTransformer(TokenModel):
             after.append(aligned(after[-1], passed_on))
         return after
 
-    def features(self, x, mix: TokenMix | None = None):
+    def features(self, x, mix: Mixed | None = None):
         """Normalised tokens (B, E + N, C) of images (B, 3, h, w): class token, distillation token, the grid's."""
         return self.encode(x, mix)[0]
 
-    def classes(self, x, mix: TokenMix | None = None) -> TokenOutput:
+    def classes(self, x, mix: Mixed | None = None) -> TokenOutput:
         """Class logits (B, K), those of the distillation head, and shares where `mix` asks for them."""
         return self._classify(*self.encode(x, mix))
 
-    def tokens(self, x, mix: TokenMix | None = None) -> TokenOutput:
+    def tokens(self, x, mix: Mixed | None = None) -> TokenOutput:
         """`classes` and token logits (B, N, K), which belong to whoever owns the token after mixing."""
         x, share = self.encode(x, mix)
         output = self._classify(x, share)

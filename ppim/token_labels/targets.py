@@ -5,7 +5,7 @@ A target is a distribution over C classes in which all but a few classes share o
     t[r, c] = background[r] + sum of the weights of row r with id c
 
 so a sample ships a few triplets (row, id, weight) and three constants per row, and nothing of size tokens x classes
-exists before the logits (`ppim.losses`). Everything is linear in the target, so mixing adds weights.
+exists before the logits (`ppim.objective.losses`). Everything is linear in the target, so mixing adds weights.
 
 Per token the map is read at regular points, bilinearly, as torchvision's adaptive, aligned ROI-align does; points
 are followed back to the photo through `ppim.geometry`. Targets as in token labeling (arXiv 2104.10858, section 3).

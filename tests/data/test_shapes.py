@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from ppim.data import shapes
+from ppim.seeds import picture_rng
 from ppim.token_labels.card import Reading, read_card
 from ppim.token_labels.maps import read_map
 
@@ -13,7 +14,7 @@ SIZE, GRID = (64, 48), (9, 12)
 
 
 def pictures(count, seed=3, **options):
-    return [shapes.draw_picture(shapes.picture_rng(seed, "train", i), SIZE, **options) for i in range(count)]
+    return [shapes.draw_picture(picture_rng(seed, "train", i), SIZE, **options) for i in range(count)]
 
 
 def shares_by_subpixels(owner, grid, num_classes):
@@ -106,7 +107,7 @@ def test_the_class_cannot_be_read_from_the_colour_histogram():
 
 def test_a_picture_depends_on_seed_split_and_index_alone():
     def draw(seed, split, index):
-        image, class_id, owner = shapes.draw_picture(shapes.picture_rng(seed, split, index), SIZE)
+        image, class_id, owner = shapes.draw_picture(picture_rng(seed, split, index), SIZE)
         return np.asarray(image).tobytes(), class_id, owner.tobytes()
 
     assert draw(5, "train", 2) == draw(5, "train", 2)
@@ -123,7 +124,7 @@ def test_a_written_data_set_has_a_matching_map_beside_every_picture(tmp_path):
     for path in images:
         split, name, stem = path.relative_to(tmp_path / "data").with_suffix("").parts
         image, class_id, owner = shapes.draw_picture(
-            shapes.picture_rng(1, split, int(stem)), SIZE, class_id=int(stem) % len(shapes.CLASSES)
+            picture_rng(1, split, int(stem)), SIZE, class_id=int(stem) % len(shapes.CLASSES)
         )
         assert name == shapes.CLASSES[class_id]
         difference = np.asarray(Image.open(path), dtype=float) - np.asarray(image, dtype=float)

@@ -2,7 +2,7 @@
 import pytest
 
 from ppim.engine.checkpoint import State
-from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
+from ppim.engine.steps import Steps, resumed_micro_step
 
 
 def stand(**position) -> State:
@@ -45,8 +45,3 @@ def test_a_place_inside_a_step_of_more_micro_batches_is_refused():
 def test_a_place_between_two_batches_is_refused():
     with pytest.raises(ValueError, match="end of an epoch"):
         resumed_micro_step(stand(epoch=0, offset=24, samples_per_micro=8), samples_per_micro=5, per_epoch=9)
-
-
-def test_every_micro_batch_of_every_process_drops_something_else():
-    seeds = {dropout_seed(seed, rank, micro) for seed in range(3) for rank in range(4) for micro in range(50)}
-    assert len(seeds) == 3 * 4 * 50

@@ -10,6 +10,10 @@ import numpy as np
 import paddle
 import pytest
 
+from ppim.config import get_config
+from ppim.engine.command import run
+from ppim.models import build_model
+from ppim.weights import save_state
 from tests.conftest import ROOT, run_python
 
 TRAIN = "tools/train.py"
@@ -100,6 +104,23 @@ def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(unbroken, tmp_path):
     done = run_python(*command[1:4], "--resume", *command[4:])
     assert done.returncode == 0, done.stderr
     assert_same_weights(run / "last.pdparams", whole / "last.pdparams")
+
+
+def test_the_model_is_told_the_shares_its_rule_asks_for(tiny_config, tmp_path):
+    model, rng, records = build_model(get_config(tiny_config)), np.random.default_rng(0), []
+    for p in model.parameters():  # attention as uneven as a trained model's
+        if len(p.shape) > 1:
+            p.set_value(rng.normal(size=p.shape).astype("float32"))
+    save_state(model.state_dict(), tmp_path / "uneven.pdparams")
+    for rule in ("area", "attention", "alignment"):
+        options = ["TRAIN.MAX_STEPS", "1", "TRAIN.CUTMIX_ALPHA", "1.0", "MIX.CLASS_SHARE", rule, "SAVE",
+                   str(tmp_path / rule)]
+        run(str(tiny_config), [*options, "MODEL.PRETRAINED", str(tmp_path / "uneven")])
+        records.append(json.loads((tmp_path / rule / "log.jsonl").read_text().splitlines()[0]))
+    # tokens keep their place and targets whatever shares the class target
+    assert len({record["token_loss"] for record in records}) == 1
+    one, other, third = sorted(record["class_loss"] for record in records)
+    assert other - one > 1e-4 and third - other > 1e-4
 
 
 def test_two_accumulated_halves_make_the_step_of_a_whole(tiny_config, tmp_path):

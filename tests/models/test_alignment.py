@@ -8,12 +8,12 @@ import paddle
 import pytest
 from original_weights import original_state
 
-from ppim.losses import blend, sparse_cross_entropy
+from ppim.mixing import Mixed
 from ppim.models import create_model
 from ppim.models.deit import DeiT
 from ppim.models.lvvit import LVViT
 from ppim.models.t2t_vit import T2TViT
-from ppim.models.transformer import TokenMix
+from ppim.objective.losses import blend, sparse_cross_entropy
 from ppim.token_labels.targets import SparseTargets, label_targets
 from ppim.weights.load import load_state
 
@@ -29,6 +29,11 @@ FAMILIES = {
 }
 
 
+def told(share: np.ndarray) -> Mixed:
+    """A mix of which a model is told the partner's share of every token, and nothing else."""
+    return Mixed(partner_share=paddle.to_tensor(share))
+
+
 @pytest.fixture(params=FAMILIES)
 def model(request):
     paddle.seed(4)
@@ -38,6 +43,7 @@ def model(request):
         if len(p.shape) > 1 and not p.stop_gradient:
             p.set_value((2 * rng.standard_normal(p.shape) / np.sqrt(np.prod(p.shape[:-1]))).astype("float32"))
     net.eval()
+    net.share_rule = "alignment"
     return net
 
 
@@ -87,8 +93,7 @@ def mixed_batch(model, smoothing: float, seed: int = 3):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_one_number_per_token_gives_the_labels_of_the_full_roll_out(model, smoothing):
     images, classes, partner, share, start = mixed_batch(model, smoothing)
-    mix = TokenMix(paddle.to_tensor(partner), None, paddle.to_tensor(share))
-    output = model.classes(images, mix)
+    output = model.classes(images, told(share))
     expected = rolled_out(model, images, start)
     rows = np.eye(10)[classes] * (1 - smoothing) + smoothing / 10
     for index, got in enumerate([output.share, output.dist_share][: model.extra_tokens]):
@@ -108,10 +113,10 @@ def test_labels_of_every_class_can_be_followed_from_block_to_block(model):
 
 
 def test_the_share_by_attention_is_the_mean_of_area_and_attended_patches(model):
-    images, _, partner, share, _ = mixed_batch(model, 0.0)
-    mix = TokenMix(paddle.to_tensor(partner), None, paddle.to_tensor(share), "attention")
+    images, _, _, share, _ = mixed_batch(model, 0.0)
+    model.share_rule = "attention"
     attention = attention_of(model.blocks[-1], tokens_entering(model, images)[-1])[:, :, model.extra_tokens :]
-    for index, got in enumerate(model.classes(images, mix)[2::2][: model.extra_tokens]):
+    for index, got in enumerate(model.classes(images, told(share))[2::2][: model.extra_tokens]):
         weights = attention[:, index]
         seen = (weights * share).sum(1) / weights.sum(1)
         np.testing.assert_allclose(1 - got.numpy(), (share.mean(1) + seen) / 2, atol=1e-6)
@@ -119,27 +124,32 @@ def test_the_share_by_attention_is_the_mean_of_area_and_attended_patches(model):
 
 @pytest.mark.parametrize("rule", ["alignment", "attention"])
 def test_shares_change_no_logits_and_pass_no_gradient(model, rule):
-    images, _, partner, share, _ = mixed_batch(model, 0.0)
-    output = model.classes(images, TokenMix(paddle.to_tensor(partner), None, paddle.to_tensor(share), rule))
+    images, _, _, share, _ = mixed_batch(model, 0.0)
+    model.share_rule = rule
+    output = model.classes(images, told(share))
     np.testing.assert_allclose(output.class_logits.numpy(), model.classes(images).class_logits.numpy(), atol=1e-6)
     assert output.share.stop_gradient and output.share.dtype == paddle.float32
 
 
+def test_shared_by_area_the_model_has_no_say(model):
+    images, _, _, share, _ = mixed_batch(model, 0.0)
+    model.share_rule = "area"
+    output = model.classes(images, told(share))
+    assert output.share is None and output.dist_share is None
+
+
 def test_shares_of_one_image_do_not_depend_on_its_batch_mates(model):
     images, _, _, share, _ = mixed_batch(model, 0.0)
-    alone = [
-        model.classes(images[i : i + 1], TokenMix(paddle.to_tensor([0]), None, paddle.to_tensor(share[i : i + 1])))
-        for i in range(4)
-    ]
-    together = model.classes(images, TokenMix(paddle.to_tensor([1, 0, 3, 2]), None, paddle.to_tensor(share)))
+    alone = [model.classes(images[i : i + 1], told(share[i : i + 1])) for i in range(4)]
+    together = model.classes(images, told(share))
     np.testing.assert_allclose([one.share.item() for one in alone], together.share.numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
 def test_a_share_that_is_the_same_everywhere_stays_what_it_is(model, value):
-    images, _, partner, share, _ = mixed_batch(model, 0.0)
-    mix = TokenMix(paddle.to_tensor(partner), None, paddle.full(list(share.shape), value))
-    np.testing.assert_allclose(model.classes(images, mix).share.numpy(), 1 - value, atol=1e-6)
+    images, _, _, share, _ = mixed_batch(model, 0.0)
+    output = model.classes(images, told(np.full_like(share, value)))
+    np.testing.assert_allclose(output.share.numpy(), 1 - value, atol=1e-6)
 
 
 def test_logits_aligned_labels_loss_and_gradient_equal_the_original_code(reference):
@@ -149,13 +159,13 @@ def test_logits_aligned_labels_loss_and_gradient_equal_the_original_code(referen
     net = DeiT(image_size=about["img_size"], qkv_bias=True, **{name: about[name] for name in same})
     load_state(net, original_state(about["state"]), "torch")
     net.train()
+    net.share_rule = "alignment"
     batch = len(stored["classes"])
     partner = paddle.arange(batch - 1, -1, -1)  # the original mixes with the flipped batch
     top, left, bottom, right = stored["box_patches_top_left_bottom_right"]
     share = np.zeros((batch, *net.grid), "float32")
     share[:, top:bottom, left:right] = 1
-    mix = TokenMix(partner, None, paddle.to_tensor(share.reshape(batch, -1)))
-    output = net.classes(paddle.to_tensor(stored["mixed"]), mix)
+    output = net.classes(paddle.to_tensor(stored["mixed"]), told(share.reshape(batch, -1)))
     targets = SparseTargets(*map(paddle.to_tensor, label_targets(stored["classes"], 10, about["smoothing"])))
     loss = sparse_cross_entropy(output.class_logits, blend(targets, partner, output.share))
     loss.backward()
@@ -168,11 +178,10 @@ def test_logits_aligned_labels_loss_and_gradient_equal_the_original_code(referen
 
 
 def test_mixed_tokens_and_shares_go_together(model):
-    """MixToken on a whole-picture box swaps the samples; a share of 1 everywhere then says so."""
+    """MixToken on the whole picture swaps the samples; a share of 1 everywhere then says so."""
     images, _, partner, share, _ = mixed_batch(model, 0.0)
-    rows, columns = model.grid
-    box = paddle.to_tensor([[0, 0, rows, columns]] * 4)
-    mix = TokenMix(paddle.to_tensor(partner), box, paddle.ones(list(share.shape)))
+    owner = np.arange(share.size).reshape(share.shape)[partner]
+    mix = told(np.ones_like(share))._replace(owner=paddle.to_tensor(owner.reshape(-1)))
     output = model.classes(images, mix)
     swapped = model.classes(paddle.gather(images, paddle.to_tensor(partner)))
     np.testing.assert_allclose(output.class_logits.numpy(), swapped.class_logits.numpy(), atol=1e-5)
@@ -193,9 +202,9 @@ def test_alignment_adds_a_thousandth_of_a_step_whatever_the_number_of_classes(mo
     monkeypatch.setattr(paddle, "matmul", counting)
     net = create_model("deit_small_patch16_224", num_classes=classes)
     net.eval()
-    image, share = paddle.zeros([1, 3, 224, 224]), paddle.zeros([1, 196])
-    totals = []
-    for mix in (None, TokenMix(paddle.to_tensor([0]), None, share)):
+    net.share_rule = "alignment"
+    image, totals = paddle.zeros([1, 3, 224, 224]), []
+    for mix in (None, told(np.zeros([1, 196], "float32"))):
         counted.clear()
         with paddle.no_grad():
             net.classes(image, mix)

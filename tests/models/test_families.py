@@ -5,10 +5,10 @@ import numpy as np
 import paddle
 import pytest
 
+from ppim.mixing import Mixed
 from ppim.models.deit import DeiT
 from ppim.models.lvvit import LVViT
 from ppim.models.t2t_vit import T2TViT
-from ppim.models.transformer import TokenMix
 from ppim.weights.load import load_weights
 from ppim.weights.write import save_state
 
@@ -139,7 +139,7 @@ def test_a_file_without_the_token_head_fits_a_dense_model_only_with_new_heads(bu
 
 def test_mixed_tokens_come_from_the_partner(build):
     model, x = build(), images(2)
-    whole = TokenMix(paddle.to_tensor([1, 0]), paddle.to_tensor([[0, 0, 2, 2]] * 2))
+    whole = Mixed(owner=paddle.to_tensor([4, 5, 6, 7, 0, 1, 2, 3]))  # 2 x 2 tokens of two pictures
     np.testing.assert_allclose(model.features(x, whole).numpy(), model.features(x.flip(0)).numpy(), atol=1e-6)
 
 

@@ -7,8 +7,9 @@ import paddle
 import pytest
 from original_weights import original_state
 
+from ppim.mixing import Mix, Mixed, mixed_rows
 from ppim.models.lvvit import LVViT
-from ppim.models.transformer import TokenMix, mix_tokens
+from ppim.objective.pixels import as_tensors
 from ppim.weights.load import load_state
 
 
@@ -22,6 +23,13 @@ def images(batch: int, height: int = 32, width: int = 32) -> paddle.Tensor:
     return paddle.to_tensor(np.random.RandomState(3).standard_normal((batch, 3, height, width)).astype("float32"))
 
 
+def token_boxes(model, partner, boxes) -> Mixed:
+    """MixToken with these boxes (top, left, bottom, right in tokens), and nothing else."""
+    batch = len(partner)
+    mix = Mix(np.array(partner), np.ones(batch, "float32"), np.zeros((batch, 4), "int64"), np.array(boxes))
+    return as_tensors(mixed_rows(mix, model.image_size, model.grid))
+
+
 @pytest.fixture(scope="module")
 def mixed(reference):
     """A small model with the reference's weights, its stored MixToken step, and how that step mixes."""
@@ -32,11 +40,8 @@ def mixed(reference):
     load_state(model, original_state(c["state"]), "torch")
     stored = np.load(reference / "vectors" / "lvvit_mix_token.npz")
     batch = len(stored["images"])
-    mix = TokenMix(
-        paddle.arange(batch - 1, -1, -1),  # the original mixes with the flipped batch
-        paddle.to_tensor(np.tile(stored["box"], (batch, 1))),  # rows first, as in the original
-    )
-    return model, stored, mix
+    # the original mixes with the flipped batch, and its box has rows first
+    return model, stored, token_boxes(model, np.arange(batch)[::-1], np.tile(stored["box"], (batch, 1)))
 
 
 def test_mixed_tokens_give_the_original_training_logits(mixed):
@@ -57,24 +62,23 @@ def test_evaluation_logits_of_the_small_model_equal_the_original(mixed):
     np.testing.assert_allclose(model(paddle.to_tensor(stored["images"])).numpy(), stored["eval_logits"], atol=2e-5)
 
 
-def test_empty_boxes_mix_nothing():
+def test_a_batch_of_which_nothing_is_mixed_is_as_without_a_mix():
     model, x = small(), images(3)
-    nothing = TokenMix(paddle.to_tensor([1, 0, 2]), paddle.zeros([3, 4], dtype="int64"))
     model.eval()
-    np.testing.assert_array_equal(model.features(x, nothing).numpy(), model.features(x).numpy())
+    np.testing.assert_array_equal(model.features(x, Mixed()).numpy(), model.features(x).numpy())
 
 
 def test_every_sample_may_have_a_box_and_a_partner_of_its_own():
-    rng = np.random.RandomState(0)
-    tokens = rng.standard_normal((5, 6 * 4, 3)).astype("float32")
+    model, x = small(image_size=(48, 32)), images(5, 48)
+    model.eval()
     boxes = np.array([[0, 0, 6, 4], [2, 1, 5, 2], [0, 0, 0, 0], [5, 3, 6, 4], [1, 0, 3, 4]])
     partner = np.array([1, 0, 3, 2, 4])
-    expected = tokens.reshape(5, 6, 4, 3).copy()
+    tokens = model.embed(x).numpy().reshape(5, 6, 4, -1)
+    expected = tokens.copy()
     for b, (top, left, bottom, right) in enumerate(boxes):
-        expected[b, top:bottom, left:right] = tokens.reshape(5, 6, 4, 3)[partner[b], top:bottom, left:right]
-    mix = TokenMix(paddle.to_tensor(partner), paddle.to_tensor(boxes))
-    got = mix_tokens(paddle.to_tensor(tokens), mix, (6, 4)).numpy()
-    np.testing.assert_array_equal(got.reshape(5, 6, 4, 3), expected)
+        expected[b, top:bottom, left:right] = tokens[partner[b], top:bottom, left:right]
+    entered = model.enter(x, token_boxes(model, partner, boxes)) - model.pos_embed
+    np.testing.assert_allclose(entered[:, 1:].numpy().reshape(expected.shape), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -110,7 +114,7 @@ def test_evaluation_with_tokens_gives_the_same_logits(weight):
 def test_class_logits_alone_are_those_beside_the_tokens():
     model, x = small(stem_bn="frozen"), images(2)
     model.train()
-    mix = TokenMix(paddle.to_tensor([1, 0]), paddle.to_tensor([[0, 0, 2, 3], [0, 0, 2, 3]]))
+    mix = token_boxes(model, [1, 0], [[0, 0, 2, 3], [0, 0, 2, 3]])
     alone, beside = model.classes(x, mix), model.tokens(x, mix)
     np.testing.assert_allclose(alone.class_logits.numpy(), beside.class_logits.numpy(), atol=1e-6)
 

@@ -43,15 +43,15 @@ def main() -> None:
 
     import paddle
 
+    from ppim.mixing import Mixed
     from ppim.models import create_model
-    from ppim.models.transformer import TokenMix, carried_shares
 
     paddle.seed(0)
     model = create_model(args.model)
     model.train()
-    shares = paddle.rand([args.batch, model.grid[0] * model.grid[1]])
-    mix = TokenMix(paddle.to_tensor(np.minimum(np.arange(args.batch) ^ 1, args.batch - 1)), None, shares)
-    carried = carried_shares(mix, model.extra_tokens)
+    model.share_rule = "alignment"
+    mix = Mixed(partner_share=paddle.rand([args.batch, model.grid[0] * model.grid[1]]))
+    carried = model.carried_shares(mix)
     print(f"{args.model}, batch {args.batch}, forward and backward")
     report("attention of one block", take_turns(attention_of(model, args.batch), carried, 8 * args.steps))
     report("training step", take_turns(step_of(model, args.batch), mix, args.steps))

@@ -28,8 +28,9 @@ import ppim  # noqa: E402, F401, I001  (sets the threads before Paddle is import
 import paddle  # noqa: E402
 import paddle.nn.functional as F  # noqa: E402
 
-from ppim import geometry, losses  # noqa: E402
+from ppim import geometry  # noqa: E402
 from ppim.memory import keep_freed_memory  # noqa: E402
+from ppim.objective.losses import sparse_cross_entropy  # noqa: E402
 from ppim.token_labels.maps import LabelMap  # noqa: E402
 from ppim.token_labels.targets import SparseTargets, concat, token_targets, view_points  # noqa: E402
 
@@ -77,7 +78,7 @@ def sparse_loss(maps, histories, logits):
     whole, tokens = (concat(rows) for rows in zip(*samples))
     del samples
     whole, tokens = to_tensors(whole), to_tensors(tokens)
-    return losses.sparse_cross_entropy(logits[0], whole) + losses.sparse_cross_entropy(logits[1], tokens)
+    return sparse_cross_entropy(logits[0], whole) + sparse_cross_entropy(logits[1], tokens)
 
 
 def roi_weights(steps) -> np.ndarray:

@@ -34,43 +34,37 @@ def dense_labels(batch: dict, kind: str, classes: int) -> np.ndarray:
     return dense(SparseTargets(*(batch[f"{kind}_{field}"].numpy() for field in SparseTargets._fields)), classes)
 
 
-def rolled_out(model, batch: dict, mix, tokens: np.ndarray, mean, std) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def rolled_out(model, batch: dict, mixed, tokens: np.ndarray, mean, std) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """By one number per token and by token labels (B, N, K): (B,) share of the partner in the class token at the end,
     (B, E + N, K) labels of all tokens at the start, and at the end."""
     import paddle
 
-    from ppim.data import mixing
-    from ppim.data.pixels import normalise
-    from ppim.engine.objective import token_mix
-    from ppim.models.transformer import carried_shares
+    from ppim.objective.pixels import as_tensors, mix_pixels, normalise
 
-    pictures = normalise(batch["image"], mean, std)
-    images = mixing.mix_pixels(pictures, mix.tensors()) if mix.mixes_pixels else pictures
-    in_model, extra = token_mix(mix, model.image_size, model.grid, "alignment"), model.extra_tokens
-    share = in_model.partner_share.numpy()[..., None]
-    start = (1 - share) * tokens + share * tokens[mix.partner]
-    first = np.repeat(start.mean(axis=1, keepdims=True), extra, axis=1)
+    in_model, model.share_rule = as_tensors(mixed), "alignment"
+    images = mix_pixels(normalise(batch["image"], mean, std), in_model)
+    share = mixed.partner_share[..., None]
+    start = (1 - share) * tokens + share * tokens[mixed.partner]
+    first = np.repeat(start.mean(axis=1, keepdims=True), model.extra_tokens, axis=1)
     start = np.concatenate([first, start], axis=1)
     with paddle.no_grad():
-        shares = model.roll_out(images, in_model, carried_shares(in_model, extra))[-1].numpy()
+        shares = model.roll_out(images, in_model, model.carried_shares(in_model))[-1].numpy()
         labels = model.roll_out(images, in_model, paddle.to_tensor(start))[-1].numpy()
     return shares[:, 0, 0], start, labels
 
 
-def compare(model, batch: dict, mix, mean, std, classes: int) -> dict[str, np.ndarray]:
-    """(B,) figures of one mixed batch, for the samples that mixing has changed."""
-    from ppim.data import mixing
-
+def compare(model, batch: dict, mixed, mean, std, classes: int) -> dict[str, np.ndarray]:
+    """(B,) figures of one mixed batch, for the samples that mixing has changed; `mixed` holds arrays, with shares."""
     own = dense_labels(batch, "class", classes)
     tokens = dense_labels(batch, "token", classes).reshape(len(own), -1, classes)
-    share, start, labels = rolled_out(model, batch, mix, tokens, mean, std)
-    area = 1 - mixing.class_share(mix, model.image_size, model.grid)
+    share, start, labels = rolled_out(model, batch, mixed, tokens, mean, std)
+    area = 1 - mixed.class_share
 
     def of_two(share):
-        return (1 - share[:, None]) * own + share[:, None] * own[mix.partner]
+        return (1 - share[:, None]) * own + share[:, None] * own[mixed.partner]
 
     best = np.eye(classes)[own.argmax(axis=1)]
-    others = 1 - np.maximum(best, best[mix.partner])
+    others = 1 - np.maximum(best, best[mixed.partner])
     figures = {
         "class target: by area -> by one number per token": distance(of_two(area), of_two(share)),
         "class target: by one number per token -> roll-out of token labels": distance(of_two(share), labels[:, 0]),
@@ -79,18 +73,18 @@ def compare(model, batch: dict, mix, mean, std, classes: int) -> dict[str, np.nd
         "classes other than the two pictures' best, in the roll-out": (labels[:, 0] * others).sum(axis=1),
         "token targets: as taught -> after the roll-out": distance(start, labels)[:, model.extra_tokens :].mean(axis=1),
     }
-    changed = (mixing.partner_token_share(mix, model.image_size, model.grid) > 0).any(axis=1)
+    changed = (mixed.partner_share > 0).any(axis=1)
     return {name: values[changed] for name, values in figures.items()}
 
 
 def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     """The figures of all mixed pictures in the first `count` training batches of a configuration."""
-    from ppim.data.augment import mix_rng
     from ppim.data.loader import make_loader
-    from ppim.data.mixing import draw_blocks
     from ppim.engine import build
     from ppim.engine.distributed import World
     from ppim.engine.learner import build_model_for
+    from ppim.mixing import draw_blocks, mixed_rows
+    from ppim.seeds import mix_rng
     from ppim.weights.load import load_weights
 
     model = build_model_for(config)
@@ -102,9 +96,10 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     for step, batch in enumerate(make_loader(samples, build.train_batches(config, len(images), World(), 0, count), 0)):
         mix = draw_blocks(functools.partial(mix_rng, config.SEED, step), len(batch["image"]), model.image_size,
                           model.grid, **build.mix_arguments(config))
-        if mix.mixes_pixels or mix.mixes_tokens:
+        mixed = mixed_rows(mix, model.image_size, model.grid, with_shares=True)
+        if mixed.partner is not None:
             data = config.DATA
-            for name, values in compare(model, batch, mix, data.IMAGENET_MEAN, data.IMAGENET_STD,
+            for name, values in compare(model, batch, mixed, data.IMAGENET_MEAN, data.IMAGENET_STD,
                                         config.MODEL.NUM_CLASSES).items():
                 found.setdefault(name, []).append(values)
     return {name: np.concatenate(values) for name, values in found.items()}

@@ -16,11 +16,12 @@ import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 
 from ppim import geometry  # noqa: E402
-from ppim.data.mixing import draw_mix  # noqa: E402
-from ppim.engine.objective import Objective  # noqa: E402
 from ppim.engine.optimizer import build_optimizer  # noqa: E402
 from ppim.memory import keep_freed_memory  # noqa: E402
+from ppim.mixing import draw_mix, mixed_rows  # noqa: E402
 from ppim.models import create_model  # noqa: E402
+from ppim.objective.objective import Objective  # noqa: E402
+from ppim.objective.pixels import as_tensors  # noqa: E402
 from ppim.token_labels.maps import LabelMap  # noqa: E402
 from ppim.token_labels.targets import concat, token_targets  # noqa: E402
 
@@ -61,7 +62,7 @@ def main() -> None:
         for name, (_, alpha) in ways.items():
             mix = draw_mix(rng, args.batch, model.image_size, model.grid, token_alpha=alpha)
             before = time.perf_counter()
-            terms = objectives[name](batch, mix)
+            terms = objectives[name](batch, as_tensors(mixed_rows(mix, model.image_size, model.grid)))
             terms.total.backward()
             optimizer.step()
             optimizer.clear_grad()

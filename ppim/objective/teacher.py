@@ -11,9 +11,9 @@ import paddle.nn.functional as F
 from yacs.config import CfgNode
 
 from ppim.config import get_config, has_teacher
-from ppim.losses import top_targets
 from ppim.models import build_model
 from ppim.models.base import TokenModel
+from ppim.objective.losses import top_targets
 from ppim.token_labels.targets import SparseTargets
 from ppim.weights.load import LoadReport, load_weights
 

@@ -1,4 +1,4 @@
-"""One cross entropy against soft targets, sparse or dense, with a weight per row; and mixes of targets.
+"""One cross entropy against sparse soft targets, with a weight per row; mixes of targets; and what a teacher adds.
 
 A sparse target (`ppim.token_labels.targets.SparseTargets`) has a background shared by all C classes, a mass (its sum)
 and a few weights beyond the background, so with logits l the loss of a row needs one log-sum-exp, one sum and a
@@ -74,20 +74,6 @@ def sparse_cross_entropy(logits: paddle.Tensor, targets: SparseTargets) -> paddl
     return _SparseCrossEntropy.apply(logits, row.astype("int32"), ids.astype("int32"), weight.detach(), const.detach())
 
 
-def soft_cross_entropy(logits: paddle.Tensor, target: paddle.Tensor, weight: paddle.Tensor | None = None,
-                       ) -> paddle.Tensor:
-    """The same against dense targets, as distillation has them.
-
-    Args:
-        logits, target: (R, C); rows of `target` need not sum to one. weight: (R,) per row, None = 1.
-
-    Returns:
-        A scalar, float32: sum of weight * cross entropy / R.
-    """
-    loss = -(target.astype("float32") * F.log_softmax(logits.astype("float32"), axis=-1)).sum(axis=-1)
-    return loss.mean() if weight is None else (loss * weight).mean()
-
-
 def distillation(logits: paddle.Tensor, teacher: paddle.Tensor, kind: str, tau: float = 1.0) -> paddle.Tensor:
     """What a student's logits (B, C) lose against a teacher's, mean over the batch, float32 (arXiv 2012.12877, sec. 4).
 
@@ -147,7 +133,7 @@ def blend(targets: SparseTargets, partner_rows: paddle.Tensor, own_share: paddle
 
 
 def reassign(targets: SparseTargets, owner_rows: paddle.Tensor) -> SparseTargets:
-    """Row r gets the target of row owner_rows[r], as where MixToken shows the partner's token.
+    """Row r gets the target of row owner_rows[r], as MixToken gives it the token of that row.
 
     Args:
         targets: tensors, R rows.

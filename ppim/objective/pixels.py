@@ -1,10 +1,14 @@
-"""What is left to the device once a batch has left the workers: normalising and erasing, without a host sync."""
+"""What is left to the device once a batch has left the workers: normalising, erasing and mixing pixels, without a host
+sync.
+"""
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
 
 import paddle
+
+from ppim.mixing import Mixed
 
 
 def normalise(image: paddle.Tensor, mean: Sequence[float], std: Sequence[float]) -> paddle.Tensor:
@@ -35,3 +39,24 @@ def erase(x: paddle.Tensor, erase_at: paddle.Tensor, erase_value: paddle.Tensor)
     value = paddle.where(paddle.isnan(value), paddle.gather(flat, at), value)
     # (B * 3 * H * W,) -> (B, 3, H, W)
     return paddle.scatter(flat, at, value, overwrite=True).reshape(x.shape)
+
+
+def as_tensors(mixed: Mixed) -> Mixed:
+    """Arrays as they were worked out -> the same fields on the device."""
+    return Mixed(*(None if field is None else paddle.to_tensor(field) for field in mixed))
+
+
+def mix_pixels(x: paddle.Tensor, mixed: Mixed) -> paddle.Tensor:
+    """(B, 3, H, W) pictures -> `blend` of each and the rest of its partner, inside its box the partner alone.
+
+    Args:
+        mixed: tensors; without `blend` the pictures stay what they are.
+    """
+    if mixed.blend is None:
+        return x
+    other, blend = paddle.index_select(x, mixed.partner), mixed.blend.reshape([-1, 1, 1, 1]).astype(x.dtype)
+    top, left, bottom, right = mixed.pixel_box.reshape([-1, 4, 1, 1, 1]).unbind(1)
+    row, column = paddle.arange(x.shape[2]).unsqueeze(1), paddle.arange(x.shape[3])
+    # (B, 1, H, 1) & (B, 1, 1, W) -> (B, 1, H, W)
+    inside = ((row >= top) & (row < bottom)) & ((column >= left) & (column < right))
+    return paddle.where(inside, other, x * blend + other * (1 - blend))

@@ -1,9 +1,11 @@
-"""Mixing two images of a batch: mixup (arXiv 1710.09412), cutmix (arXiv 1905.04899), MixToken (arXiv 2104.10858).
+"""Whose is what of a mixed batch: mixup (arXiv 1710.09412), cutmix (1905.04899), MixToken (2104.10858).
 
-One `Mix` says everything about one batch. It is drawn on the host, block by block of the global batch and so the same
-on every rank, cut to a rank's rows, and read by the pixels, the model and the loss. Partners are neighbours
-(2j, 2j + 1); the odd one out is its own partner, for which every mix changes nothing. Boxes are top, left, bottom,
-right; an empty box (0, 0, 0, 0) mixes nothing.
+The one convention of mixing, as `ppim.geometry` is that of places. A `Mix` is what is drawn of a batch: block by block
+of the global batch, and so the same on every rank, then cut to a rank's rows. `mixed_rows` works out, once, what that
+does to every row; the `Mixed` it returns is all that pixels, model and loss know of mixing.
+
+Partners are neighbours (2j, 2j + 1); the odd one out is its own partner, for which every mix changes nothing. Boxes are
+top, left, bottom, right; an empty box (0, 0, 0, 0) mixes nothing. Only numpy.
 """
 from __future__ import annotations
 
@@ -12,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import paddle
 
 MODES = ("batch", "pair", "elem")
 CUTMIX_GRIDS = ("pixels", "tokens")
@@ -27,19 +28,21 @@ class Mix(NamedTuple):
     pixel_box: np.ndarray  # (B, 4) int64, in pixels
     token_box: np.ndarray  # (B, 4) int64, in cells of the token grid
 
-    def tensors(self) -> Mix:
-        """The same with Paddle tensors."""
-        return Mix(*(paddle.to_tensor(field) for field in self))
 
-    @property
-    def mixes_pixels(self) -> bool:
-        """For a Mix of arrays: does any pixel change?"""
-        return bool((self.blend < 1).any() or self.pixel_box.any())
+class Mixed(NamedTuple):
+    """What a mix does to the rows of a batch of B pictures of N tokens; None: nothing is to be done there.
 
-    @property
-    def mixes_tokens(self) -> bool:
-        """For a Mix of arrays: does any token change?"""
-        return bool(self.token_box.any())
+    Arrays as they are worked out, the same fields as tensors in a training step. Row b * N + n is token n of picture b.
+    """
+
+    partner: np.ndarray | None = None  # (B,) int64: the other picture of each
+    blend: np.ndarray | None = None  # (B,) float32: own share of every pixel outside the box
+    pixel_box: np.ndarray | None = None  # (B, 4) int64: inside it the partner's pixels stand
+    class_share: np.ndarray | None = None  # (B,) float32: own share of the class target, by area
+    token_partner: np.ndarray | None = None  # (B * N,) int64: the same token of the partner
+    token_share: np.ndarray | None = None  # (B * N,) float32: own share of a token's pixels and target, before MixToken
+    owner: np.ndarray | None = None  # (B * N,) int64: whose token stands here after MixToken
+    partner_share: np.ndarray | None = None  # (B, N) float32: the partner's share of what a token shows in the end
 
 
 def partners(batch: int) -> np.ndarray:
@@ -156,70 +159,70 @@ def shard(mix: Mix, start: int, stop: int) -> Mix:
     return local._replace(partner=partner)
 
 
-def _of(like) -> object:
-    """numpy or paddle, whichever the value is of."""
-    return np if isinstance(like, np.ndarray) else paddle
+def mixed_rows(mix: Mix, image_hw: tuple[int, int], grid: tuple[int, int], with_shares: bool = False) -> Mixed:
+    """What `mix` does to pictures of `image_hw` pixels with tokens on a `grid` (rows, columns).
+
+    Args:
+        with_shares: work out `partner_share` too, from which a model finds the share of the class target itself.
+    """
+    changes_pixels, changes_tokens = bool((mix.blend < 1).any() or mix.pixel_box.any()), bool(mix.token_box.any())
+    if not changes_pixels and not changes_tokens:
+        return Mixed()
+    own, taken = own_token_share(mix, image_hw, grid), inside_boxes(mix.token_box, grid)
+    here = np.arange(own.size).reshape(own.shape)
+    there = here[mix.partner]
+    return Mixed(
+        partner=mix.partner,
+        blend=mix.blend if changes_pixels else None,
+        pixel_box=mix.pixel_box if changes_pixels else None,
+        class_share=class_share(mix, image_hw, grid),
+        token_partner=there.reshape(-1) if changes_pixels else None,
+        token_share=own.reshape(-1) if changes_pixels else None,
+        owner=np.where(taken, there, here).reshape(-1) if changes_tokens else None,
+        # a token taken from the partner shows the partner's patch, whose own share is the partner's
+        partner_share=np.where(taken, own[mix.partner], 1 - own) if with_shares else None,
+    )
 
 
-def inside_boxes(box, rows: int, columns: int):
-    """(B, 4) boxes -> (B, rows, columns) bool, arrays or tensors as given."""
-    xp = _of(box)
-    row, column = xp.arange(rows), xp.arange(columns)
+def inside_boxes(box: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """(B, 4) boxes in cells of a grid -> (B, N) bool: the cells inside, row-major."""
+    row, column = np.arange(grid[0]), np.arange(grid[1])
     tall = (row >= box[:, 0:1]) & (row < box[:, 2:3])
     wide = (column >= box[:, 1:2]) & (column < box[:, 3:4])
-    return tall[:, :, None] & wide[:, None, :]
+    # (B, rows, 1) & (B, 1, columns) -> (B, N)
+    return (tall[:, :, None] & wide[:, None, :]).reshape(len(box), -1)
 
 
-def mix_pixels(x: paddle.Tensor, mix: Mix) -> paddle.Tensor:
-    """(B, 3, H, W) images -> the mixed ones; `mix` holds tensors."""
-    other = paddle.index_select(x, mix.partner)
-    blend = mix.blend.reshape([-1, 1, 1, 1]).astype(x.dtype)
-    mixed = x * blend + other * (1 - blend)
-    return paddle.where(inside_boxes(mix.pixel_box, x.shape[2], x.shape[3]).unsqueeze(1), other, mixed)
+def _box_share(box: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
+    """(B,) float32: which part of a frame of `hw` pixels or cells lies in each box."""
+    top, left, bottom, right = box.astype("float32").T
+    return (bottom - top) * (right - left) / float(hw[0] * hw[1])
 
 
-def own_pixel_share(mix: Mix, image_hw: tuple):
+def own_pixel_share(mix: Mix, image_hw: tuple[int, int]) -> np.ndarray:
     """(B,) float32: which part of an image's pixels is its own."""
-    box = mix.pixel_box.astype("float32")
-    area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) / float(image_hw[0] * image_hw[1])
-    return mix.blend * (1 - area)
+    return mix.blend * (1 - _box_share(mix.pixel_box, image_hw))
 
 
-def own_token_share(mix: Mix, image_hw: tuple, grid: tuple):
+def own_token_share(mix: Mix, image_hw: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
     """(B, N) float32: which part of the pixels of each token's patch is its image's own (before MixToken)."""
     box = mix.pixel_box.astype("float32")
     tall = _overlap(box[:, 0:1], box[:, 2:3], grid[0], image_hw[0])
     wide = _overlap(box[:, 1:2], box[:, 3:4], grid[1], image_hw[1])
-    covered = tall[:, :, None] * wide[:, None, :]
-    # (B, rows, columns) -> (B, N)
-    return mix.blend[:, None] * (1 - covered.reshape([covered.shape[0], grid[0] * grid[1]]))
+    # (B, rows, 1) * (B, 1, columns) -> (B, N)
+    covered = (tall[:, :, None] * wide[:, None, :]).reshape(len(box), -1)
+    return mix.blend[:, None] * (1 - covered)
 
 
-def _overlap(start, stop, cells: int, length: int):
+def _overlap(start: np.ndarray, stop: np.ndarray, cells: int, length: int) -> np.ndarray:
     """(B, 1) borders in pixels -> (B, cells): the share of each of `cells` equal parts of 0..length between them."""
-    xp, size = _of(start), length / cells
-    low = xp.arange(cells).astype("float32") * size
-    shared = xp.minimum(stop, low + size) - xp.maximum(start, low)
-    return shared.clip(0.0) / size
+    size = length / cells
+    low = np.arange(cells).astype("float32") * size
+    return (np.minimum(stop, low + size) - np.maximum(start, low)).clip(0.0) / size
 
 
-def token_box_share(mix: Mix, grid: tuple):
-    """(B,) float32: which part of the tokens MixToken takes from the partner."""
-    box = mix.token_box.astype("float32")
-    return (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) / float(grid[0] * grid[1])
-
-
-def class_share(mix: Mix, image_hw: tuple, grid: tuple):
+def class_share(mix: Mix, image_hw: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
     """(B,) float32: the own share of the class target. Tokens from the partner show the partner's pixels, of which
     mixing has made a part the row's own: (1 - t) a + t (1 - a of the partner)."""
-    own, taken = own_pixel_share(mix, image_hw), token_box_share(mix, grid)
-    partners_own = own[mix.partner] if _of(own) is np else paddle.gather(own, mix.partner)
-    return (1 - taken) * own + taken * (1 - partners_own)
-
-
-def partner_token_share(mix: Mix, image_hw: tuple, grid: tuple) -> np.ndarray:
-    """(B, N) float32: the partner's share of what each token shows in the end, for a Mix of arrays. A token that
-    MixToken took from the partner shows the partner's patch, whose own share is the partner's."""
-    own = own_token_share(mix, image_hw, grid)
-    taken = inside_boxes(mix.token_box, *grid).reshape(own.shape)
-    return np.where(taken, own[mix.partner], 1 - own).astype("float32")
+    own, taken = own_pixel_share(mix, image_hw), _box_share(mix.token_box, grid)
+    return (1 - taken) * own + taken * (1 - own[mix.partner])

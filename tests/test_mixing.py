@@ -1,4 +1,4 @@
-"""Shares of a mix against counting pixels and tokens one by one."""
+"""What a mix does to every row of a batch, against counting pixels and tokens one by one."""
 from __future__ import annotations
 
 import numpy as np
@@ -7,22 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppim.data.augment import mix_rng
 from ppim.data.loader import rank_rows
-from ppim.data.mixing import (
+from ppim.mixing import (
     MODES,
     Mix,
-    class_share,
+    Mixed,
     draw_blocks,
     draw_mix,
-    inside_boxes,
-    mix_pixels,
+    mixed_rows,
     own_pixel_share,
     own_token_share,
-    partner_token_share,
     partners,
     shard,
 )
+from ppim.objective.pixels import as_tensors, mix_pixels
+from ppim.seeds import mix_rng
 
 HW, GRID = (12, 20), (3, 4)  # 4 x 5 pixels a token
 
@@ -32,7 +31,7 @@ def whose_pixels(mix: Mix, hw=HW) -> np.ndarray:
     batch = len(mix.partner)
     images = np.zeros((batch, batch, *hw), np.float32)
     images[np.arange(batch), np.arange(batch)] = 1
-    return mix_pixels(paddle.to_tensor(images), mix.tensors()).numpy()
+    return mix_pixels(paddle.to_tensor(images), as_tensors(mixed_rows(mix, hw, GRID))).numpy()
 
 
 def whose_tokens(mix: Mix) -> np.ndarray:
@@ -56,32 +55,64 @@ SETTINGS = {
 }
 
 
+any_mix = dict(batch=st.integers(1, 7), seed=st.integers(0, 9999), mode=st.sampled_from(MODES),
+               name=st.sampled_from(sorted(SETTINGS)))
+
+
+def drawn(batch, seed, mode, name) -> Mix:
+    return draw_mix(np.random.default_rng(seed), batch, HW, GRID, mode=mode, **SETTINGS[name])
+
+
 @settings(max_examples=80, deadline=None)
-@given(batch=st.integers(1, 7), seed=st.integers(0, 9999), mode=st.sampled_from(MODES),
-       name=st.sampled_from(sorted(SETTINGS)))
+@given(**any_mix)
 def test_shares_are_what_counting_says(batch, seed, mode, name):
-    mix = draw_mix(np.random.default_rng(seed), batch, HW, GRID, mode=mode, **SETTINGS[name])
-    pixels, tokens, rows = whose_pixels(mix), whose_tokens(mix), np.arange(batch)
-    lonely = mix.partner == rows  # mixed with itself, so wholly its own whatever the share
-    pixel_share = np.where(lonely, 1, own_pixel_share(mix, HW))
-    np.testing.assert_allclose(pixels[rows, rows].mean((1, 2)), pixel_share, atol=1e-5)
-    patch_share = pixels[rows, rows].reshape(batch, GRID[0], 4, GRID[1], 5).mean((2, 4)).reshape(batch, -1)
-    expected = np.where(lonely[:, None], 1, own_token_share(mix, HW, GRID))
-    np.testing.assert_allclose(patch_share, expected, atol=1e-5)
-    own = np.where(lonely, 1, class_share(mix, HW, GRID))
-    np.testing.assert_allclose(tokens[rows, rows].mean((1, 2)), own, atol=1e-5)
-    np.testing.assert_allclose(tokens.sum(1), 1, atol=1e-5)
-    assert mix.mixes_pixels == bool((own_pixel_share(mix, HW) < 1).any())
+    mix = drawn(batch, seed, mode, name)
+    mixed, pixels, rows = mixed_rows(mix, HW, GRID, with_shares=True), whose_pixels(mix), np.arange(batch)
+    shown = whose_tokens(mix).reshape(batch, batch, -1)
+    np.testing.assert_allclose(shown.sum(1), 1, atol=1e-5)
+    paired = mix.partner != rows  # a row without a partner is mixed with itself, so wholly its own whatever the share
+    np.testing.assert_allclose(own_pixel_share(mix, HW)[paired], pixels[rows, rows].mean((1, 2))[paired], atol=1e-5)
+    if mixed.token_share is not None:
+        patches = pixels[rows, rows].reshape(batch, GRID[0], 4, GRID[1], 5).mean((2, 4)).reshape(batch, -1)
+        np.testing.assert_allclose(mixed.token_share.reshape(batch, -1)[paired], patches[paired], atol=1e-5)
+    if mixed.partner is not None:
+        np.testing.assert_allclose(mixed.class_share[paired], shown[rows, rows].mean(1)[paired], atol=1e-5)
+        np.testing.assert_allclose(mixed.partner_share[paired], shown[rows, mix.partner][paired], atol=1e-5)
+        # the class share by area is what remains of the mean over tokens
+        np.testing.assert_allclose(1 - mixed.partner_share.mean(1), mixed.class_share, atol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
-@given(batch=st.integers(1, 6), seed=st.integers(0, 9999), mode=st.sampled_from(MODES))
-def test_arrays_and_tensors_agree(batch, seed, mode):
-    mix = draw_mix(np.random.default_rng(seed), batch, HW, GRID, mixup_alpha=0.8, cutmix_alpha=1.0, token_alpha=1.0,
-                   mode=mode)
-    for share in (lambda m: own_pixel_share(m, HW), lambda m: own_token_share(m, HW, GRID),
-                  lambda m: class_share(m, HW, GRID), lambda m: inside_boxes(m.token_box, *GRID)):
-        np.testing.assert_allclose(share(mix.tensors()).numpy(), share(mix), atol=1e-6)
+@settings(max_examples=80, deadline=None)
+@given(**any_mix)
+def test_every_token_knows_its_partner_and_its_owner(batch, seed, mode, name):
+    mix = drawn(batch, seed, mode, name)
+    mixed, cells = mixed_rows(mix, HW, GRID), GRID[0] * GRID[1]
+    for b, n in np.ndindex(batch, cells):
+        (top, left, bottom, right), (row, column) = mix.token_box[b], divmod(n, GRID[1])
+        taken = top <= row < bottom and left <= column < right
+        if mixed.token_partner is not None:
+            assert mixed.token_partner[b * cells + n] == mix.partner[b] * cells + n
+        if mixed.owner is not None:
+            assert mixed.owner[b * cells + n] == (mix.partner[b] if taken else b) * cells + n
+
+
+@settings(max_examples=40, deadline=None)
+@given(**any_mix)
+def test_nothing_is_said_where_nothing_is_to_be_done(batch, seed, mode, name):
+    mix = drawn(batch, seed, mode, name)
+    pixels, tokens = bool((mix.blend < 1).any() or mix.pixel_box.any()), bool(mix.token_box.any())
+    said = {"partner": pixels or tokens, "class_share": pixels or tokens, "partner_share": pixels or tokens,
+            "blend": pixels, "pixel_box": pixels, "token_partner": pixels, "token_share": pixels, "owner": tokens}
+    mixed = mixed_rows(mix, HW, GRID, with_shares=True)
+    assert {field: value is not None for field, value in mixed._asdict().items()} == said
+    shares = [value for value in mixed if value is not None and value.dtype.kind == "f"]
+    assert all(share.dtype == np.float32 for share in shares)
+
+
+def test_shares_for_the_model_are_worked_out_only_where_they_are_asked_for():
+    mix = draw_mix(np.random.default_rng(0), 4, HW, GRID, mixup_alpha=0.8)
+    plain, shared = (mixed_rows(mix, HW, GRID, with_shares=shares) for shares in (False, True))
+    assert plain.partner_share is None and shared.partner_share.shape == (4, 12)
 
 
 def test_patches_that_do_not_divide_the_image_share_their_pixels():
@@ -117,7 +148,7 @@ def test_cutmix_and_mixup_take_turns_and_rests_as_often_as_asked():
     cut = sum(mix.pixel_box.any() for mix in drawn)
     assert abs(up / 800 - 0.6) < 0.06 and 0.13 < cut / 800 < 0.24 and not any(
         (mix.blend < 1).any() and mix.pixel_box.any() for mix in drawn)
-    assert not draw_mix(np.random.default_rng(0), 4, HW, GRID).mixes_pixels
+    assert mixed_rows(draw_mix(np.random.default_rng(0), 4, HW, GRID), HW, GRID, with_shares=True) == Mixed()
 
 
 def test_the_area_of_a_box_follows_its_beta_draw_and_covers_both_axes():
@@ -177,35 +208,21 @@ def test_any_number_of_processes_holds_the_blocks_of_the_whole_batch(batch, grou
 
 
 def test_one_draw_holds_for_a_block_and_no_two_blocks_are_drawn_alike():
-    def drawn(group, step=0):
+    def by_blocks(group, step=0):
         return draw_blocks(lambda block: mix_rng(7, step, block), 1000, HW, GRID, group=group, mixup_alpha=0.8)
 
-    mix = drawn(128)
+    mix = by_blocks(128)
     assert len(np.unique(mix.blend)) == 8
     assert all(len(np.unique(mix.blend[start:start + 128])) == 1 for start in range(0, 1000, 128))
-    assert not np.intersect1d(mix.blend, drawn(128, step=1).blend).size
+    assert not np.intersect1d(mix.blend, by_blocks(128, step=1).blend).size
     # a block as large as the batch is the one draw of the step
-    np.testing.assert_array_equal(drawn(1024).blend, draw_mix(mix_rng(7, 0), 1000, HW, GRID, mixup_alpha=0.8).blend)
+    np.testing.assert_array_equal(by_blocks(1024).blend, draw_mix(mix_rng(7, 0), 1000, HW, GRID, mixup_alpha=0.8).blend)
 
 
 @pytest.mark.parametrize("group", [7, 0, -2])
 def test_a_block_that_would_part_partners_is_refused(group):
     with pytest.raises(ValueError, match=f"even number of rows.*got {group}"):
         draw_blocks(np.random.default_rng, 8, HW, GRID, group=group)
-
-
-@settings(max_examples=60, deadline=None)
-@given(batch=st.integers(1, 7), seed=st.integers(0, 9999), mode=st.sampled_from(MODES),
-       name=st.sampled_from(sorted(SETTINGS)))
-def test_the_partner_has_in_every_token_what_counting_says(batch, seed, mode, name):
-    mix = draw_mix(np.random.default_rng(seed), batch, HW, GRID, mode=mode, **SETTINGS[name])
-    rows, tokens = np.arange(batch), whose_tokens(mix)
-    counted = tokens[rows, mix.partner].reshape(batch, -1)
-    lonely = mix.partner == rows
-    share = partner_token_share(mix, HW, GRID)
-    np.testing.assert_allclose(share[~lonely], counted[~lonely], atol=1e-5)
-    # the class share by area is what remains of the mean over tokens
-    np.testing.assert_allclose(1 - share.mean(1)[~lonely], class_share(mix, HW, GRID)[~lonely], atol=1e-5)
 
 
 def test_boxes_on_the_token_grid_leave_every_token_to_one_image():

@@ -3,10 +3,10 @@ import numpy as np
 import paddle
 import pytest
 
-from ppim.data.mixing import Mix, draw_mix
-from ppim.engine.objective import Objective
+from ppim.mixing import Mix, Mixed, draw_mix, mixed_rows
 from ppim.models import create_model
-from ppim.models.transformer import TokenMix
+from ppim.objective.objective import Objective
+from ppim.objective.pixels import as_tensors
 from ppim.token_labels.targets import SparseTargets, concat, dense, label_targets
 
 pytestmark = pytest.mark.smoke
@@ -38,6 +38,20 @@ def make_batch(rng, size):
     for kind, targets in (("class", class_targets), ("token", token_targets)):
         batch.update({f"{kind}_{name}": paddle.to_tensor(value) for name, value in targets._asdict().items()})
     return batch, class_targets, token_targets
+
+
+def worked_out(mix, with_shares=True) -> Mixed:
+    """A drawn mix as the objective takes it."""
+    return as_tensors(mixed_rows(mix, (SIDE, SIDE), GRID, with_shares))
+
+
+def owners(mix) -> np.ndarray:
+    """(B * N,) whose token stands where after MixToken, one by one."""
+    tokens = np.arange(len(mix.partner) * GRID[0] * GRID[1]).reshape(-1, *GRID)
+    owner = tokens.copy()
+    for b, (top, left, bottom, right) in enumerate(mix.token_box):
+        owner[b, top:bottom, left:right] = tokens[mix.partner[b], top:bottom, left:right]
+    return owner.reshape(-1)
 
 
 def weighted_dense(targets):
@@ -119,10 +133,10 @@ def test_the_loss_is_the_cross_entropy_against_targets_mixed_by_hand(model, how,
     image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
     own = own_pixel[:, None]
     image = own * image + (1 - own) * image[mix.partner]
-    swapped = TokenMix(paddle.to_tensor(mix.partner), paddle.to_tensor(mix.token_box))
+    swapped = Mixed(owner=paddle.to_tensor(owners(mix)))
     output = model.tokens(paddle.to_tensor(image.astype("float32")), swapped)
 
-    terms = Objective(model, 0.7, 0.4, MEAN, STD)(batch, mix)
+    terms = Objective(model, 0.7, 0.4, MEAN, STD)(batch, worked_out(mix))
     classes = cross_entropy(output.class_logits.numpy(), mixed_class)
     tokens = cross_entropy(output.token_logits.numpy().reshape(-1, CLASSES), mixed_token)
     assert terms.classes.item() == pytest.approx(classes, abs=2e-5)
@@ -135,8 +149,7 @@ def test_without_a_token_loss_the_token_head_is_not_run(model):
     batch, _, _ = make_batch(rng, 2)
     labels = label_targets(np.array([1, 4]), CLASSES, 0.1)
     batch.update({f"class_{name}": paddle.to_tensor(value) for name, value in labels._asdict().items()})
-    nothing = draw_mix(rng, 2, (SIDE, SIDE), GRID)
-    terms = Objective(model, 1.0, 0.0, MEAN, STD)(batch, nothing)
+    terms = Objective(model, 1.0, 0.0, MEAN, STD)(batch, Mixed())
     terms.total.backward()
     assert terms.tokens.item() == 0.0
     assert model.aux_head.weight.grad is None and model.head.weight.grad is not None
@@ -148,7 +161,7 @@ def test_an_empty_mix_changes_nothing(model):
     batch, _, _ = make_batch(rng, 2)
     nothing = draw_mix(rng, 2, (SIDE, SIDE), GRID)
     whole = Mix(nothing.partner, nothing.blend, nothing.pixel_box, np.array([[0, 0, 3, 3]] * 2))
-    plain, swapped = (Objective(model, 1.0, 1.0, MEAN, STD)(batch, mix) for mix in (nothing, whole))
+    plain, swapped = (Objective(model, 1.0, 1.0, MEAN, STD)(batch, worked_out(mix)) for mix in (nothing, whole))
     # a box over the whole grid exchanges the two samples, tokens and targets alike
     assert swapped.total.item() == pytest.approx(plain.total.item(), abs=1e-5)
 
@@ -172,18 +185,20 @@ def test_the_class_target_takes_the_share_the_model_works_out(model, how, rule):
     share = patches.copy()
     for b, (top, left, bottom, right) in enumerate(mix.token_box):
         share[b, top:bottom, left:right] = 1 - patches[mix.partner[b], top:bottom, left:right]
-    told = TokenMix(paddle.to_tensor(mix.partner), paddle.to_tensor(mix.token_box),
-                    paddle.to_tensor(share.reshape(4, -1).astype("float32")), rule)
+    told = Mixed(owner=paddle.to_tensor(owners(mix)),
+                 partner_share=paddle.to_tensor(share.reshape(4, -1).astype("float32")))
+    model.share_rule = rule
     output = model.tokens(paddle.to_tensor(image.astype("float32")), told)
     own = output.share.numpy().astype("float64")[:, None]
     target = weighted_dense(class_targets)
 
-    terms = Objective(model, 1.0, 1.0, MEAN, STD, class_rule=rule)(batch, mix)
+    terms = Objective(model, 1.0, 1.0, MEAN, STD)(batch, worked_out(mix))
     expected = cross_entropy(output.class_logits.numpy(), own * target + (1 - own) * target[mix.partner])
     assert terms.classes.item() == pytest.approx(expected, abs=2e-5)
     tokens = cross_entropy(output.token_logits.numpy().reshape(-1, CLASSES), mixed_token)
     assert terms.tokens.item() == pytest.approx(tokens, abs=2e-5)  # token targets keep their place
-    by_area = Objective(model, 1.0, 1.0, MEAN, STD)(batch, mix).classes.item()
+    model.share_rule = "area"
+    by_area = Objective(model, 1.0, 1.0, MEAN, STD)(batch, worked_out(mix)).classes.item()
     assert (abs(by_area - expected) < 1e-5) == (how == "mixup")  # mixup leaves every token the same share
 
 
@@ -196,7 +211,8 @@ def test_both_heads_of_a_distilled_model_learn_the_labels_where_there_is_no_teac
     labels = label_targets(np.array([1, 4]), CLASSES, 0.1)
     batch.update({f"class_{name}": paddle.to_tensor(value) for name, value in labels._asdict().items()})
     mix = draw_mix(rng, 2, (SIDE, SIDE), GRID, mixup_alpha=0.8)
-    terms = Objective(net, 1.0, 0.0, MEAN, STD, class_rule="alignment")(batch, mix)
+    net.share_rule = "alignment"
+    terms = Objective(net, 1.0, 0.0, MEAN, STD)(batch, worked_out(mix))
     terms.total.backward()
     assert np.abs(net.head.weight.grad.numpy()).max() > 0 and np.abs(net.head_dist.weight.grad.numpy()).max() > 0
     target, a = weighted_dense(labels), mix.blend[:, None].astype("float64")

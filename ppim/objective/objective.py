@@ -1,0 +1,109 @@
+"""Model and loss as one layer: from a batch and its mix to the terms of the loss.
+
+DataParallel wraps this layer, so that a training step is one forward call whatever is being taught: plain labels, token
+labels, a teacher's, mixed or not, the class target shared by area, by attention or by alignment. Loss of LV-ViT:
+arXiv 2104.10858, section 3.1.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import paddle
+from paddle import nn
+
+from ppim.mixing import Mixed
+from ppim.models.base import TokenOutput
+from ppim.objective.losses import blend, distillation, reassign, sparse_cross_entropy
+from ppim.objective.pixels import erase, mix_pixels, normalise
+from ppim.objective.teacher import Teacher
+from ppim.token_labels.targets import SparseTargets
+
+
+class LossTerms(NamedTuple):
+    """Scalars. `total` is what is differentiated; `tokens` is 0 where tokens are not taught."""
+
+    total: paddle.Tensor
+    classes: paddle.Tensor
+    tokens: paddle.Tensor
+
+
+class Objective(nn.Layer):
+    """The loss of one batch.
+
+    Args:
+        model: any model of ours; its `share_rule` says what shares the class target of a mixed picture.
+        class_weight, dense_weight: of the class loss and the token loss; where no token is taught the token head is not
+            run.
+        mean, std: of pixel values in [0, 1], per channel.
+        amp: `paddle.amp.auto_cast` arguments for the model's forward pass, or None; losses are always float32.
+        teacher: of classes, of tokens or of both.
+    """
+
+    def __init__(
+        self, model: nn.Layer, class_weight: float, dense_weight: float, mean, std, amp: dict | None = None,
+        teacher: Teacher | None = None,
+    ):
+        super().__init__()
+        self.model = model
+        self.class_weight = class_weight
+        self.dense_weight = dense_weight
+        self.mean, self.std = mean, std
+        self.amp = amp or {"enable": False}
+        self.teacher = teacher
+        self.teacher_weight = teacher.dense_weight if teacher else 0.0
+
+    def forward(self, batch: dict, mixed: Mixed) -> LossTerms:
+        """`batch` as the loader gives it, and what mixing does to its rows, both as tensors."""
+        pictures = normalise(batch["image"], self.mean, self.std)
+        pictures = erase(pictures, batch["erase_at"], batch["erase_value"])
+        images = mix_pixels(pictures, mixed)
+        token_weight = self.dense_weight + self.teacher_weight
+        with paddle.amp.auto_cast(**self.amp):
+            forward = self.model.tokens if token_weight else self.model.classes
+            output = forward(images, mixed)
+        classes = self._class_loss(batch, mixed, output, images)
+        if not token_weight:
+            return LossTerms(self.class_weight * classes, classes, paddle.zeros_like(classes))
+        tokens = self._token_loss(batch, mixed, output, pictures) / token_weight
+        return LossTerms(self.class_weight * classes + token_weight * tokens, classes, tokens)
+
+    def _class_loss(self, batch, mixed: Mixed, output: TokenOutput, images) -> paddle.Tensor:
+        def against_labels(logits, share):
+            target = _targets(batch, "class")
+            share = mixed.class_share if share is None else share
+            return sparse_cross_entropy(logits, target if share is None else blend(target, mixed.partner, share))
+
+        classes = against_labels(output.class_logits, output.share)
+        if self.teacher and self.teacher.kind != "none":
+            with paddle.amp.auto_cast(**self.amp):
+                theirs = self.teacher.class_logits(images)
+            learned = output.class_logits if output.dist_logits is None else output.dist_logits
+            taught = distillation(learned, theirs, self.teacher.kind, self.teacher.tau)
+            return (1 - self.teacher.alpha) * classes + self.teacher.alpha * taught
+        if output.dist_logits is None:
+            return classes
+        # without a teacher both heads learn the labels, since evaluation averages them
+        return (classes + against_labels(output.dist_logits, output.dist_share)) / 2
+
+    def _token_loss(self, batch, mixed: Mixed, output: TokenOutput, pictures) -> paddle.Tensor:
+        # (B, N, C) -> (B * N, C)
+        logits = output.token_logits.flatten(0, 1)
+        loss = paddle.zeros([])
+        if self.dense_weight:
+            loss += self.dense_weight * sparse_cross_entropy(logits, _as_shown(_targets(batch, "token"), mixed))
+        if self.teacher_weight:
+            with paddle.amp.auto_cast(**self.amp):
+                theirs = self.teacher.token_targets(pictures, self.model.grid)
+            loss += self.teacher_weight * sparse_cross_entropy(logits, _as_shown(theirs, mixed))
+        return loss
+
+
+def _as_shown(tokens: SparseTargets, mixed: Mixed) -> SparseTargets:
+    """Targets of the tokens of a batch, before mixing -> what its tokens show in the end."""
+    if mixed.token_share is not None:
+        tokens = blend(tokens, mixed.token_partner, mixed.token_share)
+    return tokens if mixed.owner is None else reassign(tokens, mixed.owner)
+
+
+def _targets(batch: dict, kind: str) -> SparseTargets:
+    return SparseTargets(*(batch[f"{kind}_{field}"] for field in SparseTargets._fields))

@@ -1,0 +1,48 @@
+"""Every key of randomness: what is drawn with it, and all that the draw depends on.
+
+    sample_rng      view and erasing of a sample (`data.augment`)       seed, epoch, index, copy
+    order_rng       order of the samples of an epoch (`data.loader`)    seed, epoch
+    mix_rng         mix of a block of the global batch (`mixing`)       seed, micro-batch, block
+    dropout_seed    dropout and drop-path: Paddle's generator           seed, process, micro-batch
+    picture_rng     a picture of our own (`data.shapes`)                seed, split, index
+
+The first weights come from Paddle's generator started with the seed itself; making label maps draws nothing. A draw has
+a key and no history, so nothing of it needs saving, and a run goes on anywhere. No key holds a worker, and only that of
+dropout a process: any number of them trains on the same data.
+"""
+from __future__ import annotations
+
+import numpy as np
+
+SAMPLE, ORDER, MIX = range(3)  # streams that never meet
+SPLITS = ("train", "val")  # of pictures of our own, as they are numbered in keys
+
+
+def _generator(key: list[int], stream: int, *place: int) -> np.random.Generator:
+    """A counter-based one, since building it costs microseconds; draws count in the first of its four words."""
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, stream, *place]))
+
+
+def sample_rng(seed: int, epoch: int, index: int, copy: int = 0) -> np.random.Generator:
+    """The generator of one sample."""
+    return _generator([seed, epoch], SAMPLE, index, copy)
+
+
+def order_rng(seed: int, epoch: int) -> np.random.Generator:
+    """The generator of an epoch's order."""
+    return _generator([seed, epoch], ORDER, 0, 0)
+
+
+def mix_rng(seed: int, step: int, block: int = 0) -> np.random.Generator:
+    """The generator of the mix of one block of the global batch, at micro-batch `step`."""
+    return _generator([seed, step], MIX, block, 0)
+
+
+def dropout_seed(seed: int, rank: int, step: int) -> int:
+    """What Paddle's generator starts micro-batch `step` with in process `rank`."""
+    return int(np.random.SeedSequence([seed, rank, step]).generate_state(1)[0])
+
+
+def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
+    """The generator of one picture: the same whatever the number of pictures or the order they are drawn in."""
+    return np.random.default_rng([seed, SPLITS.index(split), index])
