@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ppim.commands import SHARED, guarded  # noqa: E402
+from ppim.commands import SHARED, guarded, import_paddle_quietly  # noqa: E402
 
 # Coordinates: tenths of an inch, origin bottom left.
 WIDTH, HEIGHT, SIDE = 121, 54, 224
@@ -130,6 +130,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(parents=[SHARED], description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("docs/images/t2t_vit.png"))
     args = parser.parse_args(argv)
+    import_paddle_quietly()
     args.output.parent.mkdir(parents=True, exist_ok=True)
     draw().savefig(args.output, dpi=100, pil_kwargs={"optimize": True})
 
