@@ -19,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from ppim import mkl
 from ppim.engine.run_folder import RunFolder
 from ppim.files import sha256, sync
 
@@ -126,6 +127,22 @@ def find_resumed(folder: RunFolder, resume: str | None) -> tuple[Checkpoint | No
         why = "; ".join(passed_over) or "there is none"
         raise FileNotFoundError(f"no usable checkpoint in {source}: {why}")
     return load_checkpoint(newest), [*(f"passed over {line}" for line in passed_over), f"going on from {newest}"]
+
+
+def arithmetic(processes: int) -> dict[str, int | str]:
+    """What the last bits of a sum hang on, besides the numbers: who adds them, in how many parts, by which kernels."""
+    return {
+        "processes": processes,
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+        "mkl_cpu_type": os.environ.get(mkl.VARIABLE, ""),
+    }
+
+
+def unlike(state: dict, processes: int) -> list[str]:
+    """A line where a run that goes on from `state` computes otherwise than the one that saved it, or none."""
+    changed = [f"{name} {state.get(name, '') or 'none'} then, {now or 'none'} now"
+               for name, now in arithmetic(processes).items() if state.get(name, "") != now]
+    return [f"not bit-equal to a run that never stopped: {', '.join(changed)}"] if changed else []
 
 
 def remove_leftovers(folder: Path) -> None:

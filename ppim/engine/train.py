@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from ppim.data.augment import mix_rng
 from ppim.data.loader import EvalBatches, EvalSamples, TrainBatches, make_loader
 from ppim.data.mixing import draw_mix, shard
 from ppim.engine import build
-from ppim.engine.checkpoint import Checkpoint, find_resumed, remove_leftovers, save_checkpoint
+from ppim.engine.checkpoint import Checkpoint, arithmetic, find_resumed, remove_leftovers, save_checkpoint, unlike
 from ppim.engine.distributed import World, average_statistics
 from ppim.engine.ema import swapped_in
 from ppim.engine.evaluate import Evaluation, evaluate
@@ -109,7 +108,10 @@ def train(
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
     steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)
     schedule = build.schedule(config, batches.global_batch * steps.accumulate)
-    first = _go_on_from(checkpoint, learner, batches, steps) if checkpoint else 0
+    first = 0
+    if checkpoint:
+        first = _go_on_from(checkpoint, learner, batches, steps)
+        notes += unlike(checkpoint.state, world.size)
     if world.is_main:
         folder.prepare()
         remove_leftovers(folder.checkpoints)
@@ -308,8 +310,7 @@ def _save(run: Run, micro: int) -> None:
             "offset": micro % batches.steps_per_epoch * batches.global_batch,
             "samples_per_micro": batches.global_batch,
             "seed": run.config.SEED,
-            "processes": run.world.size,
-            "threads": os.environ.get("OMP_NUM_THREADS", ""),
+            **arithmetic(run.world.size),
         }
         checkpoint = capture(learner, position)
         save_checkpoint(folder.checkpoints, checkpoint, learner.step, run.config.KEEP_CHECKPOINTS)

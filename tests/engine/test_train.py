@@ -83,6 +83,19 @@ def test_a_killed_run_goes_on_bit_for_bit(unbroken, tmp_path):
         assert_same_weights(run / name, whole / name)
 
 
+def test_a_run_that_goes_on_with_other_arithmetic_says_that_it_is_not_bit_equal(tiny_config, tmp_path):
+    state = tmp_path / "run" / "checkpoints" / "step_00000001" / "state.json"
+    command = [TRAIN, "-c", tiny_config, "--resume", "-o", "TRAIN.MAX_STEPS"]
+    assert run_python(*command, "1", env={"MKL_DEBUG_CPU_TYPE": "5"}).returncode == 0
+    assert json.loads(state.read_text())["mkl_cpu_type"] == "5"
+    alike = run_python(*command, "1", env={"MKL_DEBUG_CPU_TYPE": "5"})
+    assert alike.returncode == 0 and "not bit-equal" not in alike.stdout
+    other = run_python(*command, "2", env={"MKL_DEBUG_CPU_TYPE": "", "PPIM_THREADS": "1"})
+    assert other.returncode == 0, other.stderr
+    assert "not bit-equal to a run that never stopped: threads 2 then, 1 now, mkl_cpu_type 5 then, none now" in (
+        other.stdout)
+
+
 def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(unbroken, tmp_path):
     config, whole, _ = unbroken
     run = tmp_path / "stopped"
