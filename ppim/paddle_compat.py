@@ -32,3 +32,15 @@ def flash_attention_runs(x: paddle.Tensor, head_dim: int) -> bool:
         and head_dim <= FLASH_MAX_HEAD_DIM
         and _gpu_has_flash_attention(x.place.gpu_device_id())
     )
+
+
+class GradScaler(paddle.amp.GradScaler):
+    """Paddle's loss scaling, which announces a smaller scale by `float()` of a tensor of one element: from 2.4 on numpy
+    refuses that, and the first overflow of a float16 run, which is to be expected, would end it."""
+
+    def update(self) -> None:
+        if not self.is_enable():
+            return
+        self._scale = self._scale.reshape([])
+        super().update()
+        self._scale = self._scale.reshape([1])

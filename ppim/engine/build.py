@@ -164,7 +164,6 @@ def optimizer(config: CfgNode, model: paddle.nn.Layer) -> paddle.optimizer.Optim
         betas=tuple(train.OPTIMIZER.BETAS),
         eps=train.OPTIMIZER.EPS,
         momentum=train.OPTIMIZER.MOMENTUM,
-        grad_clip=train.GRAD_CLIP,
     )
 
 

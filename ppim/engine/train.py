@@ -29,6 +29,7 @@ from ppim.engine.introduce import introduction
 from ppim.engine.learner import Learner, as_arrays, build_learner, build_model_for, capture, restore
 from ppim.engine.log import Log, peak_memory_mb
 from ppim.engine.objective import LossTerms
+from ppim.engine.optimizer import take_step
 from ppim.engine.run_folder import RunFolder
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
@@ -162,9 +163,7 @@ def fit(run: Run, batches: Iterator[dict], micro: int) -> Evaluation:
                 run.meter.images += run.batches.global_batch
                 micro += 1
             # take it
-            learner.scaler.step(learner.optimizer)
-            learner.scaler.update()
-            learner.optimizer.clear_grad()
+            take_step(learner.optimizer, learner.scaler, config.TRAIN.GRAD_CLIP)
             if learner.ema:
                 learner.ema.update()
             learner.step += 1
