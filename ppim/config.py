@@ -143,8 +143,9 @@ _C.KEEP_CHECKPOINTS = 2  # newest checkpoints kept, at least 2
 _C.REPORT_FREQ = 50  # steps between log lines
 _C.VALIDATE_FREQ = 1  # epochs between evaluations
 _C.SEED = 0
-_C.AMP = False  # mixed precision, where the device has it
+_C.AMP = "auto"  # mixed precision: auto (on GPUs that gain by it) | True (on any GPU) | False
 _C.AMP_DTYPE = "auto"  # auto (bfloat16 where supported) | bfloat16 | float16
+_C.DETERMINISTIC = False  # on GPUs: slower kernels whose sums do not depend on chance, where Paddle has them
 _C.LOCAL_RANK = 0  # PaddleViT's key; the launcher decides
 _C.NGPUS = -1  # PaddleViT's key; the launcher decides
 
@@ -178,6 +179,7 @@ _CHOICES = {
     "TOKEN_LABEL.FRAME": ("whole", "centre-crop"),
     "TOKEN_LABEL.FILL": ("uniform", "ignore"),
     "EVAL.WEIGHTS": ("auto", "raw", "ema"),
+    "AMP": ("auto", True, False),
     "AMP_DTYPE": ("auto", "bfloat16", "float16"),
 }
 
@@ -273,8 +275,8 @@ def check(config: CfgNode) -> None:
     """Raise ValueError, in words a user understands, where single values or several together make no sense."""
     for key, allowed in _CHOICES.items():
         value = _lookup(config, key)
-        if value not in allowed:
-            raise ValueError(f"{key} wants one of {', '.join(allowed)}; got {value!r}")
+        if not _is_among(value, allowed):
+            raise ValueError(f"{key} wants one of {', '.join(map(str, allowed))}; got {value!r}")
     for key, (least, most) in _RANGES.items():
         value = _lookup(config, key)
         if value < least or (most is not None and value > most):
@@ -456,6 +458,8 @@ def _converted(key: str, value: object, source: str) -> object:
         value = None
     if key == "TRAIN.AUTO_AUGMENT" and isinstance(value, bool):
         return default if value else ""
+    if _is_among(value, _CHOICES.get(key, ())):
+        return value
     if value is None and (default is None or key == "TRAIN.AUTO_AUGMENT"):
         return None if default is None else ""
     wanted = _NONE_OR[key] if default is None else type(default)
@@ -476,6 +480,11 @@ def _converted(key: str, value: object, source: str) -> object:
     names = {str: "text", int: "a whole number", float: "a number", bool: "True or False", list: "a list"}
     none = " or None" if default is None else ""
     raise ValueError(f"{source}: {key} wants {names[wanted]}{none}, got {value!r} ({type(value).__name__})")
+
+
+def _is_among(value: object, allowed: tuple) -> bool:
+    """Is `value` one of `allowed`, and of its type? To Python 1 is True."""
+    return any(type(value) is type(choice) and value == choice for choice in allowed)
 
 
 def _number(value: object) -> float | None:

@@ -265,7 +265,7 @@ def _imply(said: dict[str, Said]) -> None:
         if batch and batch.flag != "-o":
             imply("DATA.BATCH_SIZE_EVAL", batch.value, batch.flag)
         if amp and amp.flag == "-amp":  # PaddleViT evaluates in float32
-            del said["AMP"]
+            said["AMP"] = Said("False", amp.flag)
 
 
 def _choose_recipe(said: dict[str, Said], recipes: Collection[str], notes: list[str]) -> None:

@@ -48,6 +48,15 @@ def test_a_saved_configuration_comes_back_equal(tmp_path):
     assert differences(config, get_config(tmp_path / "config.yaml")) == []
 
 
+def test_mixed_precision_is_automatic_on_or_off(tmp_path):
+    assert get_config().AMP == "auto"
+    path = tmp_path / "mine.yaml"
+    for text, value in (("True", True), ("false", False), ("auto", "auto")):
+        path.write_text(f"AMP: {text}\n")
+        for config in (get_config(path), get_config(None, ["AMP", text])):
+            assert type(config.AMP) is type(value) and config.AMP == value
+
+
 def test_a_configuration_is_frozen():
     with pytest.raises(AttributeError):
         get_config().SEED = 1
@@ -61,7 +70,9 @@ def test_a_configuration_is_frozen():
         (["TRIAN.NUM_EPOCHS", "1"], "did you mean TRAIN"),
         (["TRAIN.NUM_EPOCHS", "many"], "TRAIN.NUM_EPOCHS wants a whole number, got 'many'"),
         (["TRAIN.BASE_LR", "fast"], "TRAIN.BASE_LR wants a number, got 'fast'"),
-        (["AMP", "1"], "AMP wants True or False, got 1"),
+        (["AMP", "1"], "AMP wants one of auto, True, False; got '1'"),
+        (["AMP", "on"], "AMP wants one of auto, True, False; got 'on'"),
+        (["DETERMINISTIC", "1"], "DETERMINISTIC wants True or False, got 1"),
         (["TRAIN.GRAD_CLIP", "tight"], "a number or None"),
         (["TRAIN", "5"], "TRAIN is a section"),
         (["SEED"], "has no value"),

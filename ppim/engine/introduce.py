@@ -46,7 +46,7 @@ def introduction(
         f"{os.environ.get('OMP_NUM_THREADS')} threads a process",
         f"writing to {config.SAVE}",
     ]
-    if config.AMP and amp is None:
+    if config.AMP is True and amp is None:
         lines.append("note: AMP is asked for, but this device has none; computing in float32")
     return lines + [f"differs from the recipe: {line}" for line in departures(config, recipe, global_batch)]
 

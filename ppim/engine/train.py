@@ -35,8 +35,11 @@ from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps, dropout_seed, resumed_micro_step
 from ppim.engine.teacher import build_teacher
 from ppim.files import write_whole
+from ppim.paddle_compat import be_deterministic
 from ppim.weights.load import load_weights
 from ppim.weights.write import save_state
+
+_OVERFLOWS = 8  # micro-batches in a row whose loss may overflow float16; their steps are left out
 
 
 @dataclass
@@ -62,9 +65,13 @@ class Run:
 
 @dataclass
 class Meter:
-    """What happened since the last report; losses stay on the device until then."""
+    """What happened since the last report; losses stay on the device until then.
+
+    `overflows`: micro-batches in a row without a finite loss, up to the last report.
+    """
 
     terms: list[LossTerms] = field(default_factory=list)
+    overflows: int = 0
     images: int = 0
     waited: float = 0.0
     since: float = field(default_factory=time.perf_counter)
@@ -90,6 +97,8 @@ def train(
         FloatingPointError: the loss is no longer finite.
         KeyboardInterrupt: a signal asked to stop; the state has been saved.
     """
+    if config.DETERMINISTIC:
+        be_deterministic()
     folder = RunFolder(config.SAVE)
     checkpoint, notes = find_resumed(folder, resume)
     images = build.train_images(config)
@@ -231,8 +240,8 @@ def _report(run: Run, shown: bool) -> None:
     losses = np.array([[term.item() for term in terms] for terms in meter.terms])
     losses = np.reshape(run.world.total(losses.reshape(-1).tolist(), "float64"), losses.shape) / run.world.size
     elapsed = time.perf_counter() - meter.since
-    _check_finite(losses, learner, steps)
-    total, classes, tokens = losses.mean(axis=0)
+    finite = _finite(losses, meter, learner, steps)
+    total, classes, tokens = losses[finite].mean(axis=0) if finite.any() else losses[-1]
     values = {
         "epoch": round(steps.epoch(learner.step), 4),
         "loss": total,
@@ -254,15 +263,23 @@ def _report(run: Run, shown: bool) -> None:
     meter.restart()
 
 
-def _check_finite(losses: np.ndarray, learner: Learner, steps: Steps) -> None:
-    bad = np.flatnonzero(~np.isfinite(losses).all(axis=1))
-    if len(bad):
-        first = learner.step - (len(losses) - bad[0] - 1) // steps.accumulate
-        raise FloatingPointError(
-            f"the loss is not finite from step {first} (epoch {steps.epoch(first):.2f}) on, loss scale "
-            f"{learner.loss_scale:g}; nothing since the last checkpoint was saved. Lower TRAIN.BASE_LR, set "
-            "TRAIN.GRAD_CLIP or switch AMP off, then go on with --resume"
-        )
+def _finite(losses: np.ndarray, meter: Meter, learner: Learner, steps: Steps) -> np.ndarray:
+    """Which micro-batches have a finite loss: all of them, unless loss scaling has left out the steps of a few.
+
+    Raises:
+        FloatingPointError: more in a row are not finite than float16 and its scaling explain.
+    """
+    finite = np.isfinite(losses).all(axis=1)
+    for at, is_finite in enumerate(finite):
+        meter.overflows = 0 if is_finite else meter.overflows + 1
+        if meter.overflows > (_OVERFLOWS if learner.scaler.is_enable() else 0):
+            first = learner.step - (len(losses) - 1 - at + meter.overflows - 1) // steps.accumulate
+            raise FloatingPointError(
+                f"the loss is not finite from step {first} (epoch {steps.epoch(first):.2f}) on, loss scale "
+                f"{learner.loss_scale:g}; nothing since the last checkpoint was saved. Lower TRAIN.BASE_LR, set "
+                "TRAIN.GRAD_CLIP or switch AMP off, then go on with --resume"
+            )
+    return finite
 
 
 def _evaluate_and_keep_best(run: Run) -> Evaluation:

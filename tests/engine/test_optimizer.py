@@ -1,6 +1,4 @@
 """Decay groups, and optimizer state that survives another order of construction."""
-from types import SimpleNamespace
-
 import numpy as np
 import paddle
 import pytest
@@ -89,14 +87,6 @@ def test_clipping_bounds_the_norm_of_all_gradients_together(limit):
         np.testing.assert_allclose(moved[name], expected, rtol=1e-3, atol=1e-5 * norm, err_msg=name)
     without = one_step_of_sgd(gradients, None)
     np.testing.assert_allclose(without["head.bias"], gradients["head.bias"], rtol=1e-4)
-
-
-@pytest.fixture
-def scaler(monkeypatch):
-    """Switched on, though Paddle's refuses to be on a CPU; its kernels run there."""
-    gpu = SimpleNamespace(_expected_place=SimpleNamespace(is_gpu_place=lambda: True))
-    monkeypatch.setattr(paddle.amp.grad_scaler, "_dygraph_tracer", lambda: gpu)
-    return GradScaler(init_loss_scaling=1024.0)
 
 
 def test_clipping_measures_gradients_without_their_loss_scale(scaler):

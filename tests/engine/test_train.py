@@ -10,6 +10,10 @@ import numpy as np
 import paddle
 import pytest
 
+from ppim.engine.learner import Learner
+from ppim.engine.steps import Steps
+from ppim.engine.train import _OVERFLOWS, Meter, _finite
+from ppim.paddle_compat import GradScaler
 from tests.conftest import ROOT, run_python
 
 TRAIN = "tools/train.py"
@@ -211,3 +215,35 @@ def test_a_start_that_failed_early_leaves_its_folder_free(tiny_config):
     probs = run_python(TRAIN, "-c", tiny_config, "-o", "TOKEN_LABEL.TARGET", "probs")
     assert probs.returncode == 1 and "log-sum-exp" in probs.stderr and "photo.0.npy" in probs.stderr
     assert run_python(TRAIN, "-c", tiny_config, "-o", "TRAIN.MAX_STEPS", "1").returncode == 0
+
+
+def looked_at(windows, scaler, accumulate=1):
+    """What a run says of losses, 1 or 0 for finite or not, that come in reports of these lengths."""
+    learner = Learner(None, None, None, scaler, None)
+    meter, steps, found = Meter(), Steps(per_epoch=1000, accumulate=accumulate, epochs=1), []
+    for window in windows:
+        learner.step += len(window) // accumulate
+        losses = np.where(np.array(window)[:, None], [1.0, 2.0, 3.0], [np.nan, np.inf, 3.0])
+        found += _finite(losses, meter, learner, steps).astype(int).tolist()
+        meter.restart()
+    return found
+
+
+def test_a_loss_that_is_not_finite_stops_a_run_without_loss_scaling_at_once():
+    with pytest.raises(FloatingPointError, match="from step 5 "):
+        looked_at([[1, 1, 1], [1, 0, 0]], GradScaler(enable=False))
+
+
+def test_losses_that_overflow_float16_now_and_then_do_not_stop_a_run(scaler):
+    bad = [0] * _OVERFLOWS
+    windows = [bad, [1], bad[:3], bad[3:], [1, *bad]]  # as many in a row as allowed, across reports too
+    assert looked_at(windows, scaler) == [number for window in windows for number in window]
+
+
+@pytest.mark.parametrize(("window", "accumulate"), [(1, 1), (3, 1), (2, 2), (4, 2)])
+def test_losses_that_keep_overflowing_stop_it_and_the_first_is_named(scaler, window, accumulate):
+    # micro-batches 0 .. 11 are fine, from 12 on none is
+    losses = [1] * 12 + [0] * 24
+    windows = [losses[start:start + window] for start in range(0, len(losses), window)]
+    with pytest.raises(FloatingPointError, match=f"from step {12 // accumulate + 1} "):
+        looked_at(windows, scaler, accumulate)
