@@ -140,7 +140,7 @@ with StopRequest() as stop:
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     else:
         time.sleep(3)
-    world.meet()
+    world.barrier()
     print(f"rank {world.rank} met, asked to stop: {stop.requested}", flush=True)
 """
 

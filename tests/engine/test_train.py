@@ -12,9 +12,10 @@ import pytest
 
 from ppim.config import get_config
 from ppim.engine.command import run
-from ppim.engine.learner import Learner
+from ppim.engine.run import Meter
 from ppim.engine.steps import Steps
-from ppim.engine.train import _OVERFLOWS, Meter, _finite
+from ppim.engine.train import _OVERFLOWS, _finite
+from ppim.engine.train_state import TrainState
 from ppim.models import build_model
 from ppim.paddle_compat import GradScaler
 from ppim.weights import save_state
@@ -264,12 +265,12 @@ def test_the_best_of_a_run_says_what_it_was_chosen_on_and_stands_beside_the_last
 
 def looked_at(windows, scaler, accumulate=1):
     """What a run says of losses, 1 or 0 for finite or not, that come in reports of these lengths."""
-    learner = Learner(None, None, None, scaler, None)
+    state = TrainState(None, None, None, scaler, None)
     meter, steps, found = Meter(), Steps(per_epoch=1000, accumulate=accumulate, epochs=1), []
     for window in windows:
-        learner.step += len(window) // accumulate
+        state.step += len(window) // accumulate
         losses = np.where(np.array(window)[:, None], [1.0, 2.0, 3.0], [np.nan, np.inf, 3.0])
-        found += _finite(losses, meter, learner, steps).astype(int).tolist()
+        found += _finite(losses, meter, state, steps).astype(int).tolist()
         meter.restart()
     return found
 
