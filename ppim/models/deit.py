@@ -8,6 +8,7 @@ from __future__ import annotations
 from paddle import nn
 
 from ppim.models.layers import conv, linear
+from ppim.models.operators import LayerNorm
 from ppim.models.transformer import TokenTransformer, arguments_of, build_blocks
 
 _TINY = {"embed_dim": 192, "depth": 12, "num_heads": 3}
@@ -93,7 +94,7 @@ class DeiT(TokenTransformer):
             depth, drop_path, embed_dim, num_heads, mlp_ratio, qkv_bias=qkv_bias, qk_scale=qk_scale, dropout=dropout,
             attention_dropout=attention_dropout, norm_epsilon=1e-6,
         )
-        self.norm = nn.LayerNorm(embed_dim, epsilon=1e-6)
+        self.norm = LayerNorm(embed_dim, epsilon=1e-6)
         self.head = linear(embed_dim, num_classes)
         if distilled:
             self.head_dist = linear(embed_dim, num_classes)

@@ -9,6 +9,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppim.models.layers import conv, linear
+from ppim.models.operators import LayerNorm
 from ppim.models.transformer import TokenTransformer, arguments_of, build_blocks
 
 _T = {"embed_dim": 240, "depth": 12, "num_heads": 4, "skip_lam": 1.0}
@@ -109,7 +110,7 @@ class LVViT(TokenTransformer):
             depth, drop_path, embed_dim, num_heads, mlp_ratio, qkv_bias=qkv_bias, qk_scale=qk_scale, dropout=dropout,
             attention_dropout=attention_dropout, skip_lam=skip_lam,
         )
-        self.norm = nn.LayerNorm(embed_dim, epsilon=1e-5)
+        self.norm = LayerNorm(embed_dim, epsilon=1e-5)
         self.head = linear(embed_dim, num_classes)
         self.aux_head = linear(embed_dim, num_classes)
 

@@ -15,6 +15,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppim.models.layers import Mlp, attend, linear
+from ppim.models.operators import LayerNorm
 from ppim.models.transformer import TokenTransformer, arguments_of, build_blocks
 
 _SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))  # kernel, stride, padding of each soft split
@@ -65,8 +66,8 @@ class TokenPerformer(nn.Layer):
         self.w.stop_gradient = True
         self.kqv = linear(dim, 3 * width)
         self.proj = linear(width, width)
-        self.norm1 = nn.LayerNorm(dim, epsilon=1e-5)
-        self.norm2 = nn.LayerNorm(width, epsilon=1e-5)
+        self.norm1 = LayerNorm(dim, epsilon=1e-5)
+        self.norm2 = LayerNorm(width, epsilon=1e-5)
         self.mlp = nn.Sequential(linear(width, width), nn.GELU(), linear(width, width))
 
     def _kernel(self, x):
@@ -113,9 +114,9 @@ class TokenAttention(nn.Layer):
 
     def __init__(self, dim: int, width: int):
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, epsilon=1e-5)
+        self.norm1 = LayerNorm(dim, epsilon=1e-5)
         self.attn = _WideAttention(dim, width)
-        self.norm2 = nn.LayerNorm(width, epsilon=1e-5)
+        self.norm2 = LayerNorm(width, epsilon=1e-5)
         self.mlp = Mlp(width, width)
 
     def forward(self, x):
@@ -208,7 +209,7 @@ class T2TViT(TokenTransformer):
             depth, drop_path, embed_dim, num_heads, mlp_ratio, qkv_bias=qkv_bias, qk_scale=qk_scale, dropout=dropout,
             attention_dropout=attention_dropout,
         )
-        self.norm = nn.LayerNorm(embed_dim, epsilon=1e-5)
+        self.norm = LayerNorm(embed_dim, epsilon=1e-5)
         self.head = linear(embed_dim, num_classes)
         if dense_head:
             self.aux_head = linear(embed_dim, num_classes)
