@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from yacs.config import CfgNode
 
 import ppim
 from ppim import config
@@ -16,7 +15,8 @@ from ppim.commands.labels import make_parser
 from ppim.commands.train import train_parser
 from ppim.dialects import translate
 from ppim.names import normalise_name
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, flat, run_python
+from tests.pages import code_blocks, headings, links, prose, tables
 
 PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md"])
 PAIRS = [(page, page.with_name(page.name.replace("_cn", ""))) for page in PAGES if page.stem.endswith("_cn")]
@@ -38,30 +38,6 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 each_pair = pytest.mark.parametrize(("chinese", "english"), PAIRS, ids=[pair[1].stem for pair in PAIRS])
 
 
-def code_blocks(page: Path) -> list:
-    """(language, text) of the fenced blocks."""
-    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
-def prose(page: Path) -> str:
-    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-
-
-def headings(page: Path) -> list:
-    """(level, text)"""
-    return [(len(marks), text) for marks, text in re.findall(r"^(#+) (.+)$", prose(page), re.MULTILINE)]
-
-
-def tables(page: Path) -> list:
-    """Rows of cells of all tables, one after another."""
-    return [[cell.strip() for cell in line.strip("| ").split(" | ")]
-            for line in prose(page).splitlines() if line.startswith("|")]
-
-
-def links(page: Path) -> list:
-    return re.findall(r"\]\(([^)\s]+)\)", prose(page))
-
-
 def slug(heading: str) -> str:
     """The anchor that GitHub makes of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
@@ -70,13 +46,6 @@ def slug(heading: str) -> str:
 def commands(page: Path) -> list:
     """Lines of the shell blocks."""
     return [line for language, text in code_blocks(page) if language == "bash" for line in text.splitlines() if line]
-
-
-def flat(node: CfgNode, prefix: str = "") -> dict:
-    found = {}
-    for name, value in node.items():
-        found.update(flat(value, f"{prefix}{name}.") if isinstance(value, CfgNode) else {f"{prefix}{name}": value})
-    return found
 
 
 KEYS = flat(config.get_config())

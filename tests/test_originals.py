@@ -13,7 +13,7 @@ from ppim import zoo
 from ppim.config import get_config, published_recipes
 from ppim.engine import build
 from ppim.zoo.departures import departures_of, groups
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, flat, run_python
 
 ORIGINALS = yaml.safe_load((Path(__file__).parent / "originals.yaml").read_text(encoding="utf-8"))
 RECIPES = published_recipes()
@@ -45,16 +45,7 @@ def ours(name: str) -> dict[str, object]:
     schedule = build.schedule(config, batch)
     found = {"batch": batch, "rate start": schedule.at(0), "rate peak": schedule.base}
     found["rate end"] = schedule.at(config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS)
-
-    def flatten(node, prefix):
-        for key, value in node.items():
-            if hasattr(value, "items"):
-                flatten(value, f"{prefix}{key}.")
-            else:
-                found[prefix + key] = value
-
-    flatten(config, "")
-    return found
+    return {**found, **flat(config)}
 
 
 def same(one: object, other: object) -> bool:

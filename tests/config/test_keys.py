@@ -7,7 +7,7 @@ import yaml
 
 from ppim.config.keys import KEYS
 from ppim.config.row import key
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, run_python
 
 each_row = pytest.mark.parametrize("row", KEYS.values(), ids=KEYS)
 

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from ppim.dialects import flags
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 TABLES = (flags._SETS, flags._LISTS, flags._SWITCHES, flags._IGNORED, flags._ONLY, flags._REFUSED)
 RECIPE = set("-c -o --config --model --debug".split())
