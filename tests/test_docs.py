@@ -18,8 +18,11 @@ from ppim.dialects import translate
 from ppim.names import normalise_name
 from tests.conftest import ROOT, run_python
 
-PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md"])
-PAIRS = [(page, page.with_name(page.name.replace("_cn", ""))) for page in PAGES if page.stem.endswith("_cn")]
+ENGLISH, CHINESE = ROOT / "docs" / "en", ROOT / "docs" / "cn"
+PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), *ENGLISH.glob("*.md"), *CHINESE.glob("*.md"),
+                ROOT / "data" / "README.md"])
+PAIRS = [(ROOT / "README_cn.md", ROOT / "README.md"),
+         *((page, ENGLISH / page.name) for page in PAGES if page.parent == CHINESE)]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 TOOLS = [ROOT / "tools" / name for name in ("train.py", "generate_labels.py", "draw_token_labels_figure.py")]
 
@@ -92,10 +95,6 @@ def help_of(tool: Path) -> str:
 # ---- one text in two languages -------------------------------------------------------------------------------------
 
 
-def test_every_translated_page_has_its_original():
-    assert PAIRS and all(english.is_file() for _, english in PAIRS)
-
-
 @each_pair
 def test_both_languages_have_the_same_headings(chinese, english):
     assert [level for level, _ in headings(chinese)] == [level for level, _ in headings(english)]
@@ -126,7 +125,8 @@ def test_both_languages_name_the_same_keys_and_code(chinese, english):
 @each_pair
 def test_both_languages_link_to_the_same_pages(chinese, english):
     def targets(page):
-        return sorted(link.partition("#")[0].replace("_cn.md", ".md") for link in links(page))
+        paths = [link.partition("#")[0] for link in links(page)]
+        return sorted(re.sub(r"_cn\b|\.\./(en|cn)/", "", path.replace("docs/cn/", "docs/en/")) for path in paths)
 
     assert targets(chinese) == targets(english)
 
@@ -162,9 +162,10 @@ def test_every_key_that_is_named_exists(page):
     assert not unknown, f"{page.name} names {unknown}"
 
 
-@pytest.mark.parametrize("name", ["training.md", "training_cn.md"])
-def test_every_key_is_documented_with_its_default(name):
-    rows = {row[0].strip("`"): row[1].strip("`") for row in tables(ROOT / "docs" / name) if len(row) == 3}
+@pytest.mark.parametrize("language", ["en", "cn"])
+def test_every_key_is_documented_with_its_default(language):
+    page = ROOT / "docs" / language / "training.md"
+    rows = {row[0].strip("`"): row[1].strip("`") for row in tables(page) if len(row) == 3}
     assert set(KEYS) - set(rows) == set()
     for key, value in KEYS.items():
         text = rows[key].replace("4/3", repr(4 / 3))
