@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, run_python
 
 sys.path.insert(0, str(ROOT / "tools" / "benchmark"))
 from training_step_vs_pytorch import bootstrap_interval  # noqa: E402

@@ -150,7 +150,7 @@ def test_the_warm_up_of_the_average_rules_as_long_as_is_said():
     told = [name for name in COPIED if "warm-up of the running average" in {d.what for d in departures_of(name)}]
     assert told == list(lengths)
     why = next(d.why for d in departures_of("lvvit_s") if d.what == "warm-up of the running average")
-    pages = [(ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("training.md", "training_cn.md")]
+    pages = [(ROOT / "docs" / language / "training.md").read_text(encoding="utf-8") for language in ("en", "cn")]
     for text in (why, *pages):
         assert {"112,490", "224,990", "0.99992", "0.99996", "90", "180"} <= set(re.findall(r"\d[\d,.]*\d", text))
 

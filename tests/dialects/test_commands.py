@@ -134,7 +134,8 @@ def test_without_a_recipe_only_evaluation_knows_what_to_do(tiny_data):
 
 def test_help_names_our_spelling_and_the_page_of_the_others():
     text = run_python("tools/train.py", "--help").stdout
-    assert "docs/coming_from.md" in text and "--evaluate-only" in text and "--tl-align" in text and "-cfg" not in text
+    assert "docs/en/coming_from.md" in text and "-cfg" not in text
+    assert "--evaluate-only" in text and "--tl-align" in text
 
 
 def test_visible_gpus_that_one_process_leaves_idle_are_told(tiny_config):
