@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import ppim  # noqa: F401  (sets the thread count before any test imports paddle)
+from ppim.mixing import Mixed
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -90,6 +91,13 @@ def tiny_config(tiny_data, tmp_path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY.format(data=tiny_data, save=tmp_path / "run"))
     return path
+
+
+def as_tensors(mixed: Mixed) -> Mixed:
+    """A mix as it comes out of the loader."""
+    import paddle
+
+    return Mixed.of_batch({name: paddle.to_tensor(value) for name, value in mixed.as_fields().items()})
 
 
 def run_python(*args, timeout: float = 120, env: dict | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess:

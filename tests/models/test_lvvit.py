@@ -9,8 +9,8 @@ from original_weights import original_state
 
 from ppim.mixing import Mix, Mixed, mixed_rows
 from ppim.models.lvvit import LVViT
-from ppim.objective.pixels import as_tensors
 from ppim.weights.load import load_state
+from tests.conftest import as_tensors
 
 
 def small(**overrides) -> LVViT:

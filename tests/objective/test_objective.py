@@ -6,7 +6,6 @@ import pytest
 from ppim.mixing import Mix, Mixed, draw_mix, mixed_rows
 from ppim.models import create_model
 from ppim.objective.objective import Objective
-from ppim.objective.pixels import as_tensors
 from ppim.token_labels.targets import SparseTargets, concat, dense, label_targets
 
 pytestmark = pytest.mark.smoke
@@ -40,9 +39,10 @@ def make_batch(rng, size):
     return batch, class_targets, token_targets
 
 
-def worked_out(mix, with_shares=True) -> Mixed:
-    """A drawn mix as the objective takes it."""
-    return as_tensors(mixed_rows(mix, (SIDE, SIDE), GRID, with_shares))
+def mixed_by(mix, batch, with_shares=True) -> dict:
+    """The batch with a drawn mix, as the loader ships it."""
+    fields = mixed_rows(mix, (SIDE, SIDE), GRID, with_shares).as_fields()
+    return {**batch, **{name: paddle.to_tensor(value) for name, value in fields.items()}}
 
 
 def owners(mix) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_the_loss_is_the_cross_entropy_against_targets_mixed_by_hand(model, how,
     swapped = Mixed(owner=paddle.to_tensor(owners(mix)))
     output = model.tokens(paddle.to_tensor(image.astype("float32")), swapped)
 
-    terms = Objective(model, 0.7, 0.4, MEAN, STD)(batch, worked_out(mix))
+    terms = Objective(model, 0.7, 0.4, MEAN, STD)(mixed_by(mix, batch))
     classes = cross_entropy(output.class_logits.numpy(), mixed_class)
     tokens = cross_entropy(output.token_logits.numpy().reshape(-1, CLASSES), mixed_token)
     assert terms.classes.item() == pytest.approx(classes, abs=2e-5)
@@ -149,7 +149,7 @@ def test_without_a_token_loss_the_token_head_is_not_run(model):
     batch, _, _ = make_batch(rng, 2)
     labels = label_targets(np.array([1, 4]), CLASSES, 0.1)
     batch.update({f"class_{name}": paddle.to_tensor(value) for name, value in labels._asdict().items()})
-    terms = Objective(model, 1.0, 0.0, MEAN, STD)(batch, Mixed())
+    terms = Objective(model, 1.0, 0.0, MEAN, STD)(batch)
     terms.total.backward()
     assert terms.tokens.item() == 0.0
     assert model.aux_head.weight.grad is None and model.head.weight.grad is not None
@@ -161,7 +161,7 @@ def test_an_empty_mix_changes_nothing(model):
     batch, _, _ = make_batch(rng, 2)
     nothing = draw_mix(rng, 2, (SIDE, SIDE), GRID)
     whole = Mix(nothing.partner, nothing.blend, nothing.pixel_box, np.array([[0, 0, 3, 3]] * 2))
-    plain, swapped = (Objective(model, 1.0, 1.0, MEAN, STD)(batch, worked_out(mix)) for mix in (nothing, whole))
+    plain, swapped = (Objective(model, 1.0, 1.0, MEAN, STD)(mixed_by(mix, batch)) for mix in (nothing, whole))
     # a box over the whole grid exchanges the two samples, tokens and targets alike
     assert swapped.total.item() == pytest.approx(plain.total.item(), abs=1e-5)
 
@@ -192,13 +192,13 @@ def test_the_class_target_takes_the_share_the_model_works_out(model, how, rule):
     own = output.share.numpy().astype("float64")[:, None]
     target = weighted_dense(class_targets)
 
-    terms = Objective(model, 1.0, 1.0, MEAN, STD)(batch, worked_out(mix))
+    terms = Objective(model, 1.0, 1.0, MEAN, STD)(mixed_by(mix, batch))
     expected = cross_entropy(output.class_logits.numpy(), own * target + (1 - own) * target[mix.partner])
     assert terms.classes.item() == pytest.approx(expected, abs=2e-5)
     tokens = cross_entropy(output.token_logits.numpy().reshape(-1, CLASSES), mixed_token)
     assert terms.tokens.item() == pytest.approx(tokens, abs=2e-5)  # token targets keep their place
     model.share_rule = "area"
-    by_area = Objective(model, 1.0, 1.0, MEAN, STD)(batch, worked_out(mix)).classes.item()
+    by_area = Objective(model, 1.0, 1.0, MEAN, STD)(mixed_by(mix, batch)).classes.item()
     assert (abs(by_area - expected) < 1e-5) == (how == "mixup")  # mixup leaves every token the same share
 
 
@@ -212,7 +212,7 @@ def test_both_heads_of_a_distilled_model_learn_the_labels_where_there_is_no_teac
     batch.update({f"class_{name}": paddle.to_tensor(value) for name, value in labels._asdict().items()})
     mix = draw_mix(rng, 2, (SIDE, SIDE), GRID, mixup_alpha=0.8)
     net.share_rule = "alignment"
-    terms = Objective(net, 1.0, 0.0, MEAN, STD)(batch, worked_out(mix))
+    terms = Objective(net, 1.0, 0.0, MEAN, STD)(mixed_by(mix, batch))
     terms.total.backward()
     assert np.abs(net.head.weight.grad.numpy()).max() > 0 and np.abs(net.head_dist.weight.grad.numpy()).max() > 0
     target, a = weighted_dense(labels), mix.blend[:, None].astype("float64")

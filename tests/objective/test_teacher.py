@@ -24,8 +24,8 @@ from tests.objective.test_objective import (
     STD,
     cross_entropy,
     make_batch,
+    mixed_by,
     weighted_dense,
-    worked_out,
 )
 
 pytestmark = pytest.mark.smoke
@@ -102,7 +102,7 @@ def test_the_class_token_learns_from_the_teachers_view_of_the_mixed_picture(kind
     else:
         p, q = softmax(theirs / 2), softmax(learned / 2)
         taught = 4 * (p * np.log(p / q)).sum(1).mean()
-    terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(batch, worked_out(mix))
+    terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(mixed_by(mix, batch))
     assert terms.classes.item() == pytest.approx(0.7 * labels + 0.3 * taught, abs=5e-5)
     terms.total.backward()
     assert all(p.grad is None for p in teacher.model.parameters())
@@ -117,7 +117,7 @@ def test_tokens_learn_from_the_teachers_view_of_the_pictures_before_mixing(how):
     batch, _, _ = make_batch(rng, 4)
     mix = draw_mix(rng, 4, (SIDE, SIDE), GRID, **how)
 
-    terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(batch, worked_out(mix))
+    terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(mixed_by(mix, batch))
     # the same as label maps whose targets are those of the teacher
     image = (batch["image"].numpy().astype("float64") / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
     image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
@@ -127,7 +127,7 @@ def test_tokens_learn_from_the_teachers_view_of_the_pictures_before_mixing(how):
     logits = np.einsum("ri,cj,bijk->brck", ends, ends, logits).reshape(-1, CLASSES)
     targets = top_targets(paddle.to_tensor(logits.astype("float32")), 2)
     batch.update({f"token_{name}": value for name, value in targets._asdict().items()})
-    expected = Objective(student, 1.0, 0.5, MEAN, STD)(batch, worked_out(mix))
+    expected = Objective(student, 1.0, 0.5, MEAN, STD)(mixed_by(mix, batch))
     assert terms.tokens.item() == pytest.approx(expected.tokens.item(), abs=1e-5)
     assert terms.total.item() == pytest.approx(expected.total.item(), abs=1e-5)
 
@@ -140,7 +140,7 @@ def test_maps_and_a_teacher_add_up():
 
     def total(dense_weight, teacher_weight):
         teacher = Teacher(annotator, dense_weight=teacher_weight, top_k=2)
-        return Objective(student, 1.0, dense_weight, MEAN, STD, teacher=teacher)(batch, worked_out(mix)).total.item()
+        return Objective(student, 1.0, dense_weight, MEAN, STD, teacher=teacher)(mixed_by(mix, batch)).total.item()
 
     assert total(0.7, 0.4) == pytest.approx(total(0.7, 0) + total(0, 0.4) - total(0, 0), abs=1e-5)
 
