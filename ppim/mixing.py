@@ -9,8 +9,9 @@ top, left, bottom, right; an empty box (0, 0, 0, 0) mixes nothing. Only numpy.
 """
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,8 @@ class Mix(NamedTuple):
 class Mixed(NamedTuple):
     """What a mix does to the rows of a batch of B pictures of N tokens; None: nothing is to be done there.
 
-    Arrays as they are worked out, the same fields as tensors in a training step. Row b * N + n is token n of picture b.
+    Arrays in the workers, which ship them with the batch; tensors in a training step. Row b * N + n is token n of
+    picture b.
     """
 
     partner: np.ndarray | None = None  # (B,) int64: the other picture of each
@@ -43,6 +45,15 @@ class Mixed(NamedTuple):
     token_share: np.ndarray | None = None  # (B * N,) float32: own share of a token's pixels and target, before MixToken
     owner: np.ndarray | None = None  # (B * N,) int64: whose token stands here after MixToken
     partner_share: np.ndarray | None = None  # (B, N) float32: the partner's share of what a token shows in the end
+
+    def as_fields(self) -> dict[str, np.ndarray]:
+        """What there is of it, under the names it has in a batch: `mix_partner`, `mix_owner`, ..."""
+        return {f"mix_{name}": value for name, value in self._asdict().items() if value is not None}
+
+    @classmethod
+    def of_batch(cls, batch: Mapping) -> Mixed:
+        """What a batch says of its mix; nothing where it was not mixed."""
+        return cls(*(batch.get(f"mix_{name}") for name in cls._fields))
 
 
 def partners(batch: int) -> np.ndarray:
@@ -182,6 +193,20 @@ def mixed_rows(mix: Mix, image_hw: tuple[int, int], grid: tuple[int, int], with_
         # a token taken from the partner shows the partner's patch, whose own share is the partner's
         partner_share=np.where(taken, own[mix.partner], 1 - own) if with_shares else None,
     )
+
+
+def draw_mixed_rows(step: int, *, rng_of: Callable[[int, int], np.random.Generator], batch: int, rows: tuple[int, int],
+                    image_hw: tuple[int, int], grid: tuple[int, int], with_shares: bool = False, **how) -> Mixed:
+    """What mixing does to one process's rows of a global batch: drawn for all of it, then cut.
+
+    Args:
+        step: micro-batch number.
+        rng_of: (micro-batch number, block number) -> the generator it is drawn from.
+        batch: of all processes; rows: start and stop of those wanted.
+        with_shares: as for `mixed_rows`; how: as for `draw_blocks`.
+    """
+    mix = draw_blocks(functools.partial(rng_of, step), batch, image_hw, grid, **how)
+    return mixed_rows(shard(mix, *rows), image_hw, grid, with_shares)
 
 
 def inside_boxes(box: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 import paddle
 from yacs.config import CfgNode
 
+from ppim.mixing import Mixed
 from ppim.models.lvvit import LVViT
 from ppim.models.t2t_vit import T2TViT
 
@@ -155,3 +156,8 @@ def spread_weights(layer: paddle.nn.Layer, gain: float = 1.0) -> None:
 def images(batch: int, height: int = 32, width: int = 32) -> paddle.Tensor:
     """(batch, 3, height, width) float32 of unit variance, always the same."""
     return paddle.to_tensor(np.random.RandomState(3).standard_normal((batch, 3, height, width)).astype("float32"))
+
+
+def as_tensors(mixed: Mixed) -> Mixed:
+    """A mix as it comes out of the loader."""
+    return Mixed.of_batch({name: paddle.to_tensor(value) for name, value in mixed.as_fields().items()})

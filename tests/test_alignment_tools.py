@@ -40,8 +40,10 @@ def figures(tokens):
     sizes = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 12, "depth": 2, "num_heads": 2}
     model = still(create_model("lvvit_t", **sizes, stem_channels=4))
     roll_out = load_script(ROOT / "tools" / "benchmark" / "token_label_roll_out.py")
-    mixed, half = mixed_rows(HALVES, (32, 32), (4, 4), with_shares=True), [0.5] * 3
-    return roll_out.compare(model, batch_of(np.array([0, 1]), tokens, 32), mixed, half, half, 5)
+    model.share_rule, half = "alignment", [0.5] * 3
+    fields = mixed_rows(HALVES, (32, 32), (4, 4), with_shares=True).as_fields()
+    mixed = {name: paddle.to_tensor(value) for name, value in fields.items()}
+    return roll_out.compare(model, {**batch_of(np.array([0, 1]), tokens, 32), **mixed}, half, half, 5)
 
 
 def test_nothing_is_left_out_where_tokens_have_the_label_of_their_picture():

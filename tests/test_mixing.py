@@ -20,8 +20,9 @@ from ppim.mixing import (
     partners,
     shard,
 )
-from ppim.objective.pixels import as_tensors, mix_pixels
+from ppim.objective.pixels import mix_pixels
 from ppim.seeds import mix_rng
+from tests.helpers import as_tensors
 
 HW, GRID = (12, 20), (3, 4)  # 4 x 5 pixels a token
 

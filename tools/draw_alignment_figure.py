@@ -45,8 +45,8 @@ def shares(model, pictures: list[np.ndarray], box, mean, std) -> tuple[np.ndarra
     """The mixed picture (h, w, 3) uint8, and the partner's share (1 + N,) in each token, from the start on."""
     import paddle
 
-    from ppim.mixing import Mix, mixed_rows
-    from ppim.objective.pixels import as_tensors, mix_pixels, normalise
+    from ppim.mixing import Mix, Mixed, mixed_rows
+    from ppim.objective.pixels import mix_pixels, normalise
 
     height, width = model.image_size
     cell = height // model.grid[0], width // model.grid[1]
@@ -54,7 +54,9 @@ def shares(model, pictures: list[np.ndarray], box, mean, std) -> tuple[np.ndarra
     mix = Mix(np.array([1, 0]), np.ones(2, "float32"), np.array([pixels, pixels]), np.zeros((2, 4), "int64"))
     # (h, w, 3) -> (2, 3, h, w)
     batch = paddle.to_tensor(np.stack(pictures).transpose(0, 3, 1, 2))
-    mixed, model.share_rule = as_tensors(mixed_rows(mix, model.image_size, model.grid, with_shares=True)), "alignment"
+    fields = mixed_rows(mix, model.image_size, model.grid, with_shares=True).as_fields()
+    mixed = Mixed.of_batch({name: paddle.to_tensor(value) for name, value in fields.items()})
+    model.share_rule = "alignment"
     with paddle.no_grad():
         images = mix_pixels(normalise(batch, mean, std), mixed)
         after = model.roll_out(images, mixed, model.carried_shares(mixed))

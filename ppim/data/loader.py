@@ -1,11 +1,13 @@
 """Samples, their order, and the workers that make batches of them.
 
 A training sample is asked for by (epoch, index, copy) and depends on those and the seed alone; `TrainBatches` says
-which samples a rank sees at a micro-step. Workers ship numpy only: uint8 images and sparse targets. A batch is
+which samples a rank sees at a micro-step, whose number is all that the mix of a batch depends on besides. Workers ship
+numpy only: uint8 images, sparse targets, and what mixing is to do to them. A batch is
 
     image uint8 (B, 3, H, W), label int64 (B,), index int64 (B,)
     training:     class_row, class_id int32, class_weight float32 (T,), class_const float32 (B, 3); the same four for
-                  token_* with label maps, token_const (B * N, 3); erase_at int64 (E,), erase_value float32 (E, 3)
+                  token_* with label maps, token_const (B * N, 3); erase_at int64 (E,), erase_value float32 (E, 3);
+                  mix_* where it is mixed, see `ppim.mixing.Mixed`
     evaluation:   with label maps token_best int64 (B, N), the class of each token, -1 where it has none
 """
 from __future__ import annotations
@@ -13,13 +15,15 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
 
 from ppim.data.augment import Policy, draw_erasing, draw_view
 from ppim.data.datasets import ImageList, read_photo
 from ppim.data.transforms import HFlip, apply_all, history, to_array
+from ppim.mixing import Mixed
 from ppim.seeds import order_rng, sample_rng
 from ppim.token_labels.released import released_targets
 from ppim.token_labels.targets import best_class, concat, label_targets, token_targets, with_ground_truth
@@ -118,8 +122,9 @@ class EvalSamples:
         return sample
 
 
-def collate(samples: Sequence[dict]) -> dict:
-    """Samples -> the batch of this file's head. No array is ever empty, which Paddle's workers do not survive."""
+def collate(samples: Sequence[dict], mixed: Mixed | None = None) -> dict:
+    """Samples and their mix -> the batch of this file's head. No array is ever empty, which Paddle's workers do not
+    survive."""
     batch = {name: np.stack([sample[name] for sample in samples])
              for name in ("image", "label", "index", "token_best") if name in samples[0]}
     for kind in ("class", "token"):
@@ -133,7 +138,7 @@ def collate(samples: Sequence[dict]) -> dict:
         if not len(at):  # a pixel that keeps its value, see pixels.erase
             at, value = np.zeros(1, np.int64), np.full((1, 3), np.nan, np.float32)
         batch["erase_at"], batch["erase_value"] = at, value
-    return batch
+    return {**batch, **mixed.as_fields()} if mixed else batch
 
 
 class TrainBatches:
@@ -215,27 +220,38 @@ class EvalBatches:
             yield list(range(first, min(first + self.batch_size, self.stop)))
 
 
-class _Reporting:
-    """A user's mistake met by a worker, handed over as a record instead of an exception that kills the queue."""
+class _Numbered:
+    """The keys of each batch as one key of a whole batch, (number, keys); numbers count from `first`."""
 
-    def __init__(self, samples):
-        self.samples = samples
+    def __init__(self, batches, first: int):
+        self.batches, self.first = batches, first
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list]:
+        for key in enumerate(self.batches, self.first):
+            yield [key]
+
+
+class _Reporting:
+    """Whole batches by (number, keys of their samples). A user's mistake met by a worker is handed over as a record
+    instead of an exception that kills the queue."""
+
+    def __init__(self, samples, mix: Callable[[int], Mixed] | None):
+        self.samples, self.mix = samples, mix
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key) -> dict:
+    def __getitem__(self, key: tuple) -> dict:
+        number, keys = key
         try:
-            return self.samples[key]
+            samples = [self.samples[one] for one in keys]
+            mixed = self.mix(number) if self.mix else None
         except (ValueError, OSError) as error:
-            return {"error": str(error)}
-
-
-def _collate_or_report(samples: Sequence[dict]) -> dict:
-    for sample in samples:
-        if "error" in sample:
-            return {"error": sample["error"], "index": np.zeros(1, np.int64)}
-    return collate(samples)
+            return {"error": str(error), "index": np.zeros(1, np.int64)}
+        return collate(samples, mixed)
 
 
 class Loader:
@@ -260,14 +276,19 @@ class Loader:
             yield batch
 
 
-def make_loader(samples, batches, workers: int) -> Loader:
-    """Samples in the order of `batches`, made by `workers` processes (0: in this one; the same values)."""
+def make_loader(samples, batches, workers: int, mix: Callable[[int], Mixed] | None = None) -> Loader:
+    """Samples in the order of `batches`, made by `workers` processes (0: in this one; the same values).
+
+    Args:
+        mix: number of a micro-batch -> what mixing does to its rows (`batches`: `TrainBatches`); None: nothing.
+    """
     import paddle  # only here: samples are numpy, and whoever only wants samples need not wait for Paddle
 
     shared = workers > 0 and _shared_memory_suffices(samples, batches, workers)
     return Loader(paddle.io.DataLoader(
-        _Reporting(samples), batch_sampler=batches, collate_fn=_collate_or_report, num_workers=workers,
-        use_shared_memory=shared, prefetch_factor=AHEAD, worker_init_fn=_one_thread), batches)
+        _Reporting(samples, mix), batch_sampler=_Numbered(batches, batches.start if mix else 0),
+        collate_fn=itemgetter(0), num_workers=workers, use_shared_memory=shared, prefetch_factor=AHEAD,
+        worker_init_fn=_one_thread), batches)
 
 
 def _one_thread(_: int) -> None:
@@ -283,11 +304,12 @@ def _shared_memory_suffices(samples, batches, workers: int) -> bool:
     keys = next(iter(batches), None)
     if keys is None:
         return False
-    first = _Reporting(samples)[keys[0]]
+    first = _Reporting(samples, None)[0, keys[:1]]
     if "error" in first:  # reported when its batch comes
         return True
-    size = sum(value.nbytes for value in collate([first]).values()) * len(keys)
+    size = sum(value.nbytes for value in first.values()) * len(keys)
     processes = int(os.environ.get("PADDLE_LOCAL_SIZE") or 1)  # each has its workers and sees the same free space
+    # twice: samples differ in size, and a mix adds a few bytes per token
     needed = 2 * size * (AHEAD + 1) * workers * processes
     free = shutil.disk_usage(SHARED_MEMORY).free
     if free < needed:

@@ -1,9 +1,12 @@
 """From a configuration to the plain arguments of the functions that build things; nothing is decided here twice."""
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import paddle
+from paddle import nn
 from yacs.config import CfgNode
 
 from ppim.data.augment import Policy, parse_rand_augment
@@ -13,7 +16,9 @@ from ppim.data.transforms import eval_view
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer
 from ppim.engine.schedule import Schedule, scaled_lr
+from ppim.mixing import Mixed, draw_mixed_rows
 from ppim.paddle_compat import half_precision_pays
+from ppim.seeds import mix_rng
 from ppim.token_labels.card import CARD, Reading, read_card
 from ppim.token_labels.maps import map_path
 from ppim.token_labels.store import MapFolder
@@ -143,6 +148,20 @@ def train_batches(config: CfgNode, length: int, world: World, start: int = 0, st
     return TrainBatches(
         length, config.DATA.BATCH_SIZE, seed=config.SEED, start=start, stop=stop, rank=world.rank, world=world.size,
         copies=config.DATA.REPEATED_AUG,
+    )
+
+
+def mix_of_step(config: CfgNode, batches: TrainBatches, model: nn.Layer) -> Callable[[int], Mixed]:
+    """Number of a micro-batch -> what mixing does to this process's rows of it, as the model wants to know it."""
+    return functools.partial(
+        draw_mixed_rows,
+        rng_of=functools.partial(mix_rng, config.SEED),
+        batch=batches.global_batch,
+        rows=batches.rows,
+        image_hw=(config.DATA.IMAGE_SIZE, config.DATA.IMAGE_SIZE),
+        grid=model.grid,
+        with_shares=model.share_rule != "area",
+        **mix_arguments(config),
     )
 
 

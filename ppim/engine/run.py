@@ -97,7 +97,8 @@ def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator
     for line in [*notes, *about]:
         log.say(line)
     ahead = build.train_batches(config, len(images), world, micro, run.last * steps.accumulate)
-    return run, _timed(make_loader(samples, ahead, config.DATA.NUM_WORKERS), run.meter), micro
+    loader = make_loader(samples, ahead, config.DATA.NUM_WORKERS, build.mix_of_step(config, ahead, model))
+    return run, _timed(loader, run.meter), micro
 
 
 def _model(config: CfgNode) -> nn.Layer:

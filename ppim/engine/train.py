@@ -6,7 +6,6 @@ handed, not here.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import time
 from collections.abc import Iterator
@@ -27,11 +26,9 @@ from ppim.engine.run import Meter, Run, start
 from ppim.engine.steps import Steps
 from ppim.engine.train_state import TrainState, as_arrays, capture
 from ppim.files import write_whole
-from ppim.mixing import draw_blocks, mixed_rows, shard
 from ppim.objective.objective import LossTerms
-from ppim.objective.pixels import as_tensors
 from ppim.paddle_compat import be_deterministic
-from ppim.seeds import dropout_seed, mix_rng
+from ppim.seeds import dropout_seed
 from ppim.weights.write import save_state
 
 _OVERFLOWS = 8  # micro-batches in a row whose loss may overflow float16; their steps are left out
@@ -104,17 +101,13 @@ def fit(run: Run, batches: Iterator[dict], micro: int) -> Evaluation:
 
 def _forward_backward(run: Run, batch: dict, micro: int, is_last_part: bool) -> LossTerms:
     """One micro-batch: gradients add up; with the last of a step they are averaged over the processes."""
-    state, batches, world, model = run.state, run.batches, run.world, run.state.model
+    state, batches, world = run.state, run.batches, run.world
     paddle.seed(dropout_seed(run.config.SEED, world.rank, micro))
-    rng_of = functools.partial(mix_rng, run.config.SEED, micro)
-    image_hw = tuple(batch["image"].shape[2:])
-    mix = draw_blocks(rng_of, batches.global_batch, image_hw, model.grid, **build.mix_arguments(run.config))
     start, stop = batches.rows
-    mixed = mixed_rows(shard(mix, start, stop), image_hw, model.grid, with_shares=model.share_rule != "area")
     # processes weigh the same in the average, though their shares of a batch may be a pair of samples apart
     share = (stop - start) * world.size / batches.global_batch
     with contextlib.nullcontext() if is_last_part or world.size == 1 else state.forward.no_sync():
-        terms = state.forward(batch, as_tensors(mixed))
+        terms = state.forward(batch)
         state.scaler.scale(terms.total * (share / run.steps.accumulate)).backward()
     return LossTerms(*(term.detach() * share for term in terms))
 

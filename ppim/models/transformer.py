@@ -22,6 +22,7 @@ from paddle import nn
 
 from ppim.mixing import Mixed
 from ppim.models.base import TokenModel, TokenOutput, as_pair, defaults_of
+from ppim.models.exchange import exchange
 from ppim.models.layers import Block, linear
 from ppim.models.operators import LayerNorm
 
@@ -177,8 +178,7 @@ class TokenTransformer(TokenModel):
             )
         x = self.embed(x)
         if mix is not None and mix.owner is not None:
-            # MixToken: (B, N, C) -> (B * N, C), every token from its owner's row -> (B, N, C)
-            x = paddle.gather(x.flatten(0, 1), mix.owner).reshape(x.shape)
+            x = exchange(x, mix.owner)
         first = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
         x = paddle.concat([token.expand([x.shape[0], -1, -1]).astype(x.dtype) for token in first] + [x], axis=1)
         return F.dropout(x + self.pos_embed, self.dropout, training=self.training)

@@ -1,4 +1,4 @@
-"""Model and loss as one layer: from a batch and its mix to the terms of the loss.
+"""Model and loss as one layer: from a batch to the terms of the loss.
 
 DataParallel wraps this layer, so that a training step is one forward call whatever is being taught: plain labels, token
 labels, a teacher's, mixed or not, the class target shared by area, by attention or by alignment. Loss of LV-ViT:
@@ -52,8 +52,9 @@ class Objective(nn.Layer):
         self.teacher = teacher
         self.teacher_weight = teacher.dense_weight if teacher else 0.0
 
-    def forward(self, batch: dict, mixed: Mixed) -> LossTerms:
-        """`batch` as the loader gives it, and what mixing does to its rows, both as tensors."""
+    def forward(self, batch: dict) -> LossTerms:
+        """`batch` as the loader gives it: pictures, targets, and what mixing does to its rows."""
+        mixed = Mixed.of_batch(batch)
         pictures = normalise(batch["image"], self.mean, self.std)
         pictures = erase(pictures, batch["erase_at"], batch["erase_value"])
         images = mix_pixels(pictures, mixed)

@@ -41,11 +41,6 @@ def erase(x: paddle.Tensor, erase_at: paddle.Tensor, erase_value: paddle.Tensor)
     return paddle.scatter(flat, at, value, overwrite=True).reshape(x.shape)
 
 
-def as_tensors(mixed: Mixed) -> Mixed:
-    """Arrays as they were worked out -> the same fields on the device."""
-    return Mixed(*(None if field is None else paddle.to_tensor(field) for field in mixed))
-
-
 def mix_pixels(x: paddle.Tensor, mixed: Mixed) -> paddle.Tensor:
     """(B, 3, H, W) pictures -> `blend` of each and the rest of its partner, inside its box the partner alone.
 

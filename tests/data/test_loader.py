@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import paddle
 import pytest
 from PIL import Image
 
@@ -27,6 +28,7 @@ from ppim.data.loader import (
     released_history,
 )
 from ppim.data.transforms import Colour, CropResize, HFlip, Warp, eval_view
+from ppim.mixing import Mixed
 from ppim.seeds import sample_rng
 from ppim.token_labels.card import Reading
 from ppim.token_labels.maps import map_path, write_map
@@ -105,6 +107,17 @@ def test_samples_are_bit_equal_for_any_number_of_processes(photos, maps, alone, 
 @pytest.mark.parametrize("start", [1, 2, 4])
 def test_a_run_goes_on_at_any_step_as_if_it_had_never_stopped(photos, maps, alone, start):
     assert_equal(run(photos, maps, 0, start=start), alone[start:])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_brings_the_mix_of_its_micro_step_wherever_a_run_goes_on(photos, workers):
+    def mix(step):
+        return Mixed(partner=np.full(6, step), blend=np.full(6, 0.5, "float32"))
+
+    batches = TrainBatches(len(photos), 6, seed=5, start=3, stop=6)
+    seen = list(make_loader(samples_of(photos), batches, workers, mix))
+    assert [batch["mix_partner"].tolist() for batch in seen] == [[step] * 6 for step in (3, 4, 5)]
+    assert all(batch["mix_blend"].dtype == paddle.float32 and "mix_owner" not in batch for batch in seen)
 
 
 def test_views_change_with_epoch_copy_and_seed_but_not_otherwise(photos):

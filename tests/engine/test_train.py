@@ -7,13 +7,15 @@ import sys
 import time
 
 import numpy as np
+import paddle
 import pytest
 
 from ppim.config import get_config
 from ppim.engine.command import run
-from ppim.engine.run import Meter
+from ppim.engine.distributed import World
+from ppim.engine.run import Meter, start
 from ppim.engine.steps import Steps
-from ppim.engine.train import _OVERFLOWS, _finite
+from ppim.engine.train import _OVERFLOWS, _finite, fit
 from ppim.engine.train_state import TrainState
 from ppim.models import build_model
 from ppim.paddle_compat import GradScaler
@@ -244,6 +246,35 @@ def test_the_best_of_a_run_says_what_it_was_chosen_on_and_stands_beside_the_last
                     f"{last['ema']['top1']:.2f} (ema)")
     evaluated = run_python(TRAIN, "-c", tiny_config, "--load", run / "best", "--evaluate-only")
     assert result_of(evaluated) == figures
+
+
+@pytest.mark.parametrize("mixing", [
+    ["MIX.TOKEN_ALPHA", "1.0", "TRAIN.MIXUP_ALPHA", "0.8", "TRAIN.CUTMIX_ALPHA", "1.0"],
+    ["MIX.TOKEN_ALPHA", "0.0", "TRAIN.CUTMIX_ALPHA", "1.0", "MIX.CLASS_SHARE", "alignment"],
+])
+def test_between_reports_nothing_is_copied_to_the_device_or_waited_for(tiny_config, monkeypatch, mixing):
+    options = ["DATA.BATCH_SIZE", "2", "TRAIN.ACCUM_ITER", "2", "TRAIN.MAX_STEPS", "4", "REPORT_FREQ", "4",
+               "TRAIN.GRAD_CLIP", "1.0", *mixing]
+    config = get_config(tiny_config, options)
+    run, batches, micro = start(config, config, World())
+
+    def copied(*_, **__):
+        raise AssertionError("a copy between host and device, which waits for all that is under way")
+
+    def fed(shipped):
+        """Eight micro-batches, two a step: the first warms caches up, the last is reported."""
+        for number, batch in enumerate(shipped):
+            if number == 2:
+                monkeypatch.setattr(paddle, "to_tensor", copied)
+                for name in ("numpy", "item", "tolist", "__float__", "__int__", "__bool__", "__array__"):
+                    monkeypatch.setattr(paddle.Tensor, name, copied)
+            elif number == 6:
+                monkeypatch.undo()
+            yield batch
+
+    fit(run, fed(list(batches)), micro)
+    run.log.close()
+    assert run.state.step == 4
 
 
 def looked_at(windows, scaler, accumulate=1):

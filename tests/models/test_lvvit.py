@@ -8,9 +8,8 @@ import pytest
 
 from ppim.mixing import Mix, Mixed, mixed_rows
 from ppim.models.lvvit import LVViT
-from ppim.objective.pixels import as_tensors
 from ppim.weights.load import load_state
-from tests.helpers import images, small_lvvit
+from tests.helpers import as_tensors, images, small_lvvit
 from tests.models.original_weights import original_state
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 import numpy as np
 import paddle
 
-from ppim.mixing import Mixed, mixed_rows
-from ppim.objective.pixels import as_tensors
+from ppim.mixing import mixed_rows
 from ppim.token_labels.targets import SparseTargets, concat, dense
 
 CLASSES, GRID, SIDE = 5, (3, 3), 24
@@ -50,9 +49,10 @@ def pictures(batch) -> np.ndarray:
     return image
 
 
-def worked_out(mix, with_shares=True) -> Mixed:
-    """A drawn mix as the objective takes it."""
-    return as_tensors(mixed_rows(mix, (SIDE, SIDE), GRID, with_shares))
+def mixed_by(mix, batch, with_shares=True) -> dict:
+    """The batch with a drawn mix, as the loader ships it."""
+    fields = mixed_rows(mix, (SIDE, SIDE), GRID, with_shares).as_fields()
+    return {**batch, **{name: paddle.to_tensor(value) for name, value in fields.items()}}
 
 
 def weighted_dense(targets):

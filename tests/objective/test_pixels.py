@@ -5,7 +5,8 @@ import numpy as np
 import paddle
 
 from ppim.mixing import Mixed
-from ppim.objective.pixels import as_tensors, erase, mix_pixels, normalise
+from ppim.objective.pixels import erase, mix_pixels, normalise
+from tests.helpers import as_tensors
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -51,10 +52,3 @@ def test_pixels_are_blended_outside_the_box_and_the_partners_inside():
 def test_pictures_of_which_no_pixel_is_mixed_stay_themselves():
     x = paddle.ones([2, 3, 4, 4])
     assert mix_pixels(x, as_tensors(Mixed(partner=np.array([1, 0]), owner=np.arange(8)))) is x
-
-
-def test_what_is_worked_out_reaches_the_device_as_it_is():
-    mixed = Mixed(partner=np.array([1, 0]), blend=np.array([0.5, 1], "float32"))
-    there = as_tensors(mixed)
-    assert there.owner is None and there.partner.dtype == paddle.int64 and there.blend.dtype == paddle.float32
-    np.testing.assert_array_equal(there.blend.numpy(), mixed.blend)

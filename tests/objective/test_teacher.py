@@ -25,10 +25,10 @@ from tests.objective.by_hand import (
     STD,
     cross_entropy,
     make_batch,
+    mixed_by,
     pictures,
     put_targets,
     weighted_dense,
-    worked_out,
 )
 
 pytestmark = pytest.mark.smoke
@@ -100,7 +100,7 @@ def test_the_class_token_learns_from_the_teachers_view_of_the_mixed_picture(kind
     else:
         p, q = softmax(theirs / 2), softmax(learned / 2)
         taught = 4 * (p * np.log(p / q)).sum(1).mean()
-    terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(batch, worked_out(mix))
+    terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(mixed_by(mix, batch))
     assert terms.classes.item() == pytest.approx(0.7 * labels + 0.3 * taught, abs=5e-5)
     terms.total.backward()
     assert all(p.grad is None for p in teacher.model.parameters())
@@ -115,7 +115,7 @@ def test_tokens_learn_from_the_teachers_view_of_the_pictures_before_mixing(how):
     batch, _, _ = make_batch(rng, 4)
     mix = draw_mix(rng, 4, (SIDE, SIDE), GRID, **how)
 
-    terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(batch, worked_out(mix))
+    terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(mixed_by(mix, batch))
     # the same as label maps whose targets are those of the teacher
     image = pictures(batch)
     logits = annotator.tokens(paddle.to_tensor(image.astype("float32"))).token_logits.numpy().reshape(4, 2, 2, CLASSES)
@@ -124,7 +124,7 @@ def test_tokens_learn_from_the_teachers_view_of_the_pictures_before_mixing(how):
     logits = np.einsum("ri,cj,bijk->brck", ends, ends, logits).reshape(-1, CLASSES)
     targets = top_targets(paddle.to_tensor(logits.astype("float32")), 2)
     put_targets(batch, "token", targets)
-    expected = Objective(student, 1.0, 0.5, MEAN, STD)(batch, worked_out(mix))
+    expected = Objective(student, 1.0, 0.5, MEAN, STD)(mixed_by(mix, batch))
     assert terms.tokens.item() == pytest.approx(expected.tokens.item(), abs=1e-5)
     assert terms.total.item() == pytest.approx(expected.total.item(), abs=1e-5)
 
@@ -137,7 +137,7 @@ def test_maps_and_a_teacher_add_up():
 
     def total(dense_weight, teacher_weight):
         teacher = Teacher(annotator, dense_weight=teacher_weight, top_k=2)
-        return Objective(student, 1.0, dense_weight, MEAN, STD, teacher=teacher)(batch, worked_out(mix)).total.item()
+        return Objective(student, 1.0, dense_weight, MEAN, STD, teacher=teacher)(mixed_by(mix, batch)).total.item()
 
     assert total(0.7, 0.4) == pytest.approx(total(0.7, 0) + total(0, 0.4) - total(0, 0), abs=1e-5)
 

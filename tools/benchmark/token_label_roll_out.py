@@ -11,7 +11,6 @@ differences, from 0 to 1.
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 from pathlib import Path
 
@@ -28,10 +27,10 @@ def distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def dense_labels(batch: dict, kind: str, classes: int) -> np.ndarray:
-    """Targets of the loader's batch, written out: (rows, classes)."""
+    """Targets of the loader's batch, as arrays, written out: (rows, classes)."""
     from ppim.token_labels.targets import SparseTargets, dense
 
-    return dense(SparseTargets(*(batch[f"{kind}_{field}"].numpy() for field in SparseTargets._fields)), classes)
+    return dense(SparseTargets(*(batch[f"{kind}_{field}"] for field in SparseTargets._fields)), classes)
 
 
 def rolled_out(model, batch: dict, mixed, tokens: np.ndarray, mean, std) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,9 +38,10 @@ def rolled_out(model, batch: dict, mixed, tokens: np.ndarray, mean, std) -> tupl
     (B, E + N, K) labels of all tokens at the start, and at the end."""
     import paddle
 
-    from ppim.objective.pixels import as_tensors, mix_pixels, normalise
+    from ppim.mixing import Mixed
+    from ppim.objective.pixels import mix_pixels, normalise
 
-    in_model, model.share_rule = as_tensors(mixed), "alignment"
+    in_model = Mixed.of_batch(batch)
     images = mix_pixels(normalise(batch["image"], mean, std), in_model)
     share = mixed.partner_share[..., None]
     start = (1 - share) * tokens + share * tokens[mixed.partner]
@@ -53,10 +53,14 @@ def rolled_out(model, batch: dict, mixed, tokens: np.ndarray, mean, std) -> tupl
     return shares[:, 0, 0], start, labels
 
 
-def compare(model, batch: dict, mixed, mean, std, classes: int) -> dict[str, np.ndarray]:
-    """(B,) figures of one mixed batch, for the samples that mixing has changed; `mixed` holds arrays, with shares."""
-    own = dense_labels(batch, "class", classes)
-    tokens = dense_labels(batch, "token", classes).reshape(len(own), -1, classes)
+def compare(model, batch: dict, mean, std, classes: int) -> dict[str, np.ndarray]:
+    """(B,) figures of one mixed batch of the loader's, for the samples that mixing has changed; for a model whose
+    `share_rule` is alignment."""
+    from ppim.mixing import Mixed
+
+    arrays = {name: value.numpy() for name, value in batch.items()}
+    mixed, own = Mixed.of_batch(arrays), dense_labels(arrays, "class", classes)
+    tokens = dense_labels(arrays, "token", classes).reshape(len(own), -1, classes)
     share, start, labels = rolled_out(model, batch, mixed, tokens, mean, std)
     area = 1 - mixed.class_share
 
@@ -83,23 +87,20 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     from ppim.engine import build
     from ppim.engine.distributed import World
     from ppim.engine.train_state import build_model_for
-    from ppim.mixing import draw_blocks, mixed_rows
-    from ppim.seeds import mix_rng
     from ppim.weights.load import load_weights
 
     model = build_model_for(config)
+    model.share_rule = "alignment"
     load_weights(model, weights)
     model.eval()
     images = build.train_images(config)
     samples = build.train_samples(config, config, images, model.grid)
     found: dict[str, list] = {}
-    for step, batch in enumerate(make_loader(samples, build.train_batches(config, len(images), World(), 0, count), 0)):
-        mix = draw_blocks(functools.partial(mix_rng, config.SEED, step), len(batch["image"]), model.image_size,
-                          model.grid, **build.mix_arguments(config))
-        mixed = mixed_rows(mix, model.image_size, model.grid, with_shares=True)
-        if mixed.partner is not None:
+    batches = build.train_batches(config, len(images), World(), 0, count)
+    for batch in make_loader(samples, batches, 0, build.mix_of_step(config, batches, model)):
+        if "mix_partner" in batch:
             data = config.DATA
-            for name, values in compare(model, batch, mixed, data.IMAGENET_MEAN, data.IMAGENET_STD,
+            for name, values in compare(model, batch, data.IMAGENET_MEAN, data.IMAGENET_STD,
                                         config.MODEL.NUM_CLASSES).items():
                 found.setdefault(name, []).append(values)
     return {name: np.concatenate(values) for name, values in found.items()}

@@ -21,7 +21,6 @@ from ppim.memory import keep_freed_memory  # noqa: E402
 from ppim.mixing import draw_mix, mixed_rows  # noqa: E402
 from ppim.models import create_model  # noqa: E402
 from ppim.objective.objective import Objective  # noqa: E402
-from ppim.objective.pixels import as_tensors  # noqa: E402
 from ppim.token_labels.maps import LabelMap  # noqa: E402
 from ppim.token_labels.targets import concat, token_targets  # noqa: E402
 
@@ -62,8 +61,10 @@ def main() -> None:
     for turn in range(args.rounds + 1):
         for name, (_, alpha) in ways.items():
             mix = draw_mix(rng, args.batch, model.image_size, model.grid, token_alpha=alpha)
+            fields = mixed_rows(mix, model.image_size, model.grid).as_fields()
+            mixed_batch = {**batch, **{field: paddle.to_tensor(value) for field, value in fields.items()}}
             before = time.perf_counter()
-            terms = objectives[name](batch, as_tensors(mixed_rows(mix, model.image_size, model.grid)))
+            terms = objectives[name](mixed_batch)
             terms.total.backward()
             take_step(optimizer, scaler)
             terms.total.item()

@@ -1,0 +1,30 @@
+"""How do tokens change places? MixToken's exchange (arXiv 2104.10858, section 3.2), with a backward pass of its own."""
+from __future__ import annotations
+
+import paddle
+from paddle.autograd import PyLayer
+
+
+class _Exchange(PyLayer):
+    """A gather by an exchange that undoes itself, so that its gradient is the same gather; Paddle's own adds gradients
+    up in place, atomically on GPUs, since it must expect rows that are read twice."""
+
+    @staticmethod
+    def forward(ctx, rows, owner):
+        ctx.save_for_backward(owner)
+        return paddle.gather(rows, owner)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (owner,) = ctx.saved_tensor()
+        return paddle.gather(gradient, owner), None
+
+
+def exchange(tokens: paddle.Tensor, owner: paddle.Tensor) -> paddle.Tensor:
+    """Tokens (B, N, C), each replaced by that of its owner.
+
+    Args:
+        owner: (B * N,) int64, an involution (the owner of a token's owner is the token itself), see `mixing.Mixed`.
+    """
+    # (B, N, C) -> (B * N, C) -> (B, N, C)
+    return _Exchange.apply(tokens.flatten(0, 1), owner).reshape(tokens.shape)
