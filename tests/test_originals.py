@@ -11,7 +11,7 @@ import yaml
 
 from ppim import zoo
 from ppim.config import get_config, published_recipes
-from ppim.engine import build
+from ppim.engine.schedule import schedule_of
 from ppim.zoo.departures import departures_of, groups
 from tests.helpers import ROOT, flat, run_python
 
@@ -42,7 +42,7 @@ def ours(name: str) -> dict[str, object]:
     """Every key of the resolved recipe, its batch, and its learning rates at that batch."""
     config = get_config(RECIPES[name])
     batch = processes(name) * config.DATA.BATCH_SIZE * config.TRAIN.ACCUM_ITER
-    schedule = build.schedule(config, batch)
+    schedule = schedule_of(config, batch)
     found = {"batch": batch, "rate start": schedule.at(0), "rate peak": schedule.base}
     found["rate end"] = schedule.at(config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS)
     return {**found, **flat(config)}

@@ -15,7 +15,6 @@ from ppim.data.loader import EvalSamples, TrainBatches, TrainSamples
 from ppim.data.transforms import eval_view
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer
-from ppim.engine.schedule import Schedule, scaled_lr
 from ppim.mixing import Mixed, draw_mixed_rows
 from ppim.paddle_compat import half_precision_pays
 from ppim.seeds import mix_rng
@@ -203,21 +202,6 @@ def mix_arguments(config: CfgNode) -> dict:
         "token_alpha": config.MIX.TOKEN_ALPHA,
         "cutmix_grid": config.MIX.CUTMIX_GRID,
     }
-
-
-def schedule(config: CfgNode, global_batch: int) -> Schedule:
-    """The learning-rate schedule, its rates scaled to the global batch: all of them, or the highest alone."""
-    train = config.TRAIN
-    scale = scaled_lr(1.0, train.LINEAR_SCALED_LR, global_batch)
-    scale_of_ends = scale if train.SCALED_RATES == "all" else 1.0
-    return Schedule(
-        name=train.LR_SCHEDULER.NAME,
-        base=train.BASE_LR * scale,
-        start=train.WARMUP_START_LR * scale_of_ends,
-        end=train.END_LR * scale_of_ends,
-        epochs=train.NUM_EPOCHS,
-        warmup=train.WARMUP_EPOCHS,
-    )
 
 
 def optimizer(config: CfgNode, model: paddle.nn.Layer) -> paddle.optimizer.Optimizer:

@@ -16,7 +16,7 @@ from ppim.engine.checkpoint import Checkpoint, remove_leftovers, unlike
 from ppim.engine.distributed import World
 from ppim.engine.log import Log
 from ppim.engine.run_folder import RunFolder, find_resumed
-from ppim.engine.schedule import Schedule
+from ppim.engine.schedule import Schedule, schedule_of
 from ppim.engine.steps import Steps, resumed_micro_step
 from ppim.engine.summary import summary
 from ppim.engine.train_state import TrainState, build_model_for, build_train_state, restore
@@ -84,7 +84,7 @@ def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator
     batches = build.train_batches(config, len(images), world)
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
     steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)
-    schedule = build.schedule(config, batches.global_batch * steps.accumulate)
+    schedule = schedule_of(config, batches.global_batch * steps.accumulate)
     # where it stands
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
     notes += unlike(checkpoint.state, world.size) if checkpoint else []

@@ -4,6 +4,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from yacs.config import CfgNode
+
 
 class Schedule(NamedTuple):
     """Warm-up, decay and cool-down of the learning rate; durations in epochs.
@@ -40,3 +42,18 @@ def _half_cosine(progress: float) -> float:
 def scaled_lr(base_lr: float, reference_batch: int | None, global_batch: int) -> float:
     """Linear scaling: `base_lr` is meant for `reference_batch` samples a step; None means it holds for any batch."""
     return base_lr if reference_batch is None else base_lr * global_batch / reference_batch
+
+
+def schedule_of(config: CfgNode, global_batch: int) -> Schedule:
+    """The learning-rate schedule, its rates scaled to the global batch: all of them, or the highest alone."""
+    train = config.TRAIN
+    scale = scaled_lr(1.0, train.LINEAR_SCALED_LR, global_batch)
+    scale_of_ends = scale if train.SCALED_RATES == "all" else 1.0
+    return Schedule(
+        name=train.LR_SCHEDULER.NAME,
+        base=train.BASE_LR * scale,
+        start=train.WARMUP_START_LR * scale_of_ends,
+        end=train.END_LR * scale_of_ends,
+        epochs=train.NUM_EPOCHS,
+        warmup=train.WARMUP_EPOCHS,
+    )

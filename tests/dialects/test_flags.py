@@ -6,7 +6,7 @@ import pytest
 from ppim.commands.train import train_parser
 from ppim.config import differences, get_config, published_recipes, recipe_path
 from ppim.dialects import translate
-from ppim.engine.build import schedule
+from ppim.engine.schedule import schedule_of
 
 # As their documents have them, the program's name and the launcher aside.
 PADDLEVIT_EVAL = """-cfg=./configs/t2t_vit_7.yaml -dataset=imagenet2012 -batch_size=16 \
@@ -160,7 +160,7 @@ def test_a_flag_sets_its_key_and_no_other(flags, key, value):
 def rates(line: str, processes: int) -> list[float]:
     """[first, highest, last] learning rate of a run of so many processes."""
     config = understood(line)
-    plan = schedule(config, config.DATA.BATCH_SIZE * config.TRAIN.ACCUM_ITER * processes)
+    plan = schedule_of(config, config.DATA.BATCH_SIZE * config.TRAIN.ACCUM_ITER * processes)
     return [plan.start, plan.base, plan.end]
 
 
