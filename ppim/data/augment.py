@@ -19,14 +19,12 @@ Range = tuple[float, float]  # least and largest
 LEVELS = 10.0  # magnitudes run from 0 to 10, as in the TensorFlow original
 ERASE_AREA, ERASE_ASPECT = (0.02, 1 / 3), (0.3, 1 / 0.3)  # shares of the picture; height / width
 
-# operation, its weight in the policy w0 of timm
-OPERATIONS = (
-    ("AutoContrast", 0.025), ("Equalize", 0.005), ("Invert", 0.0), ("Rotate", 0.3), ("Posterize", 0.0),
-    ("Solarize", 0.005), ("SolarizeAdd", 0.005), ("Color", 0.025), ("Contrast", 0.005), ("Brightness", 0.005),
-    ("Sharpness", 0.025), ("ShearX", 0.2), ("ShearY", 0.2), ("TranslateX", 0.1), ("TranslateY", 0.1),
-)
-NAMES = [name for name, _ in OPERATIONS]
-WEIGHTS = np.array([weight for _, weight in OPERATIONS]) / sum(weight for _, weight in OPERATIONS)
+# the operations, and their weights in the policy w0 of timm
+_W0 = {"AutoContrast": 0.025, "Equalize": 0.005, "Invert": 0.0, "Rotate": 0.3, "Posterize": 0.0, "Solarize": 0.005}
+_W0 |= {"SolarizeAdd": 0.005, "Color": 0.025, "Contrast": 0.005, "Brightness": 0.005, "Sharpness": 0.025}
+_W0 |= {"ShearX": 0.2, "ShearY": 0.2, "TranslateX": 0.1, "TranslateY": 0.1}
+NAMES = list(_W0)
+WEIGHTS = np.array(list(_W0.values())) / sum(_W0.values())
 WARPS = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "TranslateY": 0.45}  # at magnitude 10
 
 
