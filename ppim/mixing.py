@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+HW = tuple[int, int]  # height, width; of a grid its rows, columns
+Box = tuple[int, int, int, int]  # top, left, bottom, right
 MODES = ("batch", "pair", "elem")
 CUTMIX_GRIDS = ("pixels", "tokens")
 
@@ -61,7 +63,7 @@ def partners(batch: int) -> np.ndarray:
     return np.minimum(np.arange(batch) ^ 1, batch - 1)
 
 
-def draw_mix(rng: np.random.Generator, batch: int, image_hw: tuple, grid: tuple, *, mixup_alpha: float = 0.0,
+def draw_mix(rng: np.random.Generator, batch: int, image_hw: HW, grid: HW, *, mixup_alpha: float = 0.0,
              cutmix_alpha: float = 0.0, cutmix_minmax: Sequence[float] | None = None, prob: float = 1.0,
              switch_prob: float = 0.5, mode: str = "batch", token_alpha: float = 0.0,
              cutmix_grid: str = "pixels") -> Mix:
@@ -83,15 +85,15 @@ def draw_mix(rng: np.random.Generator, batch: int, image_hw: tuple, grid: tuple,
     for key, value, allowed in (("TRAIN.MIXUP_MODE", mode, MODES), ("MIX.CUTMIX_GRID", cutmix_grid, CUTMIX_GRIDS)):
         if value not in allowed:
             raise ValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
-    frame = tuple(image_hw) if cutmix_grid == "pixels" else tuple(grid)
+    frame_hw = tuple(image_hw) if cutmix_grid == "pixels" else tuple(grid)
     blend, pixel_box = np.ones(batch, np.float32), np.zeros((batch, 4), np.int64)
     # row b takes draw number group[b]
     group = {"batch": np.zeros(batch, int), "pair": np.arange(batch) // 2, "elem": np.arange(batch)}[mode]
     if mixup_alpha > 0 or cutmix_alpha > 0 or cutmix_minmax is not None:
-        draws = [_draw_pixels(rng, frame, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, switch_prob)
+        draws = [_draw_pixels(rng, frame_hw, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, switch_prob)
                  for _ in range(group[-1] + 1)]
         blend = np.array([lam for lam, _ in draws], np.float32)[group]
-        cell = np.array(image_hw) // np.array(frame)
+        cell = np.array(image_hw) // np.array(frame_hw)
         pixel_box = np.array([box for _, box in draws], np.int64)[group] * np.tile(cell, 2)
     token_box = np.zeros((batch, 4), np.int64)
     if token_alpha > 0:
@@ -101,7 +103,7 @@ def draw_mix(rng: np.random.Generator, batch: int, image_hw: tuple, grid: tuple,
     return Mix(partners(batch), blend, pixel_box, token_box)
 
 
-def draw_blocks(rng_of: Callable[[int], np.random.Generator], batch: int, image_hw: tuple, grid: tuple, *, group: int,
+def draw_blocks(rng_of: Callable[[int], np.random.Generator], batch: int, image_hw: HW, grid: HW, *, group: int,
                 **how) -> Mix:
     """How a global batch is mixed: by a draw of its own for each block of `group` rows, the last of which may be short.
 
@@ -124,8 +126,8 @@ def draw_blocks(rng_of: Callable[[int], np.random.Generator], batch: int, image_
     return whole._replace(partner=partners(batch))
 
 
-def _draw_pixels(rng, frame, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, switch_prob) -> tuple:
-    """-> own share of every pixel, box within `frame` (rows, columns)."""
+def _draw_pixels(rng, hw, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, switch_prob) -> tuple[float, Box]:
+    """Own share of every pixel, and a box within a frame of `hw` pixels or cells."""
     nothing = (0, 0, 0, 0)
     if rng.random() >= prob:
         return 1.0, nothing
@@ -135,11 +137,11 @@ def _draw_pixels(rng, frame, mixup_alpha, cutmix_alpha, cutmix_minmax, prob, swi
     if not cutmix:
         return rng.beta(mixup_alpha, mixup_alpha), nothing
     if cutmix_minmax is not None:
-        return 1.0, _draw_minmax_box(rng, frame, cutmix_minmax)
-    return 1.0, draw_box(rng, frame, rng.beta(cutmix_alpha, cutmix_alpha))
+        return 1.0, _draw_minmax_box(rng, hw, cutmix_minmax)
+    return 1.0, draw_box(rng, hw, rng.beta(cutmix_alpha, cutmix_alpha))
 
 
-def draw_box(rng: np.random.Generator, hw: tuple, own_share: float) -> tuple:
+def draw_box(rng: np.random.Generator, hw: HW, own_share: float) -> Box:
     """A box of about 1 - own_share of a frame `hw`, its centre anywhere, cut off at the borders (so its true area, not
     own_share, is what a target is mixed by)."""
     side = math.sqrt(1 - own_share)
@@ -150,7 +152,7 @@ def draw_box(rng: np.random.Generator, hw: tuple, own_share: float) -> tuple:
     return (top, left, bottom, right) if bottom > top and right > left else (0, 0, 0, 0)
 
 
-def _draw_minmax_box(rng: np.random.Generator, hw: tuple, minmax: Sequence[float]) -> tuple:
+def _draw_minmax_box(rng: np.random.Generator, hw: HW, minmax: Sequence[float]) -> Box:
     sides = [int(rng.integers(int(n * minmax[0]), max(int(n * minmax[0]), int(n * minmax[1]) - 1) + 1)) for n in hw]
     corner = [int(rng.integers(n - side + 1)) for n, side in zip(hw, sides)]
     box = (*corner, corner[0] + sides[0], corner[1] + sides[1])
@@ -170,7 +172,7 @@ def shard(mix: Mix, start: int, stop: int) -> Mix:
     return local._replace(partner=partner)
 
 
-def mixed_rows(mix: Mix, image_hw: tuple[int, int], grid: tuple[int, int], with_shares: bool = False) -> Mixed:
+def mixed_rows(mix: Mix, image_hw: HW, grid: HW, with_shares: bool = False) -> Mixed:
     """What `mix` does to pictures of `image_hw` pixels with tokens on a `grid` (rows, columns).
 
     Args:
@@ -196,7 +198,7 @@ def mixed_rows(mix: Mix, image_hw: tuple[int, int], grid: tuple[int, int], with_
 
 
 def draw_mixed_rows(step: int, *, rng_of: Callable[[int, int], np.random.Generator], batch: int, rows: tuple[int, int],
-                    image_hw: tuple[int, int], grid: tuple[int, int], with_shares: bool = False, **how) -> Mixed:
+                    image_hw: HW, grid: HW, with_shares: bool = False, **how) -> Mixed:
     """What mixing does to one process's rows of a global batch: drawn for all of it, then cut.
 
     Args:
@@ -209,7 +211,7 @@ def draw_mixed_rows(step: int, *, rng_of: Callable[[int, int], np.random.Generat
     return mixed_rows(shard(mix, *rows), image_hw, grid, with_shares)
 
 
-def inside_boxes(box: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+def inside_boxes(box: np.ndarray, grid: HW) -> np.ndarray:
     """(B, 4) boxes in cells of a grid -> (B, N) bool: the cells inside, row-major."""
     row, column = np.arange(grid[0]), np.arange(grid[1])
     tall = (row >= box[:, 0:1]) & (row < box[:, 2:3])
@@ -218,18 +220,18 @@ def inside_boxes(box: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return (tall[:, :, None] & wide[:, None, :]).reshape(len(box), -1)
 
 
-def _box_share(box: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
+def _box_share(box: np.ndarray, hw: HW) -> np.ndarray:
     """(B,) float32: which part of a frame of `hw` pixels or cells lies in each box."""
     top, left, bottom, right = box.astype("float32").T
     return (bottom - top) * (right - left) / float(hw[0] * hw[1])
 
 
-def own_pixel_share(mix: Mix, image_hw: tuple[int, int]) -> np.ndarray:
+def own_pixel_share(mix: Mix, image_hw: HW) -> np.ndarray:
     """(B,) float32: which part of an image's pixels is its own."""
     return mix.blend * (1 - _box_share(mix.pixel_box, image_hw))
 
 
-def own_token_share(mix: Mix, image_hw: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
+def own_token_share(mix: Mix, image_hw: HW, grid: HW) -> np.ndarray:
     """(B, N) float32: which part of the pixels of each token's patch is its image's own (before MixToken)."""
     box = mix.pixel_box.astype("float32")
     tall = _overlap(box[:, 0:1], box[:, 2:3], grid[0], image_hw[0])
@@ -246,7 +248,7 @@ def _overlap(start: np.ndarray, stop: np.ndarray, cells: int, length: int) -> np
     return (np.minimum(stop, low + size) - np.maximum(start, low)).clip(0.0) / size
 
 
-def class_share(mix: Mix, image_hw: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
+def class_share(mix: Mix, image_hw: HW, grid: HW) -> np.ndarray:
     """(B,) float32: the own share of the class target. Tokens from the partner show the partner's pixels, of which
     mixing has made a part the row's own: (1 - t) a + t (1 - a of the partner)."""
     own, taken = own_pixel_share(mix, image_hw), _box_share(mix.token_box, grid)

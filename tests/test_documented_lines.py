@@ -81,7 +81,7 @@ python main_multi_gpu.py \\
     -eval \\
     -pretrained=/path/to/pretrained/model/t2t_vit_7  # .pdparams is NOT needed""",
          model="t2t_vit_7", weights="elsewhere/t2t_vit_7.pdparams"),
-]  # fmt: skip
+]
 
 SHORT = "-o TRAIN.MAX_STEPS 1 DATA.NUM_WORKERS 0 TRAIN.MODEL_EMA False"
 TRAINING = [
@@ -115,7 +115,7 @@ python main_multi_gpu.py \\
     -batch_size=32 \\
     -data_path=/path/to/dataset/imagenet/train""",
          more=f"-num_classes=3 -image_size=64 {SHORT}"),
-]  # fmt: skip
+]
 
 BUILDING = """\
 from config import get_config
@@ -144,7 +144,7 @@ NOT_TYPED = {
        "downloads six gigabytes in all; the archive of LABEL_DATA is made here" for part in range(7)},
     "conda install -c pytorch pytorch torchvision": "another framework; here: pip install -e .",
     "pip install timm==0.3.2": "another framework; here: pip install -e .",
-}  # fmt: skip
+}
 
 PLACEHOLDERS = {
     "/path/to/dataset/imagenet": "{data}",
@@ -160,7 +160,7 @@ LAUNCHERS = {
     'python -m paddle.distributed.launch --gpus="0,1,2,3,4,5,6,7"':
         "python -m paddle.distributed.launch --nproc_per_node 2",
     "python3 -m torch.distributed.launch --nproc_per_node=8": "python3 -m paddle.distributed.launch --nproc_per_node=2",
-}  # fmt: skip
+}
 
 
 def names(lines: list[Line]) -> dict:

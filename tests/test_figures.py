@@ -25,7 +25,7 @@ def test_the_comparison_shows_every_published_model_below_a_hundred_million(tool
     assert {key: value for key, value in shown.items() if key[0] == "LV-ViT"} == {
         ("LV-ViT", "T", 224): (9, 79.1), ("LV-ViT", "S", 224): (26, 83.3), ("LV-ViT", "M", 224): (56, 84.0),
         ("LV-ViT", "S", 384): (26, 84.4), ("LV-ViT", "M", 384): (56, 85.4), ("LV-ViT", "M", 448): (56, 85.5),
-    }  # fmt: skip
+    }
     assert shown["T2T-ViT", "14", 384] == (22, 83.3) and shown["T2T-ViT$_t$", "24", 224] == (64, 82.6)
     assert shown["DeiT", "B", 384] == (87, 82.89) and shown["DeiT distilled", "T", 224] == (6, 74.48)
 

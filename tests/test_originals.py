@@ -103,7 +103,7 @@ def test_every_row_says_where_it_was_read():
     [("deit_small", (1e-6, 1e-3, 1e-5)), ("deit_tiny_distilled", (1e-6, 1e-3, 1e-5)),
      ("deit_base_tla", (1e-6, 1e-3, 1e-5)), ("deit_base_384", (1e-6, 5e-6, 5e-6)),
      ("lvvit_s", (1e-6, 1.6e-3, 1e-5)), ("lvvit_l_512", (1e-6, 5e-6, 5e-6)), ("t2t_vit_7", (1e-6, 1e-3, 1e-5))],
-)  # fmt: skip
+)
 def test_rates_start_rise_and_end_as_the_authors_have_them(name, rates):
     assert [ours(name)[f"rate {part}"] for part in ("start", "peak", "end")] == pytest.approx(rates, rel=1e-12)
 

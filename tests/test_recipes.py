@@ -29,7 +29,7 @@ PARAMETERS = {  # the tables of the papers and of their code, fixed tables inclu
     "deit_tiny_distilled": 5_910_800, "deit_small_distilled": 22_436_432,
     "deit_base_distilled": 87_338_192, "deit_base_384": 86_859_496,
     "deit_base_distilled_384": 87_338_192 + 380 * 768,
-}  # fmt: skip
+}
 
 
 def test_every_published_model_has_a_recipe():
@@ -58,7 +58,7 @@ def test_a_recipe_and_a_name_mean_the_same_model(name):
     a, b = described.blocks[0], named.blocks[0]
     assert (a.attn.num_heads, a.attn.scale, a.skip_lam, a.norm1._epsilon) == (
         b.attn.num_heads, b.attn.scale, b.skip_lam, b.norm1._epsilon,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("path", RECIPES)
@@ -78,7 +78,7 @@ def tiny(path: str, tiny_data: Path, folder: Path) -> list[str]:
         "DATA.BATCH_SIZE": 4, "DATA.BATCH_SIZE_EVAL": 4, "DATA.NUM_WORKERS": 0, "TRAIN.MAX_STEPS": 1,
         "DATA.IMAGE_SIZE": side, "MODEL.TRANS.DEPTH": 2, "MODEL.TRANS.EMBED_DIM": 4 * size.get("num_heads", 1),
         "TOKEN_LABEL.TARGET": "released", "TOKEN_LABEL.VAL_PATH": "",
-    }  # fmt: skip
+    }
     return [str(part) for pair in options.items() for part in pair]
 
 

@@ -39,9 +39,9 @@ PLACES = {  # where labels stand that would meet another above
     **dict.fromkeys([("T2T-ViT", "19", 224), ("T2T-ViT", "24", 224), ("DeiT", "B", 224), ("DeiT", "B", 384)], BELOW),
     **dict.fromkeys([("DeiT", "T", 224), ("DeiT", "S", 224), ("DeiT distilled", "T", 224)], RIGHT),
     **dict.fromkeys([("T2T-ViT", "7", 224), ("LV-ViT", "M", 384)], RIGHT),
-    **dict.fromkeys([("T2T-ViT", "10", 224), ("T2T-ViT", "12", 224), ("T2T-ViT", "14", 224)], LEFT),
-    ("T2T-ViT", "14", 384): LEFT, ("DeiT distilled", "S", 224): (11, -10),
-}  # fmt: skip
+    **{("T2T-ViT", *point): LEFT for point in (("10", 224), ("12", 224), ("14", 224), ("14", 384))},
+    ("DeiT distilled", "S", 224): (11, -10),
+}
 
 
 class Point(NamedTuple):

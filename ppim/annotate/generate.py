@@ -23,6 +23,7 @@ from ppim.data.datasets import SUFFIXES, read_photo
 from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
 from ppim.engine.run_folder import tokens_were_trained
 from ppim.files import sha256
+from ppim.geometry import HW
 from ppim.models import build_model
 from ppim.models.paddle_vision import PaddleVision
 from ppim.objective.pixels import normalise
@@ -35,7 +36,7 @@ from ppim.weights.read import find_weights
 class View(NamedTuple):
     """How a photo is shown to the annotator."""
 
-    size: tuple[int, int]  # (height, width) in pixels
+    hw: HW  # (height, width) in pixels
     mean: Sequence[float] = (0.485, 0.456, 0.406)  # of pixel values in [0, 1]
     std: Sequence[float] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"
@@ -80,17 +81,17 @@ def image_files(folder) -> list[str]:
 
 
 def look(path, view: View) -> np.ndarray:
-    """A photo as the annotator sees it, (3, h, w) uint8: squashed to `view.size` as a whole, or its centre square.
+    """A photo as the annotator sees it, (3, h, w) uint8: squashed to `view.hw` as a whole, or its centre square.
 
     Raises:
         ValueError: not a readable image, the message names the path; or a centre crop that is not square.
     """
-    photo, (height, width) = read_photo(str(path)), view.size
+    photo, (height, width) = read_photo(str(path)), view.hw
     if view.centre_crop is None:
         return to_array(photo.resize((width, height), INTERPOLATION[view.interpolation]))
     if height != width:
         raise ValueError(f"a centre crop is square; got a view of {height} x {width} pixels")
-    return to_array(apply_all(eval_view(view.size, view.centre_crop, view.interpolation), photo))
+    return to_array(apply_all(eval_view(view.hw, view.centre_crop, view.interpolation), photo))
 
 
 def top_scores(model, images: np.ndarray, view: View, top_k: int):
@@ -148,7 +149,7 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
         "model": name,
         "weights": weights.name,
         "weights_sha256": sha256(weights),
-        "input_size": list(view.size),
+        "input_size": list(view.hw),
         "mean": list(view.mean),
         "std": list(view.std),
         "interpolation": view.interpolation,

@@ -69,7 +69,7 @@ def compare(data: Path, output: Path, seed: int, pictures: tuple[int, int] = (25
     print("         your own pictures: README.md, \"Training on your own data\"")
 
 
-def train_arm(run: Path, options: list[str]) -> dict:
+def train_arm(run: Path, options: list[str]) -> dict[str, float]:
     """One run; its result, as evaluated once more from the weights it left, and the seconds the training took."""
     words = ["-c", "lvvit_demo", "-o", "SAVE", str(run), *options]
     print(f"$ ppim train {' '.join(words)}", flush=True)

@@ -31,7 +31,7 @@ def recipes_by_model() -> dict[str, list[str]]:
     return found
 
 
-def describe(row: zoo.Row, counts: dict[str, int], recipes: Sequence[str]) -> dict:
+def describe(row: zoo.Row, counts: dict[str, int], recipes: Sequence[str]) -> dict[str, object]:
     """A row with what was counted, if anything, and the departures of `recipes`, as plain values for JSON."""
     return {
         "name": row.name,
@@ -68,7 +68,7 @@ def macs_text(macs: zoo.Macs) -> str:
     return f"{macs.giga:.1f}" + {True: "", False: "*", None: "?"}[macs.attention]
 
 
-def _table(rows: Sequence[zoo.Row], counts: dict) -> None:
+def _table(rows: Sequence[zoo.Row], counts: dict[str, dict[str, int]]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -12,19 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppim.data.transforms import Colour, CropResize, HFlip, Warp
+from ppim.data.transforms import Box, Colour, CropResize, HFlip, Operation, Warp
+from ppim.geometry import HW, WH
 
+Range = tuple[float, float]  # least and largest
 LEVELS = 10.0  # magnitudes run from 0 to 10, as in the TensorFlow original
 ERASE_AREA, ERASE_ASPECT = (0.02, 1 / 3), (0.3, 1 / 0.3)  # shares of the picture; height / width
 
-# operation, its weight in the policy w0 of timm
-OPERATIONS = (
-    ("AutoContrast", 0.025), ("Equalize", 0.005), ("Invert", 0.0), ("Rotate", 0.3), ("Posterize", 0.0),
-    ("Solarize", 0.005), ("SolarizeAdd", 0.005), ("Color", 0.025), ("Contrast", 0.005), ("Brightness", 0.005),
-    ("Sharpness", 0.025), ("ShearX", 0.2), ("ShearY", 0.2), ("TranslateX", 0.1), ("TranslateY", 0.1),
-)
-NAMES = [name for name, _ in OPERATIONS]
-WEIGHTS = np.array([weight for _, weight in OPERATIONS]) / sum(weight for _, weight in OPERATIONS)
+# the operations, and their weights in the policy w0 of timm
+_W0 = {"AutoContrast": 0.025, "Equalize": 0.005, "Invert": 0.0, "Rotate": 0.3, "Posterize": 0.0, "Solarize": 0.005}
+_W0 |= {"SolarizeAdd": 0.005, "Color": 0.025, "Contrast": 0.005, "Brightness": 0.005, "Sharpness": 0.025}
+_W0 |= {"ShearX": 0.2, "ShearY": 0.2, "TranslateX": 0.1, "TranslateY": 0.1}
+NAMES = list(_W0)
+WEIGHTS = np.array(list(_W0.values())) / sum(_W0.values())
 WARPS = {"Rotate": 30.0, "ShearX": 0.3, "ShearY": 0.3, "TranslateX": 0.45, "TranslateY": 0.45}  # at magnitude 10
 
 
@@ -40,17 +40,17 @@ class RandAugment(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """How views are drawn. Sizes are (height, width)."""
+    """How views are drawn."""
 
-    image_hw: tuple
+    image_hw: HW  # (height, width) of a view in pixels
     order: str = "crop-first"  # or "released": flip, RandAugment on the whole photo, crop last
-    scale: tuple = (0.08, 1.0)  # crop area as a share of the photo's
-    ratio: tuple = (0.75, 4 / 3)  # crop width / height
+    scale: Range = (0.08, 1.0)  # crop area as a share of the photo's
+    ratio: Range = (0.75, 4 / 3)  # crop width / height
     interpolation: str = "random"  # bilinear, bicubic, or one of the two at random
     hflip: float = 0.5
     rand_augment: RandAugment | None = None
     color_jitter: float = 0.0  # used without RandAugment only, as in timm
-    fill: tuple = (124, 116, 104)  # colour of what a warp uncovers: the images' mean
+    fill: tuple[int, ...] = (124, 116, 104)  # colour of what a warp uncovers: the images' mean
     erase_prob: float = 0.0
     erase_mode: str = "pixel"  # pixel: noise per pixel, rand: one colour, const: the mean
     erase_count: int = 1  # at most so many boxes
@@ -81,10 +81,10 @@ def parse_rand_augment(text: str) -> RandAugment:
     return policy
 
 
-def draw_crop(rng: np.random.Generator, size: tuple, scale: tuple, ratio: tuple) -> tuple:
-    """left, top, width, height in pixels of a random part of a photo of `size` (width, height): ten tries, then the
+def draw_crop(rng: np.random.Generator, wh: WH, scale: Range, ratio: Range) -> Box:
+    """left, top, width, height in pixels of a random part of a photo of `wh` (width, height): ten tries, then the
     largest centre box whose ratio is allowed."""
-    width, height = size
+    width, height = wh
     for _ in range(10):
         area = rng.uniform(*scale) * width * height
         aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
@@ -97,10 +97,11 @@ def draw_crop(rng: np.random.Generator, size: tuple, scale: tuple, ratio: tuple)
 
 
 def draw_interpolation(rng: np.random.Generator, choice: str) -> str:
+    """The interpolation `choice` names, or bilinear or bicubic where that is "random"."""
     return ("bilinear", "bicubic")[int(rng.integers(2))] if choice == "random" else choice
 
 
-def draw_rand_augment(rng: np.random.Generator, policy: Policy) -> list:
+def draw_rand_augment(rng: np.random.Generator, policy: Policy) -> list[Operation]:
     """The operations that RandAugment applies this time."""
     augment = policy.rand_augment
     if augment.weighted:
@@ -136,16 +137,16 @@ def _operation(rng: np.random.Generator, name: str, level: float, policy: Policy
     return Colour(name)
 
 
-def draw_color_jitter(rng: np.random.Generator, strength: float) -> list:
+def draw_color_jitter(rng: np.random.Generator, strength: float) -> list[Operation]:
     """Brightness, contrast and saturation in random order, each by a factor in [1 - strength, 1 + strength]."""
     names = [("Brightness", "Contrast", "Color")[i] for i in rng.permutation(3)]
     return [Colour(name, rng.uniform(max(0.0, 1 - strength), 1 + strength)) for name in names]
 
 
-def draw_view(rng: np.random.Generator, size: tuple, policy: Policy) -> list:
-    """The operations that make one training view out of a photo of `size` (width, height)."""
+def draw_view(rng: np.random.Generator, wh: WH, policy: Policy) -> list[Operation]:
+    """The operations that make one training view out of a photo of `wh` (width, height)."""
     height, width = policy.image_hw
-    crop = [CropResize(draw_crop(rng, size, policy.scale, policy.ratio), (width, height),
+    crop = [CropResize(draw_crop(rng, wh, policy.scale, policy.ratio), (width, height),
                        draw_interpolation(rng, policy.interpolation))]
     flip = [HFlip()] if rng.random() < policy.hflip else []
     if policy.rand_augment is not None:
@@ -177,7 +178,8 @@ def draw_erasing(rng: np.random.Generator, policy: Policy) -> tuple[np.ndarray, 
     return at, value
 
 
-def _draw_erase_box(rng: np.random.Generator, height: int, width: int, count: int) -> tuple | None:
+def _draw_erase_box(rng: np.random.Generator, height: int, width: int, count: int) -> tuple[int, ...] | None:
+    """top, left, height, width in pixels; None where ten tries find none that fits."""
     for _ in range(10):
         area = rng.uniform(*ERASE_AREA) * height * width / count
         aspect = math.exp(rng.uniform(*map(math.log, ERASE_ASPECT)))

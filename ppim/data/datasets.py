@@ -25,14 +25,15 @@ class ImageList:
     """The images of one split; its length is their number (so not a NamedTuple, whose length is its fields')."""
 
     root: str
-    paths: list  # of str, relative to root, with forward slashes
+    paths: list[str]  # relative to root, with forward slashes
     labels: np.ndarray  # (n,) int64, positions in `classes`
-    classes: list  # of str
+    classes: list[str]
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def full_path(self, index: int) -> str:
+        """Where image `index` lies."""
         return os.path.join(self.root, self.paths[index])
 
 
@@ -156,7 +157,7 @@ def _from_folders(folder: str) -> ImageList:
     return ImageList(folder, paths, np.array(labels, np.int64), classes)
 
 
-def _images_below(folder: str, prefix: str) -> list:
+def _images_below(folder: str, prefix: str) -> list[str]:
     found = []
     for here, _, files in os.walk(folder, followlinks=True):
         inner = os.path.relpath(here, folder).replace(os.sep, "/")
@@ -194,5 +195,5 @@ def _from_list(data_path: str, list_file: str, split: str) -> ImageList:
     return ImageList(data_path, paths, np.array(labels, np.int64), classes)
 
 
-def _few(names: list) -> str:
+def _few(names: list[str]) -> str:
     return "none" if not names else ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -15,53 +15,59 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
 from ppim.data.augment import Policy, draw_erasing, draw_view
 from ppim.data.datasets import ImageList, read_photo
-from ppim.data.transforms import HFlip, apply_all, history, to_array
+from ppim.data.transforms import HFlip, Operation, apply_all, history, to_array
+from ppim.geometry import HW, WH
 from ppim.mixing import Mixed
 from ppim.seeds import order_rng, sample_rng
-from ppim.token_labels.released import released_targets
-from ppim.token_labels.targets import best_class, concat, label_targets, token_targets, with_ground_truth
+from ppim.token_labels.released import Move, released_targets
+from ppim.token_labels.store import MapFolder
+from ppim.token_labels.targets import SparseTargets, best_class, concat, label_targets, token_targets, with_ground_truth
 
 AHEAD = 2  # batches under way per worker (Paddle's prefetch_factor)
 SHARED_MEMORY = "/dev/shm"
 
 
+@dataclass(frozen=True)
 class TrainSamples:
     """Training samples by (epoch, index, copy).
 
-    Args:
-        images: the split. policy: how views are drawn. seed: of the run.
-        num_classes, smoothing: of the targets.
-        maps: label maps (`ppim.token_labels.store`), or None for plain labels; grid: (rows, columns) of tokens.
-        target, fill: see `token_targets`. geometry: "exact", or "released" for the released code's own (needs the
-            policy's order "released").
-        ground_truth: mix the true label into the class target, as the released option of that name.
+    Raises:
+        ValueError: the released geometry with another order of operations, or with maps of less than the whole photo.
     """
 
-    def __init__(self, images: ImageList, policy: Policy, *, seed: int, num_classes: int, smoothing: float = 0.1,
-                 maps=None, grid: tuple | None = None, target: str = "released", fill: str = "uniform",
-                 geometry: str = "exact", ground_truth: bool = False):
-        if geometry == "released" and policy.order != "released":
+    images: ImageList
+    policy: Policy  # how views are drawn
+    seed: int  # of the run
+    num_classes: int
+    smoothing: float = 0.1
+    maps: MapFolder | None = None  # None: plain labels
+    grid: HW | None = None  # (rows, columns) of tokens
+    target: str = "released"  # this and `fill`: see `token_targets`
+    fill: str = "uniform"
+    geometry: str = "exact"  # or "released", the released code's own; needs the policy's order "released"
+    ground_truth: bool = False  # mix the true label into the class target, as the released option of that name
+
+    def __post_init__(self):
+        if self.geometry == "released" and self.policy.order != "released":
             raise ValueError("geometry 'released' warps the map of the whole photo; it wants a policy of order "
-                             f"'released', got {policy.order!r}")
-        if geometry == "released" and maps is not None and maps.reading.frame != "whole":
-            raise ValueError(f"geometry 'released' reads every map as one of the whole photo, got maps of {maps}; "
+                             f"'released', got {self.policy.order!r}")
+        if self.geometry == "released" and self.maps is not None and self.maps.reading.frame != "whole":
+            raise ValueError(f"geometry 'released' reads every map as one of the whole photo, got maps of {self.maps}; "
                              "leave it 'exact', or make maps of the whole photo")
-        self.images, self.policy, self.seed = images, policy, seed
-        self.num_classes, self.smoothing = num_classes, smoothing
-        self.maps, self.grid, self.target, self.fill = maps, grid, target, fill
-        self.geometry, self.ground_truth = geometry, ground_truth
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: tuple) -> dict:
+    def __getitem__(self, key: tuple[int, int, int]) -> dict[str, Any]:
         epoch, index, copy = key
         photo = read_photo(self.images.full_path(index))
         rng = sample_rng(self.seed, epoch, index, copy)
@@ -81,37 +87,41 @@ class TrainSamples:
                                                             self.smoothing)
         return sample
 
-    def _map_targets(self, index: int, ops: list, size: tuple) -> tuple:
-        label_map = self.maps.read(self.images.paths[index], size)
+    def _map_targets(self, index: int, ops: Sequence[Operation], wh: WH) -> tuple[SparseTargets, SparseTargets]:
+        label_map = self.maps.read(self.images.paths[index], wh)
         if self.geometry == "released":
-            return released_targets(label_map, *released_history(ops, size), self.grid, self.num_classes,
+            return released_targets(label_map, *released_history(ops, wh), self.grid, self.num_classes,
                                     smoothing=self.smoothing)
-        return token_targets(label_map, history(ops, size), self.grid, self.num_classes, smoothing=self.smoothing,
+        return token_targets(label_map, history(ops, wh), self.grid, self.num_classes, smoothing=self.smoothing,
                              fill=self.fill, target=self.target)
 
 
-def released_history(ops: Sequence, size: tuple) -> tuple:
-    """A view of the released order as its code describes it: operations on the map, and the crop as
+def released_history(ops: Sequence[Operation], wh: WH) -> tuple[list[Move], tuple[float, ...]]:
+    """A view of a photo of `wh` in the released order as its code describes it: operations on the map, and the crop as
     (top, left, height, width) in fractions of the photo."""
     *before, crop = ops
     names = {"Rotate": "rotate", "ShearX": "shear_x", "ShearY": "shear_y",
              "TranslateX": "translate_x_rel", "TranslateY": "translate_y_rel"}
     moves = [("hflip",) if isinstance(op, HFlip) else (names[op.name], op.amount)
              for op in before if isinstance(op, HFlip) or op.name in names]
-    (left, top, width, height), (photo_width, photo_height) = crop.box, size
+    (left, top, width, height), (photo_width, photo_height) = crop.box, wh
     return moves, (top / photo_height, left / photo_width, height / photo_height, width / photo_width)
 
 
+@dataclass(frozen=True)
 class EvalSamples:
-    """Evaluation samples by index: the view `ops`, and with label maps the best class of each token."""
+    """Evaluation samples by index; with label maps each has the best class of its tokens."""
 
-    def __init__(self, images: ImageList, ops: Sequence, *, num_classes: int, maps=None, grid: tuple | None = None):
-        self.images, self.ops, self.num_classes, self.maps, self.grid = images, ops, num_classes, maps, grid
+    images: ImageList
+    ops: Sequence[Operation]  # the view
+    num_classes: int
+    maps: MapFolder | None = None
+    grid: HW | None = None  # (rows, columns) of tokens
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         photo = read_photo(self.images.full_path(index))
         sample = {"image": to_array(apply_all(self.ops, photo)), "label": self.images.labels[index],
                   "index": np.int64(index)}
@@ -122,7 +132,7 @@ class EvalSamples:
         return sample
 
 
-def collate(samples: Sequence[dict], mixed: Mixed | None = None) -> dict:
+def collate(samples: Sequence[Mapping[str, Any]], mixed: Mixed | None = None) -> dict[str, np.ndarray]:
     """Samples and their mix -> the batch of this file's head. No array is ever empty, which Paddle's workers do not
     survive."""
     batch = {name: np.stack([sample[name] for sample in samples])
@@ -141,6 +151,7 @@ def collate(samples: Sequence[dict], mixed: Mixed | None = None) -> dict:
     return {**batch, **mixed.as_fields()} if mixed else batch
 
 
+@dataclass(frozen=True)
 class TrainBatches:
     """Which samples a rank takes at which micro-step, for a whole run: `start` .. `stop` across epochs, so that workers
     are started once and a run can go on at any micro-step.
@@ -157,23 +168,43 @@ class TrainBatches:
         ValueError: the images do not fill one global batch, or a rank would hold no row.
     """
 
-    def __init__(self, length: int, batch_size: int, *, seed: int, stop: int, start: int = 0, rank: int = 0,
-                 world: int = 1, copies: int = 1):
-        self.length, self.seed, self.start, self.stop, self.copies = length, seed, start, stop, copies
-        self.batch_size, self.global_batch = batch_size, batch_size * world
-        self.steps_per_epoch = length // self.global_batch
+    length: int
+    batch_size: int
+    seed: int
+    stop: int
+    start: int = 0
+    rank: int = 0
+    world: int = 1
+    copies: int = 1
+
+    def __post_init__(self):
         if self.steps_per_epoch == 0:
-            raise ValueError(f"{length} training images do not fill one batch of {batch_size} x {world} processes; "
-                             f"set DATA.BATCH_SIZE to at most {length // world}")
-        self.rows = rank_rows(self.global_batch, rank, world)
-        if self.rows[0] == self.rows[1]:
-            raise ValueError(f"DATA.BATCH_SIZE {batch_size} leaves process {rank} of {world} without images, because "
-                             "pairs stay together; set it to 2 or more")
+            raise ValueError(f"{self.length} training images do not fill one batch of {self.batch_size} x {self.world} "
+                             f"processes; set DATA.BATCH_SIZE to at most {self.length // self.world}")
+        if len(range(*self.rows)) == 0:
+            raise ValueError(f"DATA.BATCH_SIZE {self.batch_size} leaves process {self.rank} of {self.world} without "
+                             "images, because pairs stay together; set it to 2 or more")
+
+    @property
+    def global_batch(self) -> int:
+        """Samples of one micro-step, all ranks."""
+        return self.batch_size * self.world
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Micro-steps of one epoch."""
+        return self.length // self.global_batch
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """start, stop: this rank's rows of the global batch."""
+        return rank_rows(self.global_batch, self.rank, self.world)
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     def epoch_of(self, step: int) -> int:
+        """The epoch a micro-step of the run belongs to."""
         return step // self.steps_per_epoch
 
     def order(self, epoch: int) -> np.ndarray:
@@ -189,7 +220,7 @@ class TrainBatches:
         # first copies first, so that neighbours are different images
         return np.concatenate([rows[copy::self.copies] for copy in range(self.copies)])
 
-    def __iter__(self) -> Iterator[list]:
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         epoch, order = None, None
         for step in range(self.start, self.stop):
             if self.epoch_of(step) != epoch:
@@ -199,7 +230,7 @@ class TrainBatches:
             yield [(epoch, index, copy) for index, copy in mine.tolist()]
 
 
-def rank_rows(global_batch: int, rank: int, world: int) -> tuple:
+def rank_rows(global_batch: int, rank: int, world: int) -> tuple[int, int]:
     """start, stop: a rank's rows of the global batch, whole pairs; the odd one out goes to the last rank."""
     pairs = global_batch // 2
     stop = global_batch if rank == world - 1 else 2 * ((rank + 1) * pairs // world)
@@ -210,14 +241,15 @@ class EvalBatches:
     """A rank's contiguous share of `length` images in batches, each image once over all ranks; a rank may get none."""
 
     def __init__(self, length: int, batch_size: int, *, rank: int = 0, world: int = 1):
-        self.start, self.stop, self.batch_size = rank * length // world, (rank + 1) * length // world, batch_size
+        self.images = range(rank * length // world, (rank + 1) * length // world)
+        self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return -(-(self.stop - self.start) // self.batch_size)
+        return -(-len(self.images) // self.batch_size)
 
-    def __iter__(self) -> Iterator[list]:
-        for first in range(self.start, self.stop, self.batch_size):
-            yield list(range(first, min(first + self.batch_size, self.stop)))
+    def __iter__(self) -> Iterator[list[int]]:
+        for first in range(0, len(self.images), self.batch_size):
+            yield list(self.images[first:first + self.batch_size])
 
 
 class _Numbered:
@@ -244,7 +276,7 @@ class _Reporting:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, key: tuple) -> dict:
+    def __getitem__(self, key: tuple[int, Sequence]) -> dict[str, Any]:
         number, keys = key
         try:
             samples = [self.samples[one] for one in keys]
@@ -254,6 +286,7 @@ class _Reporting:
         return collate(samples, mixed)
 
 
+@dataclass(frozen=True)
 class Loader:
     """Batches as dicts of Paddle tensors; iterating raises a worker's ValueError here, in one line.
 
@@ -261,13 +294,13 @@ class Loader:
         ValueError: what a sample's file is wrong with.
     """
 
-    def __init__(self, loader, batches):
-        self.loader, self.batches = loader, batches
+    loader: Iterable[dict[str, Any]]
+    batches: Sized
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[dict]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         if not len(self.batches):
             return
         for batch in self.loader:

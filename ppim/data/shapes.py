@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ppim.geometry import HW, WH
 from ppim.seeds import SPLITS, picture_rng
 from ppim.token_labels.card import Reading, save_card
 from ppim.token_labels.maps import write_map
@@ -110,10 +111,10 @@ def _unit_area(name: str) -> float:
     return float((SHAPES[name](axis[None, :], axis[:, None]) < 0).mean() * 16)
 
 
-def _surface(rng, size, cells, mean, spread) -> np.ndarray:
-    """A smooth random texture around the colour `mean`: (H, W, 3) float32, from `cells` (rows, columns) of colours."""
+def _surface(rng, wh: WH, cells: HW, mean, spread) -> np.ndarray:
+    """A smooth random texture of `wh` around the colour `mean`: (H, W, 3) float32, from `cells` of colours."""
     colours = np.clip(mean + rng.uniform(-spread, spread, (*cells, 3)), 0, 255).astype(np.uint8)
-    return np.asarray(Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC), dtype=np.float32)
+    return np.asarray(Image.fromarray(colours).resize(wh, Image.Resampling.BICUBIC), dtype=np.float32)
 
 
 def _distinct_colour(rng, other, contrast):
@@ -146,12 +147,12 @@ def _paint(rng, canvas, owner, name, area, look: Difficulty, window=(1.0, 1.0)) 
     owner[inside] = CLASSES.index(name)
 
 
-def draw_picture(rng: np.random.Generator, size=(64, 48), difficulty: Difficulty = DEFAULT, class_id=None):
+def draw_picture(rng: np.random.Generator, wh: WH = (64, 48), difficulty: Difficulty = DEFAULT, class_id=None):
     """Draw one picture.
 
     Args:
         rng: every random choice comes from here.
-        size: (width, height) in pixels.
+        wh: (width, height) in pixels.
         difficulty: see `Difficulty`.
         class_id: class of the dominant shape, in [0, len(CLASSES)); drawn when None.
 
@@ -159,12 +160,12 @@ def draw_picture(rng: np.random.Generator, size=(64, 48), difficulty: Difficulty
         (PIL RGB image, class id, owner (H, W) int64: class of the shape whose outline holds the pixel's centre,
         BACKGROUND where there is none).
     """
-    width, height = size
+    width, height = wh
     class_id = int(rng.integers(len(CLASSES))) if class_id is None else class_id
     others = [name for name in CLASSES if name != CLASSES[class_id]]
     count = rng.integers(difficulty.distractors[0], difficulty.distractors[1] + 1)
 
-    canvas = _surface(rng, size, (4, 5), rng.uniform(0, 255, 3), 2 * difficulty.texture)
+    canvas = _surface(rng, wh, (4, 5), rng.uniform(0, 255, 3), 2 * difficulty.texture)
     owner = np.full((height, width), BACKGROUND, dtype=np.int64)
     for name in rng.choice(others, count, replace=False):
         _paint(rng, canvas, owner, str(name), rng.uniform(*difficulty.distractor_area), difficulty)
@@ -183,7 +184,7 @@ def _overlap(pixels: int, cells: int) -> np.ndarray:
     return np.maximum(covered, 0) * (cells / pixels)
 
 
-def area_shares(owner: np.ndarray, grid, num_classes: int = len(CLASSES)) -> np.ndarray:
+def area_shares(owner: np.ndarray, grid: HW, num_classes: int = len(CLASSES)) -> np.ndarray:
     """Share of each cell's area that each class covers: (C, rows, columns) float64; the rest is background.
 
     Args:
@@ -195,7 +196,7 @@ def area_shares(owner: np.ndarray, grid, num_classes: int = len(CLASSES)) -> np.
     return _overlap(height, grid[0]) @ planes @ _overlap(width, grid[1]).T
 
 
-def label_map_of(owner: np.ndarray, grid, num_classes: int = len(CLASSES), top_k: int = 5):
+def label_map_of(owner: np.ndarray, grid: HW, num_classes: int = len(CLASSES), top_k: int = 5):
     """The label map of a picture: per cell, score_c = log(1 + share_c / FLOOR) of the `top_k` largest shares.
 
     A class absent from a cell scores 0, the very score readers give a class that is not listed, so nothing is lost as
@@ -213,7 +214,8 @@ def label_map_of(owner: np.ndarray, grid, num_classes: int = len(CLASSES), top_k
     return scores.astype(np.float32), ids.astype(np.int32), log_z.astype(np.float32)
 
 
-def write_dataset(folder, seed=0, train=2000, val=500, size=(64, 48), grid=(9, 12), difficulty=DEFAULT) -> None:
+def write_dataset(folder, seed=0, train=2000, val=500, wh: WH = (64, 48), grid: HW = (9, 12),
+                  difficulty=DEFAULT) -> None:
     """Draw `train` + `val` pictures, classes in equal numbers, and write them with their label maps under `folder`."""
     folder = Path(folder)
     origin = {"form": 1, "model": "ppim.data.shapes", "seed": seed, "grid": list(grid), "num_classes": len(CLASSES)}
@@ -224,7 +226,7 @@ def write_dataset(folder, seed=0, train=2000, val=500, size=(64, 48), grid=(9, 1
             (folder / "labels" / split / name).mkdir(parents=True, exist_ok=True)
         for index in range(count):
             image, class_id, owner = draw_picture(
-                picture_rng(seed, split, index), size, difficulty, index % len(CLASSES)
+                picture_rng(seed, split, index), wh, difficulty, index % len(CLASSES)
             )
             where = Path(split) / CLASSES[class_id] / f"{index:05d}"
             image.save(folder / "data" / where.with_suffix(".jpg"), quality=95, subsampling=0)

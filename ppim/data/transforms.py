@@ -1,97 +1,123 @@
 """What is done to a photo: deterministic operations as plain values, drawn by `augment`, applied here.
 
-An operation has `apply(image) -> image` (PIL, RGB), `steps(size) -> list of geometry.Step` for a label map that must
-follow, and `out_size(size)`. Sizes are (width, height). The colour operations are those of RandAugment (arXiv
-1909.13719) and give the same bytes as Pillow's own `ImageOps` and `ImageEnhance`, most of them through look-up tables.
+Sizes are `wh`, (width, height). The colour operations are those of RandAugment (arXiv 1909.13719) and give the same
+bytes as Pillow's own `ImageOps` and `ImageEnhance`, most of them through look-up tables.
 """
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageEnhance
 
 from ppim import geometry
+from ppim.geometry import HW, WH, Step
 
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 INTERPOLATION = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LEVELS = np.arange(256)
 
 
-class HFlip(NamedTuple):
+class Operation:
+    """What is done to a photo, by itself nothing."""
+
+    def apply(self, image: Image.Image) -> Image.Image:
+        """The picture it makes of a picture, both RGB."""
+        return image
+
+    def steps(self, wh: WH) -> list[Step]:
+        """What a label map has to follow when this is done to a picture of `wh`."""
+        return []
+
+    def out_wh(self, wh: WH) -> WH:
+        """(width, height) of what becomes of a picture of `wh`."""
+        return wh
+
+
+@dataclass(frozen=True)
+class HFlip(Operation):
     """Left and right exchanged."""
 
     def apply(self, image: Image.Image) -> Image.Image:
+        """(width, height) -> the same size, mirrored."""
         return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
-    def steps(self, size: tuple) -> list:
+    def steps(self, wh: WH) -> list[Step]:
+        """One step, the same for every size."""
         return [geometry.hflip()]
 
-    def out_size(self, size: tuple) -> tuple:
-        return size
 
+@dataclass(frozen=True)
+class CropResize(Operation):
+    """The box `left, top, width, height` (pixels), resized to `wh`."""
 
-class CropResize(NamedTuple):
-    """The box `left, top, width, height` (pixels), resized to `out` = (width, height)."""
-
-    box: tuple
-    out: tuple
+    box: Box
+    wh: WH
     interpolation: str = "bicubic"
 
     def apply(self, image: Image.Image) -> Image.Image:
+        """A picture that holds the box -> one of `self.wh`."""
         left, top, width, height = self.box
         # a crop of its own keeps the kernel inside the box, as crop-then-resize does; Pillow's box= argument would not
         crop = image.crop((left, top, left + width, top + height))
-        return crop.resize(self.out, INTERPOLATION[self.interpolation])
+        return crop.resize(self.wh, INTERPOLATION[self.interpolation])
 
-    def steps(self, size: tuple) -> list:
-        return [geometry.crop(*self.box, size)]
+    def steps(self, wh: WH) -> list[Step]:
+        """One step, the crop; resizing is none."""
+        return [geometry.crop(*self.box, wh)]
 
-    def out_size(self, size: tuple) -> tuple:
-        return self.out
+    def out_wh(self, wh: WH) -> WH:
+        """`self.wh`, whatever the picture's."""
+        return self.wh
 
 
-class ResizeShort(NamedTuple):
-    """The whole picture, resized until it covers `least` = (width, height), its sides' ratio kept."""
+@dataclass(frozen=True)
+class ResizeShort(Operation):
+    """The whole picture, resized until it covers `least_wh`, its sides' ratio kept."""
 
-    least: tuple
+    least_wh: WH
     interpolation: str = "bicubic"
 
-    def out_size(self, size: tuple) -> tuple:
-        width, height = size
+    def apply(self, image: Image.Image) -> Image.Image:
+        """(width, height) -> `out_wh` of it."""
+        return image.resize(self.out_wh(image.size), INTERPOLATION[self.interpolation])
+
+    def out_wh(self, wh: WH) -> WH:
+        """At least `least_wh`, and equal to it in one side or both."""
+        (width, height), (least_width, least_height) = wh, self.least_wh
         # the short side exactly, the other cut to whole pixels: torchvision's rule, which the published numbers used
-        if self.least[0] * height >= self.least[1] * width:
-            return self.least[0], max(self.least[1], int(self.least[0] * height / width))
-        return max(self.least[0], int(self.least[1] * width / height)), self.least[1]
+        if least_width * height >= least_height * width:
+            return least_width, max(least_height, int(least_width * height / width))
+        return max(least_width, int(least_height * width / height)), least_height
+
+
+@dataclass(frozen=True)
+class CentreCrop(Operation):
+    """The centre box of `wh` pixels."""
+
+    wh: WH
+
+    def _corner(self, wh: WH) -> tuple[int, int]:
+        return round((wh[0] - self.wh[0]) / 2), round((wh[1] - self.wh[1]) / 2)
 
     def apply(self, image: Image.Image) -> Image.Image:
-        return image.resize(self.out_size(image.size), INTERPOLATION[self.interpolation])
-
-    def steps(self, size: tuple) -> list:
-        return []
-
-
-class CentreCrop(NamedTuple):
-    """The centre box of `out` = (width, height) pixels."""
-
-    out: tuple
-
-    def _corner(self, size: tuple) -> tuple:
-        return round((size[0] - self.out[0]) / 2), round((size[1] - self.out[1]) / 2)
-
-    def apply(self, image: Image.Image) -> Image.Image:
+        """A picture of at least `self.wh` -> one of `self.wh`."""
         left, top = self._corner(image.size)
-        return image.crop((left, top, left + self.out[0], top + self.out[1]))
+        return image.crop((left, top, left + self.wh[0], top + self.wh[1]))
 
-    def steps(self, size: tuple) -> list:
-        return [geometry.crop(*self._corner(size), *self.out, size)]
+    def steps(self, wh: WH) -> list[Step]:
+        """One step, the crop out of a picture of `wh`."""
+        return [geometry.crop(*self._corner(wh), *self.wh, wh)]
 
-    def out_size(self, size: tuple) -> tuple:
-        return self.out
+    def out_wh(self, wh: WH) -> WH:
+        """`self.wh`, whatever the picture's."""
+        return self.wh
 
 
-class Warp(NamedTuple):
+@dataclass(frozen=True)
+class Warp(Operation):
     """Rotate (degrees), ShearX, ShearY (pixels per pixel), TranslateX, TranslateY (fractions of the side).
 
     What comes from outside the picture has the colour `fill`.
@@ -99,10 +125,11 @@ class Warp(NamedTuple):
 
     name: str
     amount: float
-    fill: tuple = (128, 128, 128)
+    fill: tuple[int, ...] = (128, 128, 128)
     interpolation: str = "bilinear"
 
     def apply(self, image: Image.Image) -> Image.Image:
+        """(width, height) -> the same size."""
         resample = INTERPOLATION[self.interpolation]
         if self.name == "Rotate":
             return image.rotate(self.amount, resample, fillcolor=self.fill)
@@ -115,17 +142,15 @@ class Warp(NamedTuple):
         }[self.name]
         return image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=self.fill)
 
-    def steps(self, size: tuple) -> list:
+    def steps(self, wh: WH) -> list[Step]:
+        """One step."""
         if self.name == "Rotate":
-            return [geometry.rotate(self.amount, size)]
+            return [geometry.rotate(self.amount, wh)]
         if self.name == "ShearX":
-            return [geometry.shear_x(self.amount, size)]
+            return [geometry.shear_x(self.amount, wh)]
         if self.name == "ShearY":
-            return [geometry.shear_y(self.amount, size)]
+            return [geometry.shear_y(self.amount, wh)]
         return [geometry.translate(*((self.amount, 0) if self.name == "TranslateX" else (0, self.amount)))]
-
-    def out_size(self, size: tuple) -> tuple:
-        return size
 
 
 def auto_contrast(image: Image.Image, _: float = 0) -> Image.Image:
@@ -133,7 +158,7 @@ def auto_contrast(image: Image.Image, _: float = 0) -> Image.Image:
     return image.point([value for low, high in image.getextrema() for value in _stretch(low, high)])
 
 
-def _stretch(low: int, high: int) -> list:
+def _stretch(low: int, high: int) -> list[int]:
     if high <= low:
         return list(range(256))
     scale = 255.0 / (high - low)
@@ -146,7 +171,7 @@ def equalize(image: Image.Image, _: float = 0) -> Image.Image:
     return image.point([value for count in counts for value in _flatten(count)])
 
 
-def _flatten(count: np.ndarray) -> list:
+def _flatten(count: np.ndarray) -> list[int]:
     used = count[count > 0]
     step = (count.sum() - used[-1]) // 255
     if len(used) <= 1 or step == 0:
@@ -166,7 +191,7 @@ def contrast(image: Image.Image, factor: float) -> Image.Image:
     return image.point(_blend(int(np.dot(grey, LEVELS) / sum(grey) + 0.5), factor) * 3)
 
 
-def _blend(base: int, factor: float) -> list:
+def _blend(base: int, factor: float) -> list[int]:
     """Pillow's blend of a constant picture with this one, in its own single precision."""
     mixed = np.float32(base) + np.float32(factor) * (LEVELS - base).astype(np.float32)
     return np.clip(mixed, 0, 255).astype(int).tolist()
@@ -187,24 +212,20 @@ COLOUR = {
 }
 
 
-class Colour(NamedTuple):
+@dataclass(frozen=True)
+class Colour(Operation):
     """A change of colours that moves nothing: a name of `COLOUR` and its amount."""
 
     name: str
     amount: float = 0.0
 
     def apply(self, image: Image.Image) -> Image.Image:
+        """(width, height) -> the same size."""
         return COLOUR[self.name](image, self.amount)
 
-    def steps(self, size: tuple) -> list:
-        return []
 
-    def out_size(self, size: tuple) -> tuple:
-        return size
-
-
-def eval_view(image_hw: tuple, crop_pct: float, interpolation: str = "bicubic") -> list:
-    """The evaluation view: short side to floor(size / crop_pct), centre crop (the original code's; recipes' crop_pct).
+def eval_view(image_hw: HW, crop_pct: float, interpolation: str = "bicubic") -> list[Operation]:
+    """The evaluation view: short side to floor(side / crop_pct), centre crop (the original code's; recipes' crop_pct).
 
     Raises:
         ValueError: crop_pct is not in (0, 1].
@@ -212,22 +233,23 @@ def eval_view(image_hw: tuple, crop_pct: float, interpolation: str = "bicubic") 
     if not 0 < crop_pct <= 1:
         raise ValueError(f"crop_pct wants a number in (0, 1]; got {crop_pct}")
     height, width = image_hw
-    least = (math.floor(width / crop_pct), math.floor(height / crop_pct))
-    return [ResizeShort(least, interpolation), CentreCrop((width, height))]
+    least_wh = (math.floor(width / crop_pct), math.floor(height / crop_pct))
+    return [ResizeShort(least_wh, interpolation), CentreCrop((width, height))]
 
 
-def apply_all(ops: Sequence, image: Image.Image) -> Image.Image:
+def apply_all(ops: Sequence[Operation], image: Image.Image) -> Image.Image:
+    """What becomes of an RGB picture by one operation after the other."""
     for op in ops:
         image = op.apply(image)
     return image
 
 
-def history(ops: Sequence, size: tuple) -> list:
-    """The geometric steps of operations on a photo of `size`, in the order applied."""
+def history(ops: Sequence[Operation], wh: WH) -> list[Step]:
+    """The geometric steps of operations on a photo of `wh`, in the order applied."""
     steps = []
     for op in ops:
-        steps += op.steps(size)
-        size = op.out_size(size)
+        steps += op.steps(wh)
+        wh = op.out_wh(wh)
     return steps
 
 

@@ -33,7 +33,7 @@ _ONLY_OFF = {
 }
 
 
-def translate_file(content: dict) -> dict:
+def translate_file(content: dict[str, object]) -> dict[str, object]:
     """A yaml file's sections and keys as ppim/config/keys.py has them; `content` is left as it is.
 
     Only keys of PaddleViT's that have moved, or that nothing reads, are treated; text such as `(0.9, 0.999)` is a list,
@@ -73,7 +73,7 @@ def _type_of(spelt: str) -> str:
     return known.get(re.sub(r"[^a-z0-9]", "", spelt.lower()), spelt)
 
 
-def _move_below(content: dict, name: str) -> None:
+def _move_below(content: dict[str, object], name: str) -> None:
     """MODEL.<name> becomes MODEL.TRANS.<name>; where TRANS is no section, the reader of the file says so."""
     model = content.get("MODEL")
     if not isinstance(model, dict) or name not in model or not isinstance(model.setdefault("TRANS", {}), dict):
@@ -96,7 +96,7 @@ def _copy(value):
     return value
 
 
-def _take(content: dict, key: str):
+def _take(content: dict[str, object], key: str):
     """The value of a key, which is removed, together with the section it leaves empty; None where it is not there."""
     name, _, below = key.partition(".")
     if not below:
@@ -109,7 +109,7 @@ def _take(content: dict, key: str):
     return value
 
 
-def _put(content: dict, key: str, value) -> None:
+def _put(content: dict[str, object], key: str, value) -> None:
     *sections, last = key.split(".")
     for section in sections:
         content = content.setdefault(section, {})

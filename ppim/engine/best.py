@@ -17,7 +17,7 @@ def better(results: Mapping[str, Evaluation]) -> str:
     return max(results, key=lambda name: results[name].top1)
 
 
-def after(card: dict, results: Mapping[str, Evaluation], step: int, epoch: float) -> dict:
+def after(card: dict[str, object], results: Mapping[str, Evaluation], step: int, epoch: float) -> dict[str, object]:
     """The card of the best weights, as in best.json, after one more evaluation.
 
     Args:
@@ -32,7 +32,7 @@ def after(card: dict, results: Mapping[str, Evaluation], step: int, epoch: float
     return {**card, "chosen_on": CHOSEN_ON, "last": {"step": step, "epoch": epoch, **last}}
 
 
-def summary(card: dict) -> str:
+def summary(card: dict[str, object]) -> str:
     """The card in one line."""
     last = ", ".join(f"{card['last'][name]['top1']:.2f} ({name})" for name in ("raw", "ema") if name in card["last"])
     return (f"best top-1 {card['top1']:.2f} ({card['weights']} weights, epoch {card['epoch']:g}), chosen on "

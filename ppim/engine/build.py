@@ -176,7 +176,7 @@ def eval_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tupl
     )
 
 
-def evaluation_arguments(config: CfgNode) -> dict:
+def evaluation_arguments(config: CfgNode) -> dict[str, object]:
     """Keyword arguments of `evaluate_samples`."""
     data = config.DATA
     return {
@@ -188,7 +188,7 @@ def evaluation_arguments(config: CfgNode) -> dict:
     }
 
 
-def mix_arguments(config: CfgNode) -> dict:
+def mix_arguments(config: CfgNode) -> dict[str, object]:
     """Keyword arguments of `draw_blocks`."""
     train = config.TRAIN
     return {
@@ -205,6 +205,7 @@ def mix_arguments(config: CfgNode) -> dict:
 
 
 def optimizer(config: CfgNode, model: paddle.nn.Layer) -> paddle.optimizer.Optimizer:
+    """The optimizer of the model's trained weights."""
     train = config.TRAIN
     return build_optimizer(
         model,
@@ -216,7 +217,7 @@ def optimizer(config: CfgNode, model: paddle.nn.Layer) -> paddle.optimizer.Optim
     )
 
 
-def amp_arguments(config: CfgNode) -> dict | None:
+def amp_arguments(config: CfgNode) -> dict[str, object] | None:
     """Arguments of `paddle.amp.auto_cast`, or None without mixed precision (always on CPU, which has none)."""
     wanted = half_precision_pays() if config.AMP == "auto" else config.AMP == "always"
     if not wanted or not paddle.get_device().startswith("gpu"):

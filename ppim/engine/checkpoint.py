@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -35,10 +35,10 @@ class State(NamedTuple):
     seed: int  # SEED of the run
     processes: int  # that trained together
     threads: str  # OMP_NUM_THREADS of each; sums on a CPU depend on it in their last bits
-    best: dict  # the best evaluation so far, as in best.json; empty before the first
+    best: dict[str, Any]  # the best evaluation so far, as in best.json; empty before the first
     ema_updates: int  # of the running average, whose warm-up depends on it
-    scaler: dict  # loss scaling under float16: {name of Paddle's: value}
-    versions: dict  # {"ppim" | "paddle" | "python": version}
+    scaler: dict[str, Any]  # loss scaling under float16: {name of Paddle's: value}
+    versions: dict[str, str]  # {"ppim" | "paddle" | "python": version}
     mkl_cpu_type: str = ""  # which kernels MKL was told to run, see `ppim.mkl`; sums depend on it as on `threads`
 
 

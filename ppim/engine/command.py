@@ -41,7 +41,7 @@ def run(path: str | None, overrides: Sequence[str] = ()) -> Evaluation:
     world = join_world()
     if world.is_main:
         print(*notes, sep="\n", end="\n" * len(notes), flush=True)
-    beside: dict = {}
+    beside: dict[str, object] = {}
     if config.EVAL.ONLY:
         result = evaluate_weights(config, get_config(path), world)
     else:

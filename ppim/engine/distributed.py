@@ -28,6 +28,7 @@ class World:
 
     @property
     def is_main(self) -> bool:
+        """Is this the process that speaks and writes?"""
         return self.rank == 0
 
     def barrier(self) -> None:

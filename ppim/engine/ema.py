@@ -33,6 +33,7 @@ class Ema:
 
     @paddle.no_grad()
     def update(self) -> None:
+        """One step of the average towards the model as it is now."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self._share.fill_(1.0 - decay)
         for average, value in self._moving:
@@ -45,7 +46,7 @@ class Ema:
         """The averaged tensors by the model's structured names."""
         return self._average
 
-    def load(self, state: dict, updates: int) -> None:
+    def load(self, state: dict[str, object], updates: int) -> None:
         """Go on from a saved average.
 
         Raises:
@@ -81,6 +82,6 @@ class swapped_in:
 
 
 @paddle.no_grad()
-def _copy(source: dict, target: dict) -> None:
+def _copy(source: dict[str, object], target: dict[str, paddle.Tensor]) -> None:
     for name, value in target.items():
         paddle.assign(source[name].astype(value.dtype), value)

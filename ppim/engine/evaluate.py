@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import paddle
 import paddle.nn.functional as F
@@ -12,6 +12,8 @@ from ppim.data.loader import EvalBatches, EvalSamples, make_loader
 from ppim.engine.distributed import World
 from ppim.models.base import TokenOutput
 from ppim.objective.pixels import normalise
+
+Batches = Iterable[dict[str, paddle.Tensor]]
 
 
 class Evaluation(NamedTuple):
@@ -27,7 +29,8 @@ class Evaluation(NamedTuple):
     count: int
     token_top1: float | None = None
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, float]:
+        """What was measured, by name; without what was not."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
     def __str__(self) -> str:
@@ -45,7 +48,7 @@ def evaluate_samples(
 
 @paddle.no_grad()
 def evaluate(
-    model: nn.Layer, batches: Iterable[dict], expected: int, world: World, *, mean, std, amp: dict | None = None
+    model: nn.Layer, batches: Batches, expected: int, world: World, *, mean, std, amp: dict[str, Any] | None = None
 ) -> Evaluation:
     """Evaluate `model` on this process's share of the images; every process gets the result for all of them.
 

@@ -18,6 +18,7 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
+        """Has a signal asked to stop?"""
         return self._asked is not None
 
     def __enter__(self) -> StopRequest:

@@ -36,7 +36,7 @@ class Log:
         if self._is_main:
             self._console.print(text, markup=False)
 
-    def record(self, event: str, step: int, values: dict) -> None:
+    def record(self, event: str, step: int, values: dict[str, object]) -> None:
         """A record for machines: one JSON line, and a point on a curve for each number in `values`."""
         if self._file:
             entry = {"event": event, "step": step, "time": round(time.time(), 3), **values}
@@ -55,6 +55,7 @@ class Log:
             self.say(text)
 
     def close(self) -> None:
+        """Take the progress bar off the terminal and close the files."""
         if self._bar:
             self._bar.stop()
             self._bar = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import paddle
@@ -123,7 +123,7 @@ class TokenModel(nn.Layer):
         return ()
 
     @classmethod
-    def rename(cls, state: Mapping) -> dict:
+    def rename(cls, state: Mapping) -> dict[str, Any]:
         """`state` under this model's names.
 
         Raises:

@@ -148,6 +148,7 @@ class TokenTransformer(TokenModel):
 
     @property
     def has_token_head(self) -> bool:
+        """Does a head of their own classify the tokens?"""
         return self.aux_head is not None
 
     classifies_tokens = has_token_head

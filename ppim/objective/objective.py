@@ -6,7 +6,7 @@ arXiv 2104.10858, section 3.1.
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import paddle
 from paddle import nn
@@ -40,19 +40,20 @@ class Objective(nn.Layer):
     """
 
     def __init__(
-        self, model: nn.Layer, class_weight: float, dense_weight: float, mean, std, amp: dict | None = None,
-        teacher: Teacher | None = None,
+        self, model: nn.Layer, class_weight: float, dense_weight: float, mean, std,
+        amp: dict[str, Any] | None = None, teacher: Teacher | None = None,
     ):
         super().__init__()
         self.model = model
         self.class_weight = class_weight
         self.dense_weight = dense_weight
-        self.mean, self.std = mean, std
+        self.mean = mean
+        self.std = std
         self.amp = amp or {"enable": False}
         self.teacher = teacher
         self.teacher_weight = teacher.dense_weight if teacher else 0.0
 
-    def forward(self, batch: dict) -> LossTerms:
+    def forward(self, batch: dict[str, paddle.Tensor]) -> LossTerms:
         """`batch` as the loader gives it: pictures, targets, and what mixing does to its rows."""
         mixed = Mixed.of_batch(batch)
         pictures = normalise(batch["image"], self.mean, self.std)
@@ -106,5 +107,5 @@ def _as_shown(tokens: SparseTargets, mixed: Mixed) -> SparseTargets:
     return tokens if mixed.owner is None else reassign(tokens, mixed.owner)
 
 
-def _targets(batch: dict, kind: str) -> SparseTargets:
+def _targets(batch: dict[str, paddle.Tensor], kind: str) -> SparseTargets:
     return SparseTargets(*(batch[f"{kind}_{field}"] for field in SparseTargets._fields))

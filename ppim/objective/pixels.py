@@ -17,7 +17,7 @@ def normalise(image: paddle.Tensor, mean: Sequence[float], std: Sequence[float])
 
 
 @lru_cache(maxsize=8)
-def _channels(values: tuple) -> paddle.Tensor:
+def _channels(values: tuple[float, ...]) -> paddle.Tensor:
     """255 * values as (1, 3, 1, 1), copied to the device once."""
     return (255.0 * paddle.to_tensor(values, "float64")).astype("float32").reshape([1, len(values), 1, 1])
 

@@ -6,11 +6,14 @@ the targets token labels are made of, mixed and scored in the same way.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import paddle
 import paddle.nn.functional as F
 from yacs.config import CfgNode
 
 from ppim.config import get_config, has_teacher
+from ppim.geometry import HW
 from ppim.models import build_model
 from ppim.models.base import TokenModel
 from ppim.objective.losses import top_targets
@@ -18,30 +21,30 @@ from ppim.token_labels.targets import SparseTargets
 from ppim.weights.load import LoadReport, load_weights
 
 
+@dataclass
 class Teacher:
     """A network in evaluation mode that no optimizer sees.
 
-    Args:
-        kind: none | soft | hard, what the class token learns; alpha: its weight against the labels; tau: temperature.
-        dense_weight: of the loss of tokens against this network's; top_k: classes kept per token.
     Raises:
         ValueError: tokens are to be taught by a network without a trained head on them.
     """
 
-    def __init__(
-        self, model: TokenModel, *, kind: str = "none", alpha: float = 0.5, tau: float = 1.0, dense_weight: float = 0.0,
-        top_k: int = 5,
-    ):
-        if dense_weight and not model.classifies_tokens:
+    model: TokenModel
+    kind: str = "none"  # or soft, hard: what the class token learns
+    alpha: float = 0.5  # its weight against the labels
+    tau: float = 1.0  # temperature
+    dense_weight: float = 0.0  # of the loss of tokens against this network's
+    top_k: int = 5  # classes kept per token, at most all but one
+
+    def __post_init__(self):
+        if self.dense_weight and not self.model.classifies_tokens:
             raise ValueError(
                 f"DISTILL.DENSE_WEIGHT wants a teacher with logits of tokens: LV-ViT, a model with MODEL.DENSE_HEAD, "
-                f"or a network of paddle_vision; got {type(model).__name__} without a token head"
+                f"or a network of paddle_vision; got {type(self.model).__name__} without a token head"
             )
-        self.kind, self.alpha, self.tau = kind, alpha, tau
-        self.dense_weight, self.top_k = dense_weight, min(top_k, model.num_classes - 1)
-        self.model = model
-        model.eval()
-        for parameter in model.parameters():
+        self.top_k = min(self.top_k, self.model.num_classes - 1)
+        self.model.eval()
+        for parameter in self.model.parameters():
             parameter.stop_gradient = True
 
     @paddle.no_grad()
@@ -50,7 +53,7 @@ class Teacher:
         return self.model(images)
 
     @paddle.no_grad()
-    def token_targets(self, images: paddle.Tensor, grid: tuple[int, int]) -> SparseTargets:
+    def token_targets(self, images: paddle.Tensor, grid: HW) -> SparseTargets:
         """Targets of the tokens of a student's `grid`, rows (B * N), from normalised images (B, 3, h, w)."""
         logits = self.model.tokens(images).token_logits.astype("float32")
         # (B, n, K) -> (B, K, rows, columns)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ppim.files import write_whole
 from ppim.token_labels.maps import ORIENTATIONS
@@ -33,7 +33,7 @@ class Reading(NamedTuple):
 WHOLE = Reading()
 
 
-def load_card(folder: str | Path) -> dict | None:
+def load_card(folder: str | Path) -> dict[str, Any] | None:
     """All that the card of a folder says; None where there is no card.
 
     Raises:
@@ -76,7 +76,7 @@ def save_card(folder: str | Path, reading: Reading, origin: Mapping[str, object]
     write_whole(Path(folder) / CARD, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
-def card_fields(reading: Reading) -> dict:
+def card_fields(reading: Reading) -> dict[str, Any]:
     """What a card says of `reading`; `crop_pct` only where it has a meaning."""
     fields = {"log_z": reading.log_z, "frame": reading.frame}
     if reading.frame == "centre-crop":

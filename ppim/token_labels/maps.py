@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppim.files import write_whole
+from ppim.geometry import Window
 
 ORIENTATIONS = ("rows-first", "columns-first")
 HALF_EXACT = 2048
@@ -36,7 +37,7 @@ class LabelMap(NamedTuple):
     scores: np.ndarray  # (K, rows, columns) float32 logits
     ids: np.ndarray  # (K, rows, columns) int32
     log_z: np.ndarray | None = None  # (rows, columns) float32; None where the file has none
-    window: tuple = (0.0, 0.0, 1.0, 1.0)  # x0, y0, x1, y1: what the map covers of the photo, unit coordinates
+    window: Window = (0.0, 0.0, 1.0, 1.0)  # x0, y0, x1, y1: what the map covers of the photo, unit coordinates
 
 
 def map_path(folder: str, image_relative_path: str, suffix: str = ".npy") -> str:
@@ -45,7 +46,7 @@ def map_path(folder: str, image_relative_path: str, suffix: str = ".npy") -> str
 
 
 @lru_cache(maxsize=64)
-def _parse_header(header: bytes) -> tuple[tuple, np.dtype, bool]:
+def _parse_header(header: bytes) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Shape, dtype and Fortran order of an `.npy` header; files of one set share it, so it is parsed once."""
     stream = io.BytesIO(header)
     version = np.lib.format.read_magic(stream)

@@ -13,16 +13,18 @@ Published maps are square (18x18); on others, shares of the map's own sides are 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from ppim.geometry import Step, trace
+from ppim.geometry import HW, Step, trace
 from ppim.token_labels.maps import LabelMap
 from ppim.token_labels.targets import WHOLE, SparseTargets, sample_map, split_class, view_points
 
+Move = tuple[Any, ...]  # (name,) or (name, value) of `warp`
 
-def _index_matrix(name: str, value: float, rows: int, columns: int) -> tuple:
+
+def _index_matrix(name: str, value: float, rows: int, columns: int) -> tuple[float, ...]:
     """(a, b, c, d, e, f): cell (x, y) of the warped map shows cell (ax + by + c, dx + ey + f)."""
     if name == "rotate":
         cos, sin = math.cos(math.radians(value)), math.sin(math.radians(value))
@@ -60,12 +62,12 @@ def warp(label_map: LabelMap, name: str, value: float = 0.0) -> LabelMap:
     return label_map._replace(scores=np.where(inside, scores[:, y, x], np.float32(0)), ids=ids[:, y, x])
 
 
-def released_targets(label_map: LabelMap, ops: Sequence[tuple], crop: tuple, grid: tuple, num_classes: int, *,
+def released_targets(label_map: LabelMap, ops: list[Move], crop: tuple[float, ...], grid: HW, num_classes: int, *,
                      smoothing: float = 0.1) -> tuple[SparseTargets, SparseTargets]:
     """Targets of the class token (R = 1) and of the tokens (R = rows * columns).
 
     Args:
-        ops: (name,) or (name, value) of `warp`, in the order applied, for instance [('hflip',), ('rotate', 9.0)].
+        ops: in the order applied, for instance [('hflip',), ('rotate', 9.0)].
         crop: (top, left, height, width) as shares of the photo.
         grid: (rows, columns) of tokens.
     """

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppim.geometry import Step, trace
+from ppim.geometry import HW, Step, Window, trace
 from ppim.token_labels.maps import LabelMap
 
 TARGETS = ("released", "probs")
@@ -101,7 +101,7 @@ def with_ground_truth(class_targets: SparseTargets, labels: np.ndarray, num_clas
 
 
 @lru_cache(maxsize=1024)
-def _layout(grid: tuple, per_token: tuple, per_class: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _layout(grid: HW, per_token: HW, per_class: HW) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sampling points of the class token (row 0) and of all tokens (rows 1 ..), in the view's frame.
 
     Args:
@@ -123,13 +123,13 @@ def _layout(grid: tuple, per_token: tuple, per_class: tuple) -> tuple[np.ndarray
     return points, row, count
 
 
-def _points_per_token(steps: Sequence[Step], window: tuple, map_shape: tuple, grid: tuple) -> tuple[int, int]:
+def _points_per_token(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW) -> tuple[int, int]:
     """(n_y, n_x): the sides of a token in map cells along its own axes, rounded up (adaptive ROI-align)."""
     matrix = np.eye(2)
     for step in steps:
         matrix = matrix @ step.matrix[:, :2]
     x0, y0, x1, y1 = window
-    cells_x, cells_y = map_shape[1] / (x1 - x0), map_shape[0] / (y1 - y0)
+    cells_x, cells_y = map_hw[1] / (x1 - x0), map_hw[0] / (y1 - y0)
     (a, b), (c, d) = matrix.tolist()
     side_x = math.hypot(a * cells_x, c * cells_y) / grid[1]
     side_y = math.hypot(b * cells_x, d * cells_y) / grid[0]
@@ -137,24 +137,24 @@ def _points_per_token(steps: Sequence[Step], window: tuple, map_shape: tuple, gr
     return max(1, math.ceil(side_y - 1e-4)), max(1, math.ceil(side_x - 1e-4))
 
 
-def view_points(steps: Sequence[Step], window: tuple, map_shape: tuple, grid: tuple,
+def view_points(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW,
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where a map is read for the class token (row 0) and the tokens (rows 1 ..) of a view.
 
     Returns:
         points (P, 2) in the view's frame, the row of each point (P,) and the number of points of each row (R,).
     """
-    return _layout(tuple(grid), _points_per_token(steps, window, map_shape, grid),
-                   _points_per_token(steps, window, map_shape, (1, 1)))
+    return _layout(tuple(grid), _points_per_token(steps, window, map_hw, grid),
+                   _points_per_token(steps, window, map_hw, (1, 1)))
 
 
-def _bilinear(points: np.ndarray, map_shape: tuple) -> tuple[np.ndarray, np.ndarray]:
+def _bilinear(points: np.ndarray, map_hw: HW) -> tuple[np.ndarray, np.ndarray]:
     """Cells and shares of points in the map's frame, clamped to the outermost cell centres.
 
     Returns:
         cells (4, P) flat indices and shares (4, P), which sum to one over the four.
     """
-    rows, columns = map_shape
+    rows, columns = map_hw
     x = np.clip(points[:, 0] * columns - 0.5, 0, columns - 1)
     y = np.clip(points[:, 1] * rows - 0.5, 0, rows - 1)
     left, top = x.astype(np.intp), y.astype(np.intp)
@@ -202,11 +202,11 @@ def sample_map(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row:
     Returns:
         SparseTargets of `rows` rows with row weight 1, triplets in the order of the rows.
     """
-    kept, *map_shape = label_map.scores.shape
+    kept, *map_hw = label_map.scores.shape
     # (K, h, w) -> (cells, K)
     values = label_map.scores.reshape(kept, -1).T.astype(np.float64)
     ids = np.ascontiguousarray(label_map.ids.reshape(kept, -1).T)
-    cells, shares = _bilinear(points, tuple(map_shape))
+    cells, shares = _bilinear(points, tuple(map_hw))
     shares *= weight
     if target == "probs":
         values, rest = _beyond_rest(values, label_map.log_z.reshape(-1, 1), num_classes)
@@ -278,7 +278,7 @@ def _check(label_map: LabelMap, target: str, fill: str) -> None:
                          "form ([2, K, H, W]); take 'released' or generate the maps again")
 
 
-def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: tuple, num_classes: int, *,
+def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: HW, num_classes: int, *,
                   smoothing: float = 0.1, fill: str = "uniform", target: str = "released",
                   ) -> tuple[SparseTargets, SparseTargets]:
     """Targets of one view's class token and of its tokens; the class token is one token that covers the whole view.

@@ -1,7 +1,7 @@
 """Weights into a model: rename, convert, resize positions, check both sides, report what was done."""
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class LoadReport(NamedTuple):
         return "\n".join([f"weights from {self.source}", *(rows or ["  everything matched"]), *notes])
 
 
-def _resize_positions(model: TokenModel, state: dict, wanted: dict) -> list[str]:
+def _resize_positions(model: TokenModel, state: dict[str, np.ndarray], wanted: dict[str, Any]) -> list[str]:
     resized = []
     for name, extra in model.position_tables.items():
         if name in state and list(state[name].shape) != list(wanted[name].shape):
@@ -44,7 +44,7 @@ def _resize_positions(model: TokenModel, state: dict, wanted: dict) -> list[str]
     return resized
 
 
-def _drop(state: dict, names: list[str]) -> list[str]:
+def _drop(state: dict[str, np.ndarray], names: list[str]) -> list[str]:
     for name in names:
         del state[name]
     return names

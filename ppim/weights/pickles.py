@@ -36,8 +36,8 @@ class TorchTensor(NamedTuple):
 
     storage: TorchStorage
     offset: int
-    shape: tuple
-    strides: tuple
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
     def array(self, values: np.ndarray) -> np.ndarray:
         """The tensor, given the values of its storage (or at least as many as it uses)."""
@@ -55,20 +55,10 @@ class TorchTensor(NamedTuple):
 class Inert:
     """Stands for whatever is in a file besides tensors, command lines for instance, and keeps nothing of it."""
 
-    def __init__(self, *args):
+    def _ignore(self, *args):
         pass
 
-    def __setstate__(self, state):
-        pass
-
-    def __setitem__(self, key, value):
-        pass
-
-    def append(self, value):
-        pass
-
-    def extend(self, values):
-        pass
+    __init__ = __setstate__ = __setitem__ = append = extend = _ignore
 
 
 class _Dict(dict):
@@ -158,10 +148,6 @@ def _torch_parameter(tensor, *_):
     return tensor
 
 
-def _inert(*_):
-    return Inert()
-
-
 class _Call:
     """A function that a file may call, and do nothing else with."""
 
@@ -177,11 +163,9 @@ class _Call:
         raise pickle.UnpicklingError("a change to a function")
 
 
-_TORCH_TYPES = {
-    "DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "<u2",
-    "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "|i1", "ByteStorage": "|u1",
-    "BoolStorage": "|b1",
-}  # fmt: skip
+_TORCH_TYPES = {"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "<u2"}
+_TORCH_TYPES |= {"LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "|i1"}
+_TORCH_TYPES |= {"ByteStorage": "|u1", "BoolStorage": "|b1"}
 _CALLS = {
     **{f"numpy.{core}.multiarray _reconstruct": _reconstruct for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray scalar": _scalar for core in ("core", "_core")},
@@ -197,21 +181,24 @@ _CALLS = {
     "torch._utils _rebuild_parameter": _torch_parameter,
     "torch._utils _rebuild_parameter_with_state": _torch_parameter,
     "torch.nn.parameter Parameter": _torch_parameter,
-    "copy_reg _reconstructor": _inert,
-    "copyreg _reconstructor": _inert,
+    "copy_reg _reconstructor": Inert,
+    "copyreg _reconstructor": Inert,
 }
-_INERT = (
-    "argparse Namespace", "collections Counter", "collections defaultdict", "collections deque", "pathlib Path",
-    "pathlib PosixPath", "pathlib PurePosixPath", "pathlib WindowsPath", "pathlib PureWindowsPath", "torch device",
-    "numpy ndarray", "builtins object", "__builtin__ object", "builtins set", "__builtin__ set", "builtins frozenset",
-    "__builtin__ frozenset", "builtins dict", "__builtin__ dict", "builtins list", "__builtin__ list", "builtins int",
-    "builtins float", "builtins bool", "builtins str", "builtins complex", "yacs.config CfgNode", "datetime timedelta",
-    *(f"torch {kind}" for kind in ("float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64")),
-)  # fmt: skip
+_INERT = {
+    "argparse": "Namespace",
+    "builtins": "object set frozenset dict list int float bool str complex",
+    "__builtin__": "object set frozenset dict list",
+    "collections": "Counter defaultdict deque",
+    "datetime": "timedelta",
+    "numpy": "ndarray",
+    "pathlib": "Path PosixPath PurePosixPath WindowsPath PureWindowsPath",
+    "torch": "device float16 float32 float64 bfloat16 int8 int16 int32 int64",
+    "yacs.config": "CfgNode",
+}
 _ALLOWED = {
     **{name: _Call(function) for name, function in _CALLS.items()},
     **{f"torch {name}": dtype for name, dtype in _TORCH_TYPES.items()},
-    **dict.fromkeys(_INERT, Inert),
+    **{f"{module} {name}": Inert for module, names in _INERT.items() for name in names.split()},
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def _limited(arrays: Iterable[tuple[str, np.ndarray]], file_size: int) -> dict[s
     return state
 
 
-def _unwrap(tree, which: str) -> tuple[dict, str]:
+def _unwrap(tree, which: str) -> tuple[dict[str, Any], str]:
     """The dict of weights inside what training saved around it, and the name of its entry."""
     if not isinstance(tree, dict) or not all(isinstance(name, str) for name in tree):
         raise ValueError("wanted a dict from names to arrays")

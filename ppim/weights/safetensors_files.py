@@ -9,10 +9,8 @@ import numpy as np
 _LONGEST_HEADER = 10_000_000  # of 100,000 arrays
 _MOST_AXES = 32
 _MOST_DIGITS = 19
-_DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
-    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1",
-}  # fmt: skip
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_DTYPES |= {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1", "BOOL": "|b1"}
 
 
 def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:

@@ -17,13 +17,11 @@ _DATA = (
     "BINBYTES8 BYTEARRAY8 SHORT_BINUNICODE BINUNICODE BINUNICODE8 EMPTY_TUPLE EMPTY_LIST EMPTY_DICT EMPTY_SET GLOBAL"
 ).split()
 _TO_MARK = None
-_MAKING = {  # steps that make one value of so many
-    "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "STACK_GLOBAL": 2, "REDUCE": 2, "NEWOBJ": 2, "BINPERSID": 1,
-    "TUPLE": _TO_MARK, "DICT": _TO_MARK, "LIST": _TO_MARK, "FROZENSET": _TO_MARK,
-}  # fmt: skip
-_ADDING = {  # steps that put so many values into the one below them
-    "APPEND": 1, "SETITEM": 2, "BUILD": 1, "APPENDS": _TO_MARK, "SETITEMS": _TO_MARK, "ADDITEMS": _TO_MARK,
-}  # fmt: skip
+# steps that make one value of so many
+_MAKING = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "STACK_GLOBAL": 2, "REDUCE": 2, "NEWOBJ": 2, "BINPERSID": 1}
+_MAKING |= dict.fromkeys(("TUPLE", "DICT", "LIST", "FROZENSET"), _TO_MARK)
+# steps that put so many values into the one below them
+_ADDING = {"APPEND": 1, "SETITEM": 2, "BUILD": 1, **dict.fromkeys(("APPENDS", "SETITEMS", "ADDITEMS"), _TO_MARK)}
 _KEYS = {"DICT": 2, "SETITEM": 2, "SETITEMS": 2, "FROZENSET": 1, "ADDITEMS": 1}  # every such value is hashed
 _PUTTING = {"BINPUT", "LONG_BINPUT", "MEMOIZE"}
 _GETTING = {"BINGET", "LONG_BINGET"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import encodings.cp437  # noqa: F401  zipfile's codec for old names; imported here so that no file decides what is
 import io
 import zipfile
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,11 +58,13 @@ class ZipStorages:
             raise ValueError(f"damaged or cut off (member {info.filename:.80} is not all there)")
         return start, start + info.file_size
 
-    def pickle(self):
+    def pickle(self) -> object:
+        """The value of the pickle that lies beside the storages."""
         start, _ = self._place(self.members[f"{self.root}data.pkl"])
         return _run(self.data, start)[0]
 
     def array(self, tensor: TorchTensor) -> np.ndarray:
+        """A tensor of the file, a view of `data`."""
         info = self.members.get(f"{self.root}data/{tensor.storage.key}")
         if info is None:
             raise ValueError(f"damaged (storage {tensor.storage.key:.40} is missing)")
@@ -86,13 +89,15 @@ def open_zip(data, file) -> tuple[object, ZipStorages]:
     return storages.pickle(), storages
 
 
-class LegacyStorages:
+class LegacyStorages(NamedTuple):
     """The storages behind the pickles of a legacy file; values are views of `data` (an mmap of it)."""
 
-    def __init__(self, data, places: dict[TorchStorage, int], order: str):
-        self.data, self.places, self.order = data, places, order
+    data: Any
+    places: dict[TorchStorage, int]  # where the values of each begin
+    order: str  # of their bytes, '<' or '>'
 
     def array(self, tensor: TorchTensor) -> np.ndarray:
+        """A tensor of the file, a view of `data`."""
         if tensor.storage not in self.places:
             raise ValueError(f"damaged (storage {tensor.storage.key:.40} is missing)")
         room = tensor.storage.count * np.dtype(tensor.storage.dtype).itemsize

@@ -32,6 +32,7 @@ class DownloadError(OSError):
 
 
 def is_url(text) -> bool:
+    """Is this an address to download from, and no path?"""
     return str(text).startswith(("http://", "https://"))
 
 

@@ -24,7 +24,7 @@ VIEW = View((64, 96), (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 @pytest.fixture(scope="module")
 def annotator():
     paddle.seed(3)
-    model = create_model("shufflenet_v2_x0_25", num_classes=CLASSES, image_size=VIEW.size)
+    model = create_model("shufflenet_v2_x0_25", num_classes=CLASSES, image_size=VIEW.hw)
     model.eval()
     # fresh weights answer every photo with nearly the same logits; larger ones tell cells and photos apart
     model._fc.weight.set_value(model._fc.weight * 1e5)
@@ -79,7 +79,7 @@ def test_the_whole_photo_is_squashed_to_the_view(tmp_path):
     pixels[:, 20:, 0], pixels[15:, :, 1] = 255, 255  # red to the right, green below
     Image.fromarray(pixels).save(tmp_path / "quarters.png")
     seen = look(tmp_path / "quarters.png", VIEW)
-    assert seen.shape == (3, *VIEW.size) and seen.dtype == np.uint8
+    assert seen.shape == (3, *VIEW.hw) and seen.dtype == np.uint8
     for channel, right, below in [(0, 255, 0), (1, 0, 255), (2, 0, 0)]:
         assert seen[channel, 8, 80] == right and seen[channel, 56, 16] == below and seen[channel, 8, 16] == 0
 
@@ -139,7 +139,7 @@ def test_maps_lie_beside_one_another_as_their_photos_do_and_read_back(annotator,
 
 def test_classes_beyond_what_half_precision_counts_keep_their_ids(photos, tmp_path):
     paddle.seed(1)
-    wide = create_model("shufflenet_v2_x0_25", num_classes=6000, image_size=VIEW.size)
+    wide = create_model("shufflenet_v2_x0_25", num_classes=6000, image_size=VIEW.hw)
     generate(wide, photos, image_files(photos)[:1], tmp_path / "maps", VIEW)
     stored = read_map(str(tmp_path / "maps" / "cat" / "a.npy"), 6000)
     _, ids, _ = top_scores(wide, look(photos / "cat" / "a.jpg", VIEW)[None], VIEW, 5)
@@ -208,7 +208,7 @@ def test_a_card_says_how_the_maps_are_to_be_read_and_other_maps_are_refused(anno
     save_state(annotator.state_dict(), tmp_path / "w.pdparams")
 
     def claim(centre_crop, **more):
-        view = VIEW._replace(size=(64, 64), centre_crop=centre_crop)
+        view = VIEW._replace(hw=(64, 64), centre_crop=centre_crop)
         write_card(tmp_path / "maps", annotator, view, 5, "shufflenet", tmp_path / "w", **more)
 
     claim(None)

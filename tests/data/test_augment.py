@@ -102,7 +102,7 @@ def test_the_order_of_a_view_is_crop_first_or_released():
     flips = 0
     for i in range(200):
         first = draw_view(sample_rng(0, 0, i), (500, 375), RECIPE)
-        assert isinstance(first[0], CropResize) and first[0].out == (224, 224)
+        assert isinstance(first[0], CropResize) and first[0].wh == (224, 224)
         flips += HFlip() in first
         assert HFlip() not in first or first[1] == HFlip()
         last = draw_view(sample_rng(0, 0, i), (500, 375), RECIPE._replace(order="released"))
@@ -111,7 +111,7 @@ def test_the_order_of_a_view_is_crop_first_or_released():
 
 
 def test_views_may_be_wider_than_high():
-    assert draw_view(sample_rng(0, 0, 0), (50, 60), RECIPE._replace(image_hw=(96, 160)))[0].out == (160, 96)
+    assert draw_view(sample_rng(0, 0, 0), (50, 60), RECIPE._replace(image_hw=(96, 160)))[0].wh == (160, 96)
 
 
 def test_colour_jitter_stands_in_where_rand_augment_is_off():

@@ -115,7 +115,7 @@ def test_a_picture_depends_on_seed_split_and_index_alone():
 
 
 def test_a_written_data_set_has_a_matching_map_beside_every_picture(tmp_path):
-    shapes.write_dataset(tmp_path, seed=1, train=12, val=10, size=SIZE, grid=GRID)
+    shapes.write_dataset(tmp_path, seed=1, train=12, val=10, wh=SIZE, grid=GRID)
     images = sorted((tmp_path / "data").rglob("*.jpg"))
     assert len(images) == 22
     for split in shapes.SPLITS:

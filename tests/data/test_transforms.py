@@ -72,7 +72,7 @@ def test_a_flat_picture_survives_equalize_and_auto_contrast():
 ])
 def test_the_evaluation_view_resizes_the_short_side_and_cuts_the_centre(size, resized, corner):
     resize, crop = eval_view((224, 224), 0.9)
-    assert resize.out_size(size) == resized
+    assert resize.out_wh(size) == resized
     image = picture(1, size=size)
     whole = image.resize(resized, Image.Resampling.BICUBIC)
     expected = whole.crop((*corner, corner[0] + 224, corner[1] + 224))
@@ -99,7 +99,7 @@ def test_a_crop_is_cut_before_it_is_resized():
     CropResize((3, 2, 9, 11), (24, 18)), HFlip(), ResizeShort((40, 40)), CentreCrop((10, 8)), Warp("Rotate", 20.0),
     Colour("Invert")])
 def test_the_announced_size_is_the_size(op):
-    assert op.apply(picture(0)).size == op.out_size((43, 37))
+    assert op.apply(picture(0)).size == op.out_wh((43, 37))
 
 
 def test_a_positive_translation_moves_the_picture_left_or_up_and_uncovers_the_fill():

@@ -155,7 +155,7 @@ def test_a_recipe_may_name_a_teacher_and_training_says_so(tiny_config, tiny_data
         "DISTILL.TYPE": "hard", "DISTILL.TEACHER": teacher_recipe, "DISTILL.WEIGHTS": tmp_path / "teacher",
         "DISTILL.DENSE_WEIGHT": 0.5, "TOKEN_LABEL.ENABLE": False, "TRAIN.MAX_STEPS": 2, "TRAIN.MIXUP_ALPHA": 0.8,
         "MIX.CLASS_SHARE": "alignment", "DISTILL.TOP_K": 2,
-    }  # fmt: skip
+    }
     result = run(str(tiny_config), [str(part) for pair in options.items() for part in pair])
     assert result.count == 11 and np.isfinite(result.loss)
     printed = capsys.readouterr().out

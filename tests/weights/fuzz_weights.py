@@ -31,7 +31,7 @@ NAMES = [
     "numpy load", "numpy ndarray", "numpy dtype", "numpy._core.multiarray _reconstruct", "collections OrderedDict",
     "numpy._core.multiarray scalar", "_codecs encode", "torch._utils _rebuild_tensor_v2", "torch FloatStorage",
     "argparse Namespace", "builtins tuple", "torch Size", "copyreg _reconstructor", "subprocess Popen",
-]  # fmt: skip
+]
 events: list = []
 listening = False
 

@@ -45,7 +45,7 @@ def test_batch_norm_statistics_get_paddle_names_and_counters_go():
     state = {
         "0.weight": 1, "0.bias": 2, "0.running_mean": 3, "0.running_var": 4, "0.num_batches_tracked": 5,
         "running_mean": 6, "num_batches_tracked": 7,
-    }  # fmt: skip
+    }
     expected = {"0.weight": 1, "0.bias": 2, "0._mean": 3, "0._variance": 4, "running_mean": 6, "num_batches_tracked": 7}
     assert from_torch(net, state) == expected
 

@@ -64,7 +64,7 @@ def test_a_difference_names_the_path_and_both_sides_and_changes_nothing(tmp_path
     for part in (
         "odd.pdparams", "only in the model (1): norm.weight", "only in the weights (1): extra",
         "cls_token [1, 1, 23] for [1, 1, 24]",
-    ):  # fmt: skip
+    ):
         assert part in message
     np.testing.assert_array_equal(model.head.weight.numpy(), before)
 

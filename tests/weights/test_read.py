@@ -166,7 +166,7 @@ def test_a_hand_made_pickle_is_refused(tmp_path, content):
         {"w": np.array([object()])}, {"w": np.array(["text"])}, {"w": np.zeros(2, "V4")}, {"w": "text"}, {"w": {}},
         [1, 2], {1: np.zeros(2)}, {"w": np.zeros(2, [("x", "f4")])},
     ],
-)  # fmt: skip
+)
 def test_what_is_not_a_dict_of_number_arrays_is_refused(tmp_path, state):
     (tmp_path / "w.pdparams").write_bytes(pickle.dumps(state, 4))
     with pytest.raises(ValueError, match="w.pdparams"):

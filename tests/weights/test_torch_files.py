@@ -29,7 +29,7 @@ RAW = {
     ],
     "module.brain": [[1.453125, 0.94140625], [0.7734375, 0.19140625]],
     "module.count": 7,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_running_average_is_preferred_and_can_be_asked_for(name):
 def test_bare_files_and_parameters_are_read():
     assert read_state(FIXTURES / "bare.pth").state["bias"].tolist() == [
         -0.4188564717769623, 0.21362197399139404, 0.3881818354129791,
-    ]  # fmt: skip
+    ]
     np.testing.assert_array_equal(read_state(FIXTURES / "parameter.pt").state["w"], np.arange(6.0).reshape(2, 3))
 
 

@@ -200,7 +200,7 @@ def test_an_image_size_of_ones_own_gives_transforms_of_that_size():
 def test_a_recipes_view_is_the_one_its_figure_is_of(recipe, resize):
     data = get_config(ROOT / "configs" / f"{recipe}.yaml").DATA
     first, then = eval_view((data.IMAGE_SIZE, data.IMAGE_SIZE), data.CROP_PCT)
-    assert (first.least, first.interpolation, then.out) == ((resize,) * 2, "bicubic", (data.IMAGE_SIZE,) * 2)
+    assert (first.least_wh, first.interpolation, then.wh) == ((resize,) * 2, "bicubic", (data.IMAGE_SIZE,) * 2)
 
 
 # ---- in Paddle's own tools -----------------------------------------------------------------------------------------
