@@ -6,12 +6,14 @@ The names below, and every vision transformer's (`from ppim import lvvit_s`), ar
 from __future__ import annotations
 
 import importlib
+import os
 
-from ppim import threads
+from ppim import mkl, threads
 
 __version__ = "0.1.0"
 
 threads.set_before_paddle()
+mkl.set_before_products(os.environ, mkl.describe_processor())
 
 _LAZY = {
     "create_model": "ppim.models",

@@ -12,9 +12,21 @@ FLASH_MAX_HEAD_DIM = 256
 
 
 @functools.cache
-def _gpu_has_flash_attention(device_id: int) -> bool:
-    major, _ = paddle.device.cuda.get_device_capability(device_id)
-    return major >= 8
+def _gpu_generation(device_id: int) -> int:
+    """NVIDIA's major compute capability: 7 is Volta and Turing, 8 Ampere, 9 Hopper."""
+    return paddle.device.cuda.get_device_capability(device_id)[0]
+
+
+def half_precision_pays() -> bool:
+    """Is the device in use faster in half precision? GPUs with tensor cores are, which came with Volta."""
+    kind, _, number = paddle.get_device().partition(":")
+    return kind == "gpu" and _gpu_generation(int(number or 0)) >= 7
+
+
+def be_deterministic() -> None:
+    """Ask for kernels whose sums come out the same every time, where there are others: on GPUs."""
+    if paddle.is_compiled_with_cuda():
+        paddle.set_flags({"FLAGS_cudnn_deterministic": True})
 
 
 def flash_attention_runs(x: paddle.Tensor, head_dim: int) -> bool:
@@ -30,5 +42,17 @@ def flash_attention_runs(x: paddle.Tensor, head_dim: int) -> bool:
         and x.dtype in (paddle.float16, paddle.bfloat16)
         and head_dim % 8 == 0
         and head_dim <= FLASH_MAX_HEAD_DIM
-        and _gpu_has_flash_attention(x.place.gpu_device_id())
+        and _gpu_generation(x.place.gpu_device_id()) >= 8
     )
+
+
+class GradScaler(paddle.amp.GradScaler):
+    """Paddle's loss scaling, which announces a smaller scale by `float()` of a tensor of one element: from 2.4 on numpy
+    refuses that, and the first overflow of a float16 run, which is to be expected, would end it."""
+
+    def update(self) -> None:
+        if not self.is_enable():
+            return
+        self._scale = self._scale.reshape([])
+        super().update()
+        self._scale = self._scale.reshape([1])

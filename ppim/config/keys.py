@@ -272,8 +272,12 @@ KEYS: dict[str, Key] = {
     "VALIDATE_FREQ": key(1, least=1),
     #: of initial weights, samples, mixes and dropout | 决定初始权重、样本、混合和 dropout
     "SEED": key(0, least=0),
-    #: mixed precision, where the device has it | 混合精度，设备支持时有效
-    "AMP": key(False),
+    #: [mixed precision](#mixed-precision): `auto` (on GPUs that gain by it), `always` (on any GPU), `never` |
+    #: [混合精度](#混合精度)：`auto`（在能因此加速的 GPU 上开启）、`always`（在任何 GPU 上开启）、`never`
+    "AMP": key("auto", choices=("auto", "always", "never"), also={"true": "always", "false": "never"}),
     #: `auto` (bfloat16 where supported), `bfloat16`, `float16` | `auto`（支持就用 bfloat16）、`bfloat16`、`float16`
     "AMP_DTYPE": key("auto", choices=("auto", "bfloat16", "float16")),
+    #: on GPUs: slower kernels whose sums do not depend on chance, where Paddle has them |
+    #: 仅 GPU：在 Paddle 提供的范围内，改用较慢、但求和结果不受随机因素影响的计算核
+    "DETERMINISTIC": key(False),
 }

@@ -287,9 +287,11 @@ def _shared_memory_suffices(samples, batches, workers: int) -> bool:
     if "error" in first:  # reported when its batch comes
         return True
     size = sum(value.nbytes for value in collate([first]).values()) * len(keys)
-    needed = 2 * size * (AHEAD + 1) * workers
+    processes = int(os.environ.get("PADDLE_LOCAL_SIZE") or 1)  # each has its workers and sees the same free space
+    needed = 2 * size * (AHEAD + 1) * workers * processes
     free = shutil.disk_usage(SHARED_MEMORY).free
     if free < needed:
-        warnings.warn(f"{SHARED_MEMORY} has {free >> 20} MB free, {workers} workers want {needed >> 20} MB: batches go "
-                      "through pipes, which is slower; give the container more (docker run --shm-size)", stacklevel=2)
+        warnings.warn(f"{SHARED_MEMORY} has {free >> 20} MB free, {processes * workers} workers want "
+                      f"{needed >> 20} MB: batches go through pipes, which is slower; give the container more "
+                      "(docker run --shm-size)", stacklevel=2)
     return free >= needed

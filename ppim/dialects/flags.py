@@ -58,8 +58,8 @@ _LISTS = {
 _SWITCHES = {
     "--evaluate-only": ("EVAL.ONLY", "True"), "-eval": ("EVAL.ONLY", "True"), "--eval": ("EVAL.ONLY", "True"),
     "--new-heads": ("MODEL.NEW_HEADS", "always"), "--autoresume": ("MODEL.RESUME", "auto"),
-    "--tl-align": ("MIX.CLASS_SHARE", "alignment"), "-amp": ("AMP", "True"),
-    "--amp": ("AMP", "True"), "--native-amp": ("AMP", "True"), "--apex-amp": ("AMP", "True"),
+    "--tl-align": ("MIX.CLASS_SHARE", "alignment"), "-amp": ("AMP", "always"),
+    "--amp": ("AMP", "always"), "--native-amp": ("AMP", "always"), "--apex-amp": ("AMP", "always"),
     "--model-ema": ("TRAIN.MODEL_EMA", "True"), "--no-model-ema": ("TRAIN.MODEL_EMA", "False"),
     "--use-ema": ("EVAL.WEIGHTS", "auto"), "--repeated-aug": ("DATA.REPEATED_AUG", "3"),
     "--no-repeated-aug": ("DATA.REPEATED_AUG", "1"),
@@ -292,7 +292,7 @@ def _imply_evaluation(said: dict[str, Said], imply: Callable[[str, str, str], No
         if batch and batch.flag != "-o":
             imply("DATA.BATCH_SIZE_EVAL", batch.value, batch.flag)
         if amp and amp.flag == "-amp":  # PaddleViT evaluates in float32
-            del said["AMP"]
+            said["AMP"] = Said("never", amp.flag)
 
 
 def _choose_recipe(said: dict[str, Said], recipes: Collection[str], notes: list[str]) -> None:

@@ -13,6 +13,7 @@ from ppim.data.transforms import eval_view
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer
 from ppim.engine.schedule import Schedule, scaled_lr
+from ppim.paddle_compat import half_precision_pays
 from ppim.token_labels.card import CARD, Reading, read_card
 from ppim.token_labels.maps import map_path
 from ppim.token_labels.store import MapFolder
@@ -209,13 +210,13 @@ def optimizer(config: CfgNode, model: paddle.nn.Layer) -> paddle.optimizer.Optim
         betas=tuple(train.OPTIMIZER.BETAS),
         eps=train.OPTIMIZER.EPS,
         momentum=train.OPTIMIZER.MOMENTUM,
-        grad_clip=train.GRAD_CLIP,
     )
 
 
 def amp_arguments(config: CfgNode) -> dict | None:
     """Arguments of `paddle.amp.auto_cast`, or None without mixed precision (always on CPU, which has none)."""
-    if not config.AMP or not paddle.get_device().startswith("gpu"):
+    wanted = half_precision_pays() if config.AMP == "auto" else config.AMP == "always"
+    if not wanted or not paddle.get_device().startswith("gpu"):
         return None
     dtype = config.AMP_DTYPE
     if dtype == "auto":

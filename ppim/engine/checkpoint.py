@@ -19,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from ppim import mkl
 from ppim.files import sha256, sync
 
 _PREFIX = "step_"
@@ -38,6 +39,7 @@ class State(NamedTuple):
     ema_updates: int  # of the running average, whose warm-up depends on it
     scaler: dict  # loss scaling under float16: {name of Paddle's: value}
     versions: dict  # {"ppim" | "paddle" | "python": version}
+    mkl_cpu_type: str = ""  # which kernels MKL was told to run, see `ppim.mkl`; sums depend on it as on `threads`
 
 
 class Checkpoint(NamedTuple):
@@ -121,13 +123,31 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _read_state(path: Path) -> State:
     fields = json.loads(path.read_text(encoding="utf-8"))
-    odd = sorted(set(fields) ^ set(State._fields))
+    needed = set(State._fields) - set(State._field_defaults)
+    odd = sorted((set(fields) - set(State._fields)) | (needed - set(fields)))
     if odd:
         raise ValueError(
             f"{path} was written by another ppim ({fields.get('versions', {}).get('ppim', 'version unknown')}): "
             f"{', '.join(odd)} is in one and not in the other; go on with the ppim that wrote it"
         )
     return State(**fields)
+
+
+def arithmetic(processes: int) -> dict[str, int | str]:
+    """What the last bits of a sum hang on, besides the numbers: who adds them, in how many parts, by which kernels."""
+    return {
+        "processes": processes,
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+        "mkl_cpu_type": os.environ.get(mkl.VARIABLE, ""),
+    }
+
+
+def unlike(state: State, processes: int) -> list[str]:
+    """A line where a run that goes on from `state` computes otherwise than the one that saved it, or none."""
+    then = state._asdict()
+    changed = [f"{name} {then[name] or 'none'} then, {now or 'none'} now"
+               for name, now in arithmetic(processes).items() if then[name] != now]
+    return [f"not bit-equal to a run that never stopped: {', '.join(changed)}"] if changed else []
 
 
 def remove_leftovers(folder: Path) -> None:

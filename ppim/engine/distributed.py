@@ -1,8 +1,8 @@
 """Which process am I, and how do processes agree?
 
-NCCL on GPUs, gloo on CPU, as `python -m paddle.distributed.launch` sets them up. Gloo gives a collective 30 seconds and
-takes no other limit, so processes that may be minutes apart (evaluation, writing a checkpoint) first meet at the job's
-key-value store, whose waits are long, and only then talk.
+NCCL on GPUs, gloo on CPU, as `python -m paddle.distributed.launch` sets them up. NCCL waits half an hour for the last
+process. Gloo gives a collective 30 seconds and takes no other limit, so processes that may be minutes apart
+(evaluation, writing a checkpoint) first meet at the job's key-value store, whose waits are long, and only then talk.
 """
 from __future__ import annotations
 
@@ -31,20 +31,30 @@ class World:
         return self.rank == 0
 
     def meet(self) -> None:
-        """Wait until every process is here, however long that takes."""
+        """Wait until every process is here, however long that takes.
+
+        A request to the store takes tens of milliseconds, so their number must not grow with the processes: all add to
+        one counter, whoever completes it says so, and everyone waits for that alone.
+        """
         if self.size == 1:
             return
         store = paddle.base.core.create_or_get_global_tcp_store()
         self._meetings += 1
-        store.set(f"ppim/meeting/{self._meetings}/{self.rank}", b"1")
-        for rank in range(self.size):
-            store.wait(f"ppim/meeting/{self._meetings}/{rank}")
+        everyone = f"ppim/meeting/{self._meetings}"
+        if store.add("ppim/arrived", 1) == self._meetings * self.size:
+            store.set(everyone, b"1")
+        store.wait(everyone)
+
+    def meet_if_impatient(self) -> None:
+        """`meet` before a collective, where the backend would not wait long in the collective itself."""
+        if self.size > 1 and dist.get_backend() == "GLOO":
+            self.meet()
 
     def total(self, values: Sequence[float], dtype: str) -> list:
         """The sums over all processes of each of `values`; exact for `dtype` int64."""
         if self.size == 1:
             return list(values)
-        self.meet()
+        self.meet_if_impatient()
         sums = paddle.to_tensor(values, dtype=dtype)
         dist.all_reduce(sums)
         return sums.tolist()
@@ -78,7 +88,7 @@ def average_statistics(model, ema, world: World) -> None:
     statistics = [v for state in states for name, v in state.items() if name.endswith(("._mean", "._variance"))]
     if not statistics:
         return
-    world.meet()
+    world.meet_if_impatient()
     together = paddle.concat([value.flatten() for value in statistics])
     dist.all_reduce(together)
     for value, mean in zip(statistics, (together / world.size).split([v.size for v in statistics])):

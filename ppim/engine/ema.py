@@ -19,22 +19,26 @@ class Ema:
     def __init__(self, model: nn.Layer, decay: float):
         self.decay = decay
         self.updates = 0
-        self._source = model
-        self._fixed = {
+        fixed = {
             name
             for name, parameter in model.named_parameters()
             if parameter.stop_gradient and not name.endswith(("._mean", "._variance"))
         }
-        self._average = {name: value.astype("float32").clone() for name, value in model.state_dict().items()}
+        state = model.state_dict()
+        self._average = {name: value.astype("float32").clone() for name, value in state.items()}
+        self._fixed = [(self._average[name], value) for name, value in state.items() if name in fixed]
+        self._moving = [(self._average[name], value) for name, value in state.items() if name not in fixed]
+        # given a number, `lerp_` makes a tensor of it every time: a copy to the device, which waits for it
+        self._share = paddle.zeros([1])
 
     @paddle.no_grad()
     def update(self) -> None:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, value in self._source.state_dict().items():
-            if name in self._fixed:
-                paddle.assign(value.astype("float32"), self._average[name])
-            else:
-                self._average[name].lerp_(value.astype("float32"), 1.0 - decay)
+        self._share.fill_(1.0 - decay)
+        for average, value in self._moving:
+            average.lerp_(_single(value), self._share)
+        for average, value in self._fixed:
+            paddle.assign(_single(value), average)
         self.updates += 1
 
     def state_dict(self) -> dict[str, paddle.Tensor]:
@@ -53,6 +57,11 @@ class Ema:
         for name, value in state.items():
             paddle.assign(paddle.to_tensor(value, dtype="float32"), self._average[name])
         self.updates = updates
+
+
+def _single(value: paddle.Tensor) -> paddle.Tensor:
+    """`value` as float32, without the copy that `astype` makes of what is float32 already."""
+    return value if value.dtype == paddle.float32 else value.astype("float32")
 
 
 class swapped_in:

@@ -49,7 +49,7 @@ def introduction(
         f"{os.environ.get('OMP_NUM_THREADS')} threads a process",
         f"writing to {config.SAVE}",
     ]
-    if config.AMP and amp is None:
+    if config.AMP == "always" and amp is None:
         lines.append("note: AMP is asked for, but this device has none; computing in float32")
     lines += [f"differs from {config.MODEL.NAME}: {key} is {here!r}, the model has {there!r}"
               for key, here, there in changed_size(config)]

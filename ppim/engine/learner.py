@@ -19,6 +19,7 @@ from ppim.engine.optimizer import load_state_by_structured_names, state_by_struc
 from ppim.models import build_model
 from ppim.objective.objective import Objective
 from ppim.objective.teacher import Teacher
+from ppim.paddle_compat import GradScaler
 
 
 @dataclass
@@ -73,7 +74,7 @@ def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teach
         model=model,
         forward=paddle.DataParallel(objective) if world.size > 1 else objective,
         optimizer=build.optimizer(config, model),
-        scaler=paddle.amp.GradScaler(enable=bool(amp) and amp["dtype"] == "float16", init_loss_scaling=2.0**16),
+        scaler=GradScaler(enable=bool(amp) and amp["dtype"] == "float16", init_loss_scaling=2.0**16),
         ema=Ema(model, config.TRAIN.MODEL_EMA_DECAY) if config.TRAIN.MODEL_EMA else None,
     )
 

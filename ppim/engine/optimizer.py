@@ -23,7 +23,6 @@ def build_optimizer(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     momentum: float = 0.9,
-    grad_clip: float | None = None,
 ) -> paddle.optimizer.Optimizer:
     """AdamW or SGD with momentum over the trainable parameters of `model`; set the learning rate before each step."""
     exempt = set(model.no_weight_decay()) if hasattr(model, "no_weight_decay") else set()
@@ -33,12 +32,30 @@ def build_optimizer(
         {"params": [p for key, p in trainable if not decays(key, p, exempt)], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    clip = None if grad_clip is None else nn.ClipGradByGlobalNorm(grad_clip)
     if name == "AdamW":
         return paddle.optimizer.AdamW(
-            learning_rate=0.0, parameters=groups, beta1=betas[0], beta2=betas[1], epsilon=eps, grad_clip=clip
+            learning_rate=0.0, parameters=groups, beta1=betas[0], beta2=betas[1], epsilon=eps
         )
-    return paddle.optimizer.Momentum(learning_rate=0.0, parameters=groups, momentum=momentum, grad_clip=clip)
+    return paddle.optimizer.Momentum(learning_rate=0.0, parameters=groups, momentum=momentum)
+
+
+def take_step(
+    optimizer: paddle.optimizer.Optimizer, scaler: paddle.amp.GradScaler, grad_clip: float | None = None
+) -> None:
+    """Update the parameters by the gradients they have, which are gone afterwards.
+
+    Args:
+        grad_clip: largest norm of all gradients together, free of the loss scale; None: no bound. Paddle's own clipping
+            would bound each group of the optimizer by itself.
+    """
+    if grad_clip is not None:
+        scaler.unscale_(optimizer)
+        parameters = [parameter for group in optimizer._param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, grad_clip)
+    scaler.step(optimizer)
+    scaler.update()
+    # zeros would be written into memory that the backward pass replaces
+    optimizer.clear_grad(set_to_zero=False)
 
 
 def state_by_structured_names(optimizer: paddle.optimizer.Optimizer, model: nn.Layer) -> dict[str, paddle.Tensor]:

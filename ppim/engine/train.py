@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from yacs.config import CfgNode
 from ppim import config as configuration
 from ppim.data.loader import EvalSamples, TrainBatches, make_loader
 from ppim.engine import best, build
-from ppim.engine.checkpoint import Checkpoint, remove_leftovers, save_checkpoint
+from ppim.engine.checkpoint import Checkpoint, arithmetic, remove_leftovers, save_checkpoint, unlike
 from ppim.engine.distributed import World, average_statistics
 from ppim.engine.ema import swapped_in
 from ppim.engine.evaluate import Evaluation, evaluate_samples
@@ -28,6 +27,7 @@ from ppim.engine.interrupt import StopRequest
 from ppim.engine.introduce import introduction
 from ppim.engine.learner import Learner, as_arrays, build_learner, build_model_for, capture, restore
 from ppim.engine.log import Log, peak_memory_mb
+from ppim.engine.optimizer import take_step
 from ppim.engine.run_folder import RunFolder, find_resumed
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps, resumed_micro_step
@@ -36,10 +36,13 @@ from ppim.mixing import draw_blocks, mixed_rows, shard
 from ppim.objective.objective import LossTerms
 from ppim.objective.pixels import as_tensors
 from ppim.objective.teacher import build_teacher
+from ppim.paddle_compat import be_deterministic
 from ppim.seeds import dropout_seed, mix_rng
 from ppim.weights.load import load_weights
 from ppim.weights.recognise import head_classes
 from ppim.weights.write import save_state
+
+_OVERFLOWS = 8  # micro-batches in a row whose loss may overflow float16; their steps are left out
 
 
 @dataclass
@@ -65,9 +68,13 @@ class Run:
 
 @dataclass
 class Meter:
-    """What happened since the last report; losses stay on the device until then."""
+    """What happened since the last report; losses stay on the device until then.
+
+    `overflows`: micro-batches in a row without a finite loss, up to the last report.
+    """
 
     terms: list[LossTerms] = field(default_factory=list)
+    overflows: int = 0
     images: int = 0
     waited: float = 0.0
     since: float = field(default_factory=time.perf_counter)
@@ -90,6 +97,8 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
         FloatingPointError: the loss is no longer finite.
         KeyboardInterrupt: a signal asked to stop; the state has been saved.
     """
+    if config.DETERMINISTIC:
+        be_deterministic()
     folder = RunFolder(config.SAVE)
     checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
     images = build.train_images(config)
@@ -110,7 +119,10 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
     steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)
     schedule = build.schedule(config, batches.global_batch * steps.accumulate)
-    first = _go_on_from(checkpoint, learner, batches, steps) if checkpoint else 0
+    first = 0
+    if checkpoint:
+        first = _go_on_from(checkpoint, learner, batches, steps)
+        notes += unlike(checkpoint.state, world.size)
     if world.is_main:
         folder.prepare()
         remove_leftovers(folder.checkpoints)
@@ -171,9 +183,7 @@ def fit(run: Run, batches: Iterator[dict], micro: int) -> Evaluation:
                 run.meter.images += run.batches.global_batch
                 micro += 1
             # take it
-            learner.scaler.step(learner.optimizer)
-            learner.scaler.update()
-            learner.optimizer.clear_grad()
+            take_step(learner.optimizer, learner.scaler, config.TRAIN.GRAD_CLIP)
             if learner.ema:
                 learner.ema.update()
             learner.step += 1
@@ -242,8 +252,8 @@ def _report(run: Run, shown: bool) -> None:
     losses = np.array([[term.item() for term in terms] for terms in meter.terms])
     losses = np.reshape(run.world.total(losses.reshape(-1).tolist(), "float64"), losses.shape) / run.world.size
     elapsed = time.perf_counter() - meter.since
-    _check_finite(losses, learner, steps)
-    total, classes, tokens = losses.mean(axis=0)
+    finite = _finite(losses, meter, learner, steps)
+    total, classes, tokens = losses[finite].mean(axis=0) if finite.any() else losses[-1]
     values = {
         "epoch": round(steps.epoch(learner.step), 4),
         "loss": total,
@@ -265,15 +275,23 @@ def _report(run: Run, shown: bool) -> None:
     meter.restart()
 
 
-def _check_finite(losses: np.ndarray, learner: Learner, steps: Steps) -> None:
-    bad = np.flatnonzero(~np.isfinite(losses).all(axis=1))
-    if len(bad):
-        first = learner.step - (len(losses) - bad[0] - 1) // steps.accumulate
-        raise FloatingPointError(
-            f"the loss is not finite from step {first} (epoch {steps.epoch(first):.2f}) on, loss scale "
-            f"{learner.loss_scale:g}; nothing since the last checkpoint was saved. Lower TRAIN.BASE_LR, set "
-            "TRAIN.GRAD_CLIP or switch AMP off, then go on with --resume"
-        )
+def _finite(losses: np.ndarray, meter: Meter, learner: Learner, steps: Steps) -> np.ndarray:
+    """Which micro-batches have a finite loss: all of them, unless loss scaling has left out the steps of a few.
+
+    Raises:
+        FloatingPointError: more in a row are not finite than float16 and its scaling explain.
+    """
+    finite = np.isfinite(losses).all(axis=1)
+    for at, is_finite in enumerate(finite):
+        meter.overflows = 0 if is_finite else meter.overflows + 1
+        if meter.overflows > (_OVERFLOWS if learner.scaler.is_enable() else 0):
+            first = learner.step - (len(losses) - 1 - at + meter.overflows - 1) // steps.accumulate
+            raise FloatingPointError(
+                f"the loss is not finite from step {first} (epoch {steps.epoch(first):.2f}) on, loss scale "
+                f"{learner.loss_scale:g}; nothing since the last checkpoint was saved. Lower TRAIN.BASE_LR, set "
+                "TRAIN.GRAD_CLIP or switch AMP off, then go on with --resume"
+            )
+    return finite
 
 
 def _evaluate_and_keep_best(run: Run) -> Evaluation:
@@ -309,8 +327,7 @@ def _save(run: Run, micro: int) -> None:
             "offset": micro % batches.steps_per_epoch * batches.global_batch,
             "samples_per_micro": batches.global_batch,
             "seed": run.config.SEED,
-            "processes": run.world.size,
-            "threads": os.environ.get("OMP_NUM_THREADS", ""),
+            **arithmetic(run.world.size),
         }
         checkpoint = capture(learner, **position)
         save_checkpoint(folder.checkpoints, checkpoint, learner.step, run.config.KEEP_CHECKPOINTS)

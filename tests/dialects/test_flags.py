@@ -82,19 +82,19 @@ def test_t2ts_and_token_labelings_evaluation_name_their_weights_checkpoint():
     assert (config.EVAL.ONLY, config.MODEL.PRETRAINED) == (True, "path/to/checkpoint")
     assert config.MODEL.NAME == "t2t_vit_t_24"
     config = understood(TOKEN_LABELING_EVAL)
-    assert (config.EVAL.ONLY, config.MODEL.PRETRAINED, config.AMP) == (True, "/m/lvvit_s.tar", True)
+    assert (config.EVAL.ONLY, config.MODEL.PRETRAINED, config.AMP) == (True, "/m/lvvit_s.tar", "always")
     assert (config.MODEL.NAME, config.DATA.DATA_PATH, config.DATA.BATCH_SIZE_EVAL) == ("lvvit_s_384", "/val", 64)
 
 
 def test_token_labelings_training():
     line = """/imagenet --model lvvit_s -b 128 --apex-amp --img-size 224 --drop-path 0.1 --token-label \
         --token-label-data /maps --token-label-size 14 --model-ema"""
-    assert changes(line) == {"AMP": True, "DATA.DATA_PATH": "/imagenet", "TOKEN_LABEL.PATH": "/maps"}
+    assert changes(line) == {"AMP": "always", "DATA.DATA_PATH": "/imagenet", "TOKEN_LABEL.PATH": "/maps"}
 
 
 def test_token_labelings_fine_tuning_without_maps_has_plain_labels():
     assert changes(TOKEN_LABELING_FINETUNE) == {
-        "DATA.DATA_PATH": "/path/to/dataset", "DATA.BATCH_SIZE": 64, "AMP": True, "MODEL.NUM_CLASSES": 10,
+        "DATA.DATA_PATH": "/path/to/dataset", "DATA.BATCH_SIZE": 64, "AMP": "always", "MODEL.NUM_CLASSES": 10,
         "TOKEN_LABEL.ENABLE": False, "LOSS.DENSE_WEIGHT": 0.0, "MODEL.PRETRAINED": "/path/to/checkpoint",
         "MODEL.NEW_HEADS": "auto"}
     assert understood(TOKEN_LABELING_FINETUNE).MIX.TOKEN_ALPHA == 1.0  # MixToken stays, as there
@@ -136,7 +136,7 @@ def test_a_value_may_begin_with_a_minus():
     ("flags", "key", "value"),
     [
         ("-num_classes=10", "MODEL.NUM_CLASSES", 10), ("-image_size=384", "DATA.IMAGE_SIZE", 384),
-        ("-accum_iter 4", "TRAIN.ACCUM_ITER", 4), ("-output=/runs", "SAVE", "/runs"), ("-amp", "AMP", True),
+        ("-accum_iter 4", "TRAIN.ACCUM_ITER", 4), ("-output=/runs", "SAVE", "/runs"), ("-amp", "AMP", "always"),
         ("--input-size 192", "DATA.IMAGE_SIZE", 192), ("--input-size 3 192 192", "DATA.IMAGE_SIZE", 192),
         ("--opt sgd", "TRAIN.OPTIMIZER.NAME", "SGD"),
         ("--opt-betas 0.9 0.95", "TRAIN.OPTIMIZER.BETAS", [0.9, 0.95]), ("--clip-grad 1", "TRAIN.GRAD_CLIP", 1.0),
@@ -261,8 +261,8 @@ def test_what_is_given_stays_with_alignment():
 
 
 def test_paddlevit_evaluates_in_float32_whatever_amp_says():
-    assert "AMP" not in changes("-cfg=t2t_vit_7 -eval -amp -pretrained=w")
-    assert changes("-cfg=t2t_vit_7 -amp")["AMP"] is True
+    assert changes("-cfg=t2t_vit_7 -eval -amp -pretrained=w")["AMP"] == "never"
+    assert changes("-cfg=t2t_vit_7 -amp")["AMP"] == "always"
 
 
 def test_resume_without_a_path_is_the_newest_checkpoint():

@@ -124,12 +124,12 @@ def test_evaluation_reads_maps_by_their_card_and_refuses_what_is_set_against_it(
     recipe = recipe_of(tiny_data / "maps", FRAME="whole")
     run(str(recipe), ["TRAIN.MAX_STEPS", "1"])
     options = ["DATA.DATA_PATH", str(tiny_data / "train"), "TOKEN_LABEL.VAL_PATH", str(annotated / "centre-crop")]
-    trained = str(recipe.with_suffix("") / "last")
+    evaluated = ["EVAL.ONLY", "True", "MODEL.PRETRAINED", str(recipe.with_suffix("") / "last")]
     capsys.readouterr()
-    assert run(str(recipe), options, load=trained, evaluate_only=True).count == 24
+    assert run(str(recipe), [*options, *evaluated]).count == 24
     assert f"label maps in {annotated / 'centre-crop'}: centre-crop 0.9" in capsys.readouterr().out
     with pytest.raises(ValueError, match="TOKEN_LABEL.ORIENTATION is set to columns-first"):
-        run(str(recipe), [*options, "TOKEN_LABEL.ORIENTATION", "columns-first"], load=trained, evaluate_only=True)
+        run(str(recipe), [*options, *evaluated, "TOKEN_LABEL.ORIENTATION", "columns-first"])
 
 
 def test_a_damaged_card_ends_the_run_before_it_begins(annotated, recipe_of, tmp_path):

@@ -3,8 +3,14 @@ import numpy as np
 import paddle
 import pytest
 
-from ppim.engine.optimizer import build_optimizer, load_state_by_structured_names, state_by_structured_names
+from ppim.engine.optimizer import (
+    build_optimizer,
+    load_state_by_structured_names,
+    state_by_structured_names,
+    take_step,
+)
 from ppim.models import create_model
+from ppim.paddle_compat import GradScaler
 
 SMALL = {"image_size": 16, "patch_size": 8, "num_classes": 3, "embed_dim": 8, "depth": 1, "num_heads": 2,
          "stem_channels": 4}
@@ -44,13 +50,59 @@ def test_decay_shrinks_matrices_and_leaves_biases_norms_and_embeddings_alone():
 @pytest.mark.parametrize("name", ["AdamW", "SGD"])
 def test_a_step_is_the_one_of_the_formula(name):
     model = small_model()
-    optimizer = build_optimizer(model, name, weight_decay=0.0, grad_clip=None)
+    optimizer = build_optimizer(model, name, weight_decay=0.0)
     weight, grad = model.head.weight.numpy().copy(), np.random.default_rng(0).normal(size=[8, 3]).astype("float32")
     model.head.weight.grad = paddle.to_tensor(grad)
     optimizer.set_lr(0.01)
     optimizer.step()
     moved = np.sign(grad) if name == "AdamW" else grad
     np.testing.assert_allclose(model.head.weight.numpy(), weight - 0.01 * moved, atol=1e-5)
+
+
+def one_step_of_sgd(gradients: dict, grad_clip, scaler=None) -> dict:
+    """How far each parameter of a small model moves at a learning rate of 1."""
+    model = small_model()
+    optimizer = build_optimizer(model, "SGD", weight_decay=0.0)
+    before = {name: p.numpy().copy() for name, p in model.named_parameters()}
+    for name, p in model.named_parameters():
+        if name in gradients:
+            p.grad = paddle.to_tensor(gradients[name])
+    optimizer.set_lr(1.0)
+    take_step(optimizer, scaler or GradScaler(enable=False), grad_clip)
+    assert all(p.grad is None for p in model.parameters())
+    return {name: before[name] - dict(model.named_parameters())[name].numpy() for name in gradients}
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("limit", [1.0, 100.0, 1e6])
+def test_clipping_bounds_the_norm_of_all_gradients_together(limit):
+    # a matrix and a bias, which are in different groups of the optimizer
+    rng = np.random.default_rng(0)
+    gradients = {"head.weight": rng.normal(0, 600, [8, 3]).astype("float32"),
+                 "head.bias": rng.normal(0, 9, [3]).astype("float32")}
+    norm = np.sqrt(sum((g.astype("float64") ** 2).sum() for g in gradients.values()))
+    moved = one_step_of_sgd(gradients, limit)
+    for name, gradient in gradients.items():
+        expected = gradient * min(1.0, limit / norm)
+        np.testing.assert_allclose(moved[name], expected, rtol=1e-3, atol=1e-5 * norm, err_msg=name)
+    without = one_step_of_sgd(gradients, None)
+    np.testing.assert_allclose(without["head.bias"], gradients["head.bias"], rtol=1e-4)
+
+
+def test_clipping_measures_gradients_without_their_loss_scale(scaler):
+    gradients = {"head.weight": np.full([8, 3], 512.0, "float32"), "head.bias": np.full([3], 512.0, "float32")}
+    moved = one_step_of_sgd(gradients, 100.0, scaler)
+    for name in gradients:
+        np.testing.assert_allclose(moved[name], 0.5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("limit", [None, 1.0])
+def test_a_step_whose_scaled_gradients_overflow_is_left_out(scaler, limit):
+    gradients = {"head.weight": np.full([8, 3], np.inf, "float32"), "head.bias": np.ones([3], "float32")}
+    moved = one_step_of_sgd(gradients, limit, scaler)
+    for name in gradients:
+        np.testing.assert_array_equal(moved[name], 0.0)
+    assert scaler.state_dict()["scale"].item() == 512.0
 
 
 @pytest.mark.smoke

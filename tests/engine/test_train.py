@@ -12,7 +12,11 @@ import pytest
 
 from ppim.config import get_config
 from ppim.engine.command import run
+from ppim.engine.learner import Learner
+from ppim.engine.steps import Steps
+from ppim.engine.train import _OVERFLOWS, Meter, _finite
 from ppim.models import build_model
+from ppim.paddle_compat import GradScaler
 from ppim.weights import save_state
 from tests.conftest import ROOT, run_python
 
@@ -86,6 +90,19 @@ def test_a_killed_run_goes_on_bit_for_bit(unbroken, tmp_path):
     assert losses(run) == losses(whole)
     for name in ("last.pdparams", "last_ema.pdparams"):
         assert_same_weights(run / name, whole / name)
+
+
+def test_a_run_that_goes_on_with_other_arithmetic_says_that_it_is_not_bit_equal(tiny_config, tmp_path):
+    state = tmp_path / "run" / "checkpoints" / "step_00000001" / "state.json"
+    command = [TRAIN, "-c", tiny_config, "--resume", "-o", "TRAIN.MAX_STEPS"]
+    assert run_python(*command, "1", env={"MKL_DEBUG_CPU_TYPE": "5"}).returncode == 0
+    assert json.loads(state.read_text())["mkl_cpu_type"] == "5"
+    alike = run_python(*command, "1", env={"MKL_DEBUG_CPU_TYPE": "5"})
+    assert alike.returncode == 0 and "not bit-equal" not in alike.stdout
+    other = run_python(*command, "2", env={"MKL_DEBUG_CPU_TYPE": "", "PPIM_THREADS": "1"})
+    assert other.returncode == 0, other.stderr
+    assert "not bit-equal to a run that never stopped: threads 2 then, 1 now, mkl_cpu_type 5 then, none now" in (
+        other.stdout)
 
 
 def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(unbroken, tmp_path):
@@ -243,3 +260,35 @@ def test_the_best_of_a_run_says_what_it_was_chosen_on_and_stands_beside_the_last
                     f"{last['ema']['top1']:.2f} (ema)")
     evaluated = run_python(TRAIN, "-c", tiny_config, "--load", run / "best", "--evaluate-only")
     assert json.loads(evaluated.stdout.splitlines()[-1]) == figures
+
+
+def looked_at(windows, scaler, accumulate=1):
+    """What a run says of losses, 1 or 0 for finite or not, that come in reports of these lengths."""
+    learner = Learner(None, None, None, scaler, None)
+    meter, steps, found = Meter(), Steps(per_epoch=1000, accumulate=accumulate, epochs=1), []
+    for window in windows:
+        learner.step += len(window) // accumulate
+        losses = np.where(np.array(window)[:, None], [1.0, 2.0, 3.0], [np.nan, np.inf, 3.0])
+        found += _finite(losses, meter, learner, steps).astype(int).tolist()
+        meter.restart()
+    return found
+
+
+def test_a_loss_that_is_not_finite_stops_a_run_without_loss_scaling_at_once():
+    with pytest.raises(FloatingPointError, match="from step 5 "):
+        looked_at([[1, 1, 1], [1, 0, 0]], GradScaler(enable=False))
+
+
+def test_losses_that_overflow_float16_now_and_then_do_not_stop_a_run(scaler):
+    bad = [0] * _OVERFLOWS
+    windows = [bad, [1], bad[:3], bad[3:], [1, *bad]]  # as many in a row as allowed, across reports too
+    assert looked_at(windows, scaler) == [number for window in windows for number in window]
+
+
+@pytest.mark.parametrize(("window", "accumulate"), [(1, 1), (3, 1), (2, 2), (4, 2)])
+def test_losses_that_keep_overflowing_stop_it_and_the_first_is_named(scaler, window, accumulate):
+    # micro-batches 0 .. 11 are fine, from 12 on none is
+    losses = [1] * 12 + [0] * 24
+    windows = [losses[start:start + window] for start in range(0, len(losses), window)]
+    with pytest.raises(FloatingPointError, match=f"from step {12 // accumulate + 1} "):
+        looked_at(windows, scaler, accumulate)

@@ -34,7 +34,7 @@ def test_the_pages_are_up_to_date():
 
 def test_the_check_names_stale_and_missing_pages(tmp_path):
     """Without a single file that imports Paddle but those beside the families' data, which are not opened."""
-    files = [f"ppim/{name}.py" for name in ("__init__", "threads", "files", "memory", "names", "families",
+    files = [f"ppim/{name}.py" for name in ("__init__", "threads", "mkl", "files", "memory", "names", "families",
                                             "commands/__init__", "commands/models")]
     files += [f"ppim/zoo/{name}" for name in ("__init__.py", "rows.py", "departures.py", "download.py", "counts.json")]
     pairs = [path.relative_to(ROOT) for path in (ROOT / "ppim" / "models").glob("*.*")]

@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 
 from ppim import geometry  # noqa: E402
-from ppim.engine.optimizer import build_optimizer  # noqa: E402
+from ppim.engine.optimizer import build_optimizer, take_step  # noqa: E402
 from ppim.memory import keep_freed_memory  # noqa: E402
 from ppim.mixing import draw_mix, mixed_rows  # noqa: E402
 from ppim.models import create_model  # noqa: E402
@@ -53,6 +53,7 @@ def main() -> None:
     model.train()
     optimizer = build_optimizer(model, "AdamW", weight_decay=0.05)
     optimizer.set_lr(1e-5)
+    scaler = paddle.amp.GradScaler(enable=False)
     batch = make_batch(rng, args.batch, model.grid, model.image_size[0])
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     ways = {"plain labels": (0.0, 0.0), "plain labels, MixToken": (0.0, 1.0), "token labels, MixToken": (1.0, 1.0)}
@@ -64,8 +65,7 @@ def main() -> None:
             before = time.perf_counter()
             terms = objectives[name](batch, as_tensors(mixed_rows(mix, model.image_size, model.grid)))
             terms.total.backward()
-            optimizer.step()
-            optimizer.clear_grad()
+            take_step(optimizer, scaler)
             terms.total.item()
             if turn:  # the first is a warm-up
                 seconds[name].append(time.perf_counter() - before)
