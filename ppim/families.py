@@ -32,8 +32,8 @@ class Facts(NamedTuple):
     sizes: dict[str, dict[str, object]]
     options: tuple[str, ...]
     also: dict[str, str]
-    published: dict[str, dict]
-    page: dict
+    published: dict[str, dict[str, object]]
+    page: dict[str, object]
 
 
 @functools.cache

@@ -146,6 +146,7 @@ class TokenTransformer(TokenModel):
 
     @property
     def has_token_head(self) -> bool:
+        """Is there a head of the tokens?"""
         return self.aux_head is not None
 
     classifies_tokens = has_token_head

@@ -31,7 +31,8 @@ class DownloadError(OSError):
     """No file: says from where, why not, and where to put it by hand."""
 
 
-def is_url(text) -> bool:
+def is_url(text: object) -> bool:
+    """Does this name something on the web?"""
     return str(text).startswith(("http://", "https://"))
 
 
