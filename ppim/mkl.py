@@ -2,7 +2,7 @@
 
 Paddle's packages bring an MKL of 2019, which asks who made the processor before it asks what the processor can do: on
 any but Intel's it takes kernels of plain SSE. `MKL_DEBUG_CPU_TYPE` names the kernels to take instead. It is read with
-the first product, so it works after `import paddle` too. Measured in docs/performance.md; newer MKLs ignore it.
+the first product, so it works after `import paddle` too. Measured in docs/en/performance.md; newer MKLs ignore it.
 """
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import functools
 import paddle
 
 FLASH_MAX_HEAD_DIM = 256
+FLASH_HEAD_DIM_STEP = 8
 
 
 @functools.cache
@@ -30,20 +31,33 @@ def be_deterministic() -> None:
 
 
 def flash_attention_runs(x: paddle.Tensor, head_dim: int) -> bool:
-    """Would `F.scaled_dot_product_attention` use its fused kernel for data like `x`?
+    """Would `F.scaled_dot_product_attention` use its fused kernel for data like `x`, given a width it takes?
 
-    That kernel wants half precision, a head width that is a multiple of 8 and an Ampere or newer GPU. On the CPU the
-    call is the slowest of all layouts, and Paddle 2.6.2 hands even fp32 to the fused kernel, which refuses it.
-    While a graph is traced for export the answer is no, so that exported models run anywhere.
+    That kernel wants half precision, a head width that is a multiple of `FLASH_HEAD_DIM_STEP` and an Ampere or newer
+    GPU. On the CPU the call is the slowest of all layouts, and Paddle 2.6.2 hands even fp32 to the fused kernel, which
+    refuses it. While a graph is traced for export the answer is no, so that exported models run anywhere.
     """
     return (
         paddle.in_dynamic_mode()
         and x.place.is_gpu_place()
         and x.dtype in (paddle.float16, paddle.bfloat16)
-        and head_dim % 8 == 0
         and head_dim <= FLASH_MAX_HEAD_DIM
         and _gpu_generation(x.place.gpu_device_id()) >= 8
     )
+
+
+def heads_go_together(x: paddle.Tensor) -> bool:
+    """Is attention over data like `x` faster as one product of all heads than head by head?
+
+    On GPUs, where every launch counts. On CPUs transposing costs more than the products; traced graphs go there.
+    """
+    return paddle.in_dynamic_mode() and x.place.is_gpu_place()
+
+
+def adds_bias_in_half_precision() -> bool:
+    """Does `F.linear` keep mixed precision's type, its bias fused into the product? Paddle's from about 3.2.2 on do, if
+    built for GPUs; before, and on CPUs, a product in half precision plus a float32 bias is float32."""
+    return paddle.is_compiled_with_cuda() and hasattr(paddle._C_ops, "linear_v2")
 
 
 class GradScaler(paddle.amp.GradScaler):

@@ -1,9 +1,6 @@
-"""What every test may lean on: the reference numbers and the real images, where they are present."""
+"""What every test may lean on: reference numbers, real images and published pages where they are present, a toy run."""
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +8,8 @@ import pytest
 from PIL import Image
 
 import ppim  # noqa: F401  (sets the thread count before any test imports paddle)
+from tests.helpers import ROOT, write_tiny_recipe
 
-ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
@@ -34,29 +31,10 @@ def shared_data() -> Path:
     return _present(SHARED / "data", "archives of real images")
 
 
-TINY = """
-DATA: {{DATA_PATH: {data}, IMAGE_SIZE: 32, BATCH_SIZE: 4, BATCH_SIZE_EVAL: 4, NUM_WORKERS: 0, CROP_PCT: 1.0}}
-MODEL:
-  NAME: tiny
-  NUM_CLASSES: 3
-  DROPPATH: 0.0
-  TRANS: {{PATCH_SIZE: 8, EMBED_DIM: 16, DEPTH: 2, NUM_HEADS: 2, MLP_RATIO: 3, QKV_BIAS: False, SKIP_LAM: 1.0,
-           STEM_CHANNELS: 8}}
-TRAIN: {{NUM_EPOCHS: 4, WARMUP_EPOCHS: 1, BASE_LR: 1.0e-2, MIXUP_ALPHA: 0.0, CUTMIX_ALPHA: 0.0, MODEL_EMA_DECAY: 0.9}}
-TOKEN_LABEL: {{ENABLE: True, PATH: {data}/maps, FRAME: whole}}
-MIX: {{TOKEN_ALPHA: 1.0}}
-SAVE: {save}
-REPORT_FREQ: 1
-VALIDATE_FREQ: 100
-"""
-
-
-# The demo into data/demo and output/demo, of seed 3, on few pictures and for one step.
-SMALL_DEMO = """
-from pathlib import Path
-from ppim.commands.demo import compare
-compare(Path("data/demo").resolve(), Path("output/demo").resolve(), 3, (40, 20), ["TRAIN.MAX_STEPS", "1"])
-"""
+@pytest.fixture(scope="session")
+def published_pages() -> Path:
+    """The folder with the pages of the original projects, as text."""
+    return _present(SHARED / "seeds", "published pages")
 
 
 @pytest.fixture(scope="session")
@@ -87,22 +65,4 @@ def _write_map(path: Path, label: int, rng) -> None:
 @pytest.fixture
 def tiny_config(tiny_data, tmp_path) -> Path:
     """A recipe that trains a toy LV-ViT on `tiny_data` into tmp_path/run, 6 steps of 4 images an epoch."""
-    path = tmp_path / "tiny.yaml"
-    path.write_text(TINY.format(data=tiny_data, save=tmp_path / "run"))
-    return path
-
-
-def run_python(*args, timeout: float = 120, env: dict | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    """Run this interpreter with `args` from the repository root, on two threads a process."""
-    own = {"PPIM_THREADS": "2", **(env or {})}
-    return subprocess.run(
-        [sys.executable, *map(str, args)], cwd=cwd, timeout=timeout, env={**os.environ, **own}, text=True,
-        capture_output=True,
-    )
-
-
-def launch(processes: int, *args, log_dir: Path, timeout: float = 180) -> subprocess.CompletedProcess:
-    """The same through Paddle's launcher; on CPU it takes a number of processes, device lists crash it."""
-    return run_python(
-        "-m", "paddle.distributed.launch", "--nproc_per_node", processes, "--log_dir", log_dir, *args, timeout=timeout
-    )
+    return write_tiny_recipe(tmp_path, tiny_data)

@@ -1,8 +1,6 @@
 """What the tools around alignment draw and measure, on networks and pictures whose answer is known."""
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import paddle
 import pytest
@@ -11,14 +9,7 @@ from PIL import Image
 from ppim.mixing import Mix, mixed_rows
 from ppim.models import create_model
 from ppim.token_labels.targets import SparseTargets, label_targets
-from tests.conftest import ROOT, run_python
-
-
-def tool(path: str):
-    spec = importlib.util.spec_from_file_location(path.rpartition("/")[2], ROOT / f"{path}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.helpers import ROOT, load_script, run_python
 
 
 def still(model):
@@ -48,7 +39,7 @@ HALVES = Mix(np.array([1, 0]), np.ones(2, "float32"), np.array([[0, 0, 32, 16]] 
 def figures(tokens):
     sizes = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 12, "depth": 2, "num_heads": 2}
     model = still(create_model("lvvit_t", **sizes, stem_channels=4))
-    roll_out = tool("tools/benchmark/token_label_roll_out")
+    roll_out = load_script(ROOT / "tools" / "benchmark" / "token_label_roll_out.py")
     mixed, half = mixed_rows(HALVES, (32, 32), (4, 4), with_shares=True), [0.5] * 3
     return roll_out.compare(model, batch_of(np.array([0, 1]), tokens, 32), mixed, half, half, 5)
 
@@ -74,7 +65,8 @@ def test_the_shares_that_are_drawn_are_those_of_the_mixed_picture():
     sizes = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 12, "depth": 2, "num_heads": 2}
     model = still(create_model("deit_tiny_distilled_patch16_224", **sizes))
     pictures = [np.full((32, 32, 3), value, "uint8") for value in (10, 200)]
-    picture, steps = tool("tools/draw_alignment_figure").shares(model, pictures, (1, 2, 4, 4), [0.5] * 3, [0.5] * 3)
+    figure = load_script(ROOT / "tools" / "draw_alignment_figure.py")
+    picture, steps = figure.shares(model, pictures, (1, 2, 4, 4), [0.5] * 3, [0.5] * 3)
     box = np.zeros((4, 4))
     box[1:4, 2:4] = 1
     np.testing.assert_array_equal(picture[:, :, 0], np.where(np.kron(box, np.ones((8, 8))), 200, 10))

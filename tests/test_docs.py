@@ -8,18 +8,21 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from yacs.config import CfgNode
 
 import ppim
-from ppim import config
+from ppim import config, zoo
 from ppim.commands.labels import make_parser
+from ppim.commands.models import accuracy_text
 from ppim.commands.train import train_parser
 from ppim.dialects import translate
 from ppim.names import normalise_name
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, flat, run_python
+from tests.pages import code_blocks, headings, links, prose, tables
 
-PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md"), ROOT / "data" / "README.md"])
-PAIRS = [(page, page.with_name(page.name.replace("_cn", ""))) for page in PAGES if page.stem.endswith("_cn")]
+ENGLISH, CHINESE = ROOT / "docs" / "en", ROOT / "docs" / "cn"
+PAGES = sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "data" / "README.md"])
+PAIRS = [(ROOT / "README_cn.md", ROOT / "README.md"),
+         *((CHINESE / page.relative_to(ENGLISH), page) for page in PAGES if ENGLISH in page.parents)]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 TOOLS = [ROOT / "tools" / name for name in ("train.py", "generate_labels.py", "draw_token_labels_figure.py")]
 
@@ -35,31 +38,7 @@ LABEL_DATA = [
 ]
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
-each_pair = pytest.mark.parametrize(("chinese", "english"), PAIRS, ids=[pair[1].stem for pair in PAIRS])
-
-
-def code_blocks(page: Path) -> list:
-    """(language, text) of the fenced blocks."""
-    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
-def prose(page: Path) -> str:
-    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-
-
-def headings(page: Path) -> list:
-    """(level, text)"""
-    return [(len(marks), text) for marks, text in re.findall(r"^(#+) (.+)$", prose(page), re.MULTILINE)]
-
-
-def tables(page: Path) -> list:
-    """Rows of cells of all tables, one after another."""
-    return [[cell.strip() for cell in line.strip("| ").split(" | ")]
-            for line in prose(page).splitlines() if line.startswith("|")]
-
-
-def links(page: Path) -> list:
-    return re.findall(r"\]\(([^)\s]+)\)", prose(page))
+each_pair = pytest.mark.parametrize(("chinese", "english"), PAIRS, ids=[english.stem for _, english in PAIRS])
 
 
 def slug(heading: str) -> str:
@@ -70,13 +49,6 @@ def slug(heading: str) -> str:
 def commands(page: Path) -> list:
     """Lines of the shell blocks."""
     return [line for language, text in code_blocks(page) if language == "bash" for line in text.splitlines() if line]
-
-
-def flat(node: CfgNode, prefix: str = "") -> dict:
-    found = {}
-    for name, value in node.items():
-        found.update(flat(value, f"{prefix}{name}.") if isinstance(value, CfgNode) else {f"{prefix}{name}": value})
-    return found
 
 
 KEYS = flat(config.get_config())
@@ -92,8 +64,31 @@ def help_of(tool: Path) -> str:
 # ---- one text in two languages -------------------------------------------------------------------------------------
 
 
-def test_every_translated_page_has_its_original():
-    assert PAIRS and all(english.is_file() for _, english in PAIRS)
+def test_every_page_stands_under_the_same_name_in_both_languages():
+    english, chinese = ({path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+                        for folder in (ENGLISH, CHINESE))
+    assert "training.md" in english and english == chinese
+    assert {page.name for page in ROOT.glob("docs/*.md")} == {"architecture.md"}  # English only
+
+
+@each_pair
+def test_a_page_is_in_its_language_and_begins_with_a_link_to_its_twin(chinese, english):
+    for page, twin, head in ((english, chinese, r"English \| \[简体中文\]\((\S+)\)"),
+                             (chinese, english, r"简体中文 \| \[English\]\((\S+)\)")):
+        first = re.fullmatch(head, page.read_text(encoding="utf-8").splitlines()[0])
+        assert first and (page.parent / first[1]).resolve() == twin
+    texts = [re.sub(r"\]\(\S+\)", "", prose(page)) for page in (english, chinese)]
+    share = [len(re.findall("[\u4e00-\u9fff]", text)) / len(text) for text in texts]
+    assert share[0] < 0.01 and share[1] > 0.05
+
+
+def in_english(page: Path, link: str) -> str:
+    """Where a link leads, as a path from the root; a Chinese page stands for its twin."""
+    path = link.partition("#")[0]
+    if not path or path.startswith("https://"):
+        return path
+    path = (page.parent / path).resolve().relative_to(ROOT).as_posix()
+    return path.replace("docs/cn/", "docs/en/").replace("README_cn.md", "README.md")
 
 
 @each_pair
@@ -125,10 +120,11 @@ def test_both_languages_name_the_same_keys_and_code(chinese, english):
 
 @each_pair
 def test_both_languages_link_to_the_same_pages(chinese, english):
-    def targets(page):
-        return sorted(link.partition("#")[0].replace("_cn.md", ".md") for link in links(page))
-
-    assert targets(chinese) == targets(english)
+    ours, theirs = ([in_english(page, link) for link in links(page)] for page in (chinese, english))
+    assert sorted(ours) == sorted(theirs)
+    for page, other in ((chinese, ENGLISH), (english, CHINESE)):
+        places = [(page.parent / link.partition("#")[0]).resolve() for link in links(page)[1:] if "://" not in link]
+        assert [place for place in places if other in place.parents] == []
 
 
 # ---- what is named exists ------------------------------------------------------------------------------------------
@@ -162,9 +158,10 @@ def test_every_key_that_is_named_exists(page):
     assert not unknown, f"{page.name} names {unknown}"
 
 
-@pytest.mark.parametrize("name", ["training.md", "training_cn.md"])
-def test_every_key_is_documented_with_its_default(name):
-    rows = {row[0].strip("`"): row[1].strip("`") for row in tables(ROOT / "docs" / name) if len(row) == 3}
+@pytest.mark.parametrize("language", ["en", "cn"])
+def test_every_key_is_documented_with_its_default(language):
+    page = ROOT / "docs" / language / "training.md"
+    rows = {row[0].strip("`"): row[1].strip("`") for row in tables(page) if len(row) == 3}
     assert set(KEYS) - set(rows) == set()
     for key, value in KEYS.items():
         text = rows[key].replace("4/3", repr(4 / 3))
@@ -172,12 +169,26 @@ def test_every_key_is_documented_with_its_default(name):
 
 
 @pytest.mark.parametrize("name", ["README.md", "README_cn.md"])
-def test_the_table_of_models_fits_the_recipes(name):
+def test_the_table_of_models_fits_the_recipes_and_the_zoo(name):
     rows = [row for row in tables(ROOT / name) if row[0].startswith("lvvit_")]
-    assert len(rows) == 9
-    for model, _, _, size, _, link in rows:
+    assert [row[0] for row in rows] == ["lvvit_tiny", "lvvit_s", "lvvit_m"]
+    for model, parameters, macs, size, top1, link in rows:
         recipe = config.get_config(ROOT / re.search(r"\((.+)\)", link)[1])
         assert (normalise_name(recipe.MODEL.NAME), str(recipe.DATA.IMAGE_SIZE)) == (model, size)
+        counted = zoo.counts()[model]
+        assert (f"{counted['parameters']:,}", f"{counted['macs'] / 1e9:.2f}") == (parameters, macs)
+        assert accuracy_text(zoo.find(model), "original").split()[0] == top1
+
+
+@pytest.mark.parametrize("name", ["README.md", "README_cn.md"])
+def test_the_table_of_commands_is_that_of_the_command_line(name):
+    rows = [[cell.strip("`") for cell in row] for row in tables(ROOT / name) if row[0].startswith("`ppim ")]
+    listed = re.findall(r"^  (\S+(?: \S+)?)  ", run_python("-m", "ppim", "--help").stdout, re.MULTILINE)
+    assert len(listed) > 5 and [row[0] for row in rows] == [f"ppim {command}" for command in listed]
+    heads = {path.name: path.read_text(encoding="utf-8").partition("\n")[0] for path in ROOT.glob("tools/*.py")}
+    scripts = {head.split("`")[1]: f"tools/{tool}" for tool, head in heads.items() if "` from a clone" in head}
+    scripts["ppim evaluate"] = "tools/train.py --evaluate-only"
+    assert {row[0]: row[1] for row in rows if row[1] != "-"} == scripts
 
 
 # ---- what is typed is accepted -------------------------------------------------------------------------------------

@@ -6,8 +6,6 @@ step. What cannot be typed here stands in NOT_TYPED with the reason.
 """
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 import re
 import shutil
@@ -26,7 +24,7 @@ from PIL import Image
 
 import ppim
 from ppim.zoo.hub import evaluation_transforms
-from tests.conftest import ROOT, SHARED, _present, run_python
+from tests.helpers import ROOT, load_script, records, result_of, run_python
 
 
 class Line(NamedTuple):
@@ -238,11 +236,6 @@ def shell(text: str, repository: Path, data: Path, **env) -> subprocess.Complete
                           capture_output=True, timeout=280)
 
 
-def result_of(done: subprocess.CompletedProcess) -> dict:
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
-
-
 # ---- the lines -----------------------------------------------------------------------------------------------------
 
 
@@ -251,13 +244,13 @@ def test_weights_are_evaluated_by_the_line_as_it_stands(line, repository, valida
     write_weights(line.model, repository / line.weights)
     done = shell(typed(line.written, line.more, repository, validation), repository, validation,
                  LVViT_WEGHT_FILE=str(repository / line.weights))
-    assert result_of(done)["count"] == 4
+    assert result_of(done, launched=True)["count"] == 4
 
 
 @pytest.mark.parametrize("line", TRAINING, **names(TRAINING))
 def test_a_model_is_trained_by_the_line_with_what_keeps_it_short(line, repository, training):
     done = shell(typed(line.written, line.more, repository, training), repository, training)
-    result = result_of(done)
+    result = result_of(done, launched=True)
     assert result["count"] == 6
     folder = "theirs" if "--output_dir" in line.written else "deit_small_tla" if "tla" in line.written else "t2t_vit_7"
     assert (repository / "output" / folder / "last.pdparams").is_file()
@@ -285,9 +278,8 @@ def test_label_maps_are_joined_unpacked_linked_and_trained_with(repository, trai
     assert done.returncode == 0, done.stderr
     assert len(list((repository / "data" / "label_top5_train_nfnet").rglob("*.npy"))) == 270
     done = shell(typed(LABEL_TRAINING.written, LABEL_TRAINING.more, repository, training), repository, training)
-    assert result_of(done)["count"] == 6
-    log = (repository / "output" / "lvvit_tiny" / "log.jsonl").read_text().splitlines()
-    assert json.loads(log[0])["token_loss"] > 0
+    assert result_of(done, launched=True)["count"] == 6
+    assert records(repository / "output" / "lvvit_tiny")[0]["token_loss"] > 0
 
 
 def test_a_model_is_built_by_paddlevits_imports(repository, validation):
@@ -340,10 +332,7 @@ def test_every_name_in_the_root_leads_to_the_folder_that_says_what_it_is():
     ],
 )
 def test_what_the_program_for_several_gpus_asks_of_the_launcher(env, gpus, words):
-    spec = importlib.util.spec_from_file_location("main_multi_gpu", ROOT / "compat" / "main_multi_gpu.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.launcher_words(env, gpus) == words
+    assert load_script(ROOT / "compat" / "main_multi_gpu.py").launcher_words(env, gpus) == words
 
 
 def test_the_program_for_several_gpus_says_that_there_are_none(repository, validation):
@@ -361,9 +350,8 @@ def squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_the_table_holds_every_command_and_import_of_the_pages():
-    folder = _present(SHARED / "seeds", "published pages")
-    pages = "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt")))
+def test_the_table_holds_every_command_and_import_of_the_pages(published_pages):
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in sorted(published_pages.glob("*.txt")))
     written = [*(line.written for line in [*EVALUATION, *TRAINING, LABEL_TRAINING]), *LABEL_DATA.splitlines(), BUILDING,
                *VIEWS.values(), *NOT_TYPED]
     for text in written:

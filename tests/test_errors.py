@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.conftest import run_python
+from tests.helpers import run_python
 
 
 @pytest.fixture

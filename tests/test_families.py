@@ -5,7 +5,7 @@ import json
 
 from ppim import families
 from ppim.names import plain_name
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, run_python
 
 FAMILIES = families.facts().values()
 

@@ -1,13 +1,11 @@
 """The figures of the README and the model zoo: what they show is what the package knows, and they can be drawn anew."""
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, load_script, run_python
 
 pytest.importorskip("matplotlib", reason="figures are drawn with matplotlib")
 
@@ -16,14 +14,7 @@ pytest.importorskip("matplotlib", reason="figures are drawn with matplotlib")
 def tool(monkeypatch):
     """A tool by its name, as a module; tools that draw share what lies beside them."""
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
-
-    def load(name: str):
-        spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
+    return lambda name: load_script(ROOT / "tools" / f"{name}.py")
 
 
 def test_the_comparison_shows_every_published_model_below_a_hundred_million(tool):

@@ -2,7 +2,7 @@
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 LISTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("mutants.yaml"))
 

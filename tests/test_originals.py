@@ -13,7 +13,7 @@ from ppim import zoo
 from ppim.config import get_config, published_recipes
 from ppim.engine import build
 from ppim.zoo.departures import departures_of, groups
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, flat, run_python
 
 ORIGINALS = yaml.safe_load((Path(__file__).parent / "originals.yaml").read_text(encoding="utf-8"))
 RECIPES = published_recipes()
@@ -45,16 +45,7 @@ def ours(name: str) -> dict[str, object]:
     schedule = build.schedule(config, batch)
     found = {"batch": batch, "rate start": schedule.at(0), "rate peak": schedule.base}
     found["rate end"] = schedule.at(config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS)
-
-    def flatten(node, prefix):
-        for key, value in node.items():
-            if hasattr(value, "items"):
-                flatten(value, f"{prefix}{key}.")
-            else:
-                found[prefix + key] = value
-
-    flatten(config, "")
-    return found
+    return {**found, **flat(config)}
 
 
 def same(one: object, other: object) -> bool:
@@ -159,7 +150,7 @@ def test_the_warm_up_of_the_average_rules_as_long_as_is_said():
     told = [name for name in COPIED if "warm-up of the running average" in {d.what for d in departures_of(name)}]
     assert told == list(lengths)
     why = next(d.why for d in departures_of("lvvit_s") if d.what == "warm-up of the running average")
-    pages = [(ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("training.md", "training_cn.md")]
+    pages = [(ROOT / "docs" / language / "training.md").read_text(encoding="utf-8") for language in ("en", "cn")]
     for text in (why, *pages):
         assert {"112,490", "224,990", "0.99992", "0.99996", "90", "180"} <= set(re.findall(r"\d[\d,.]*\d", text))
 

@@ -1,10 +1,9 @@
 """Real photos through the whole chain: annotate, train with the maps, evaluate. Skipped where the archives are not."""
-import json
 import tarfile
 
 import pytest
 
-from tests.conftest import TINY, run_python
+from tests.helpers import result_of, run_python, write_tiny_recipe
 
 ANNOTATOR = """
 DATA: {{DATA_PATH: {data}, IMAGE_SIZE: 64, BATCH_SIZE: 4, BATCH_SIZE_EVAL: 8, NUM_WORKERS: 0}}
@@ -52,10 +51,8 @@ def test_real_photos_are_annotated_trained_on_and_evaluated(shared_data, tmp_pat
     assert done.returncode == 0, done.stderr
     assert len(list((data / "maps").glob("*/*.npy"))) == classes * per_class
 
-    recipe = tmp_path / "tiny.yaml"
-    recipe.write_text(TINY.format(data=data, save=tmp_path / "run"))
+    recipe = write_tiny_recipe(tmp_path, data)
     for target in ("released", "probs"):
         done = run_python("tools/train.py", "-c", recipe, "-o", "MODEL.NUM_CLASSES", classes, "TRAIN.MAX_STEPS", "2",
                           "TOKEN_LABEL.TARGET", target, "SAVE", tmp_path / target)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout.splitlines()[-1])["count"] == classes * per_class
+        assert result_of(done)["count"] == classes * per_class

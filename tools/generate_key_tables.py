@@ -1,4 +1,4 @@
-"""Write the tables of keys in docs/training.md and docs/training_cn.md from ppim/config/keys.py.
+"""Write the tables of keys in docs/{en,cn}/training.md from ppim/config/keys.py.
 
     python tools/generate_key_tables.py            write the tables
     python tools/generate_key_tables.py --check    compare the pages with what would be written; 1 when one is stale
@@ -21,8 +21,8 @@ from ppim.files import write_whole  # noqa: E402
 
 # The page, and the head of its tables; English first, as in the rows' texts.
 PAGES = (
-    (ROOT / "docs" / "training.md", "| Key | Default | Meaning |"),
-    (ROOT / "docs" / "training_cn.md", "| 键 | 默认值 | 含义 |"),
+    (ROOT / "docs" / "en" / "training.md", "| Key | Default | Meaning |"),
+    (ROOT / "docs" / "cn" / "training.md", "| 键 | 默认值 | 含义 |"),
 )
 EMPTY = '""'
 
@@ -78,7 +78,7 @@ def pages() -> dict[Path, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write the tables of keys of docs/training.md and its Chinese twin.")
+    parser = argparse.ArgumentParser(description="Write the tables of keys of docs/{en,cn}/training.md.")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 when a page is stale")
     check = parser.parse_args().check
     stale = {path: text for path, text in pages().items() if path.read_text(encoding="utf-8") != text}

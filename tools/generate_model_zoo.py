@@ -24,7 +24,7 @@ from ppim.files import write_whole  # noqa: E402
 
 WORDS = {
     "en": {
-        "other": "[中文](../../cn/model_zoo/{file}.md) | English",
+        "other": "English | [简体中文](../../cn/model_zoo/{file}.md)",
         "paper": "Paper", "project": "Original code", "code": "Model", "use": "Use", "models": "Models",
         "view": "Evaluation view", "links": "Weights", "citation": "Citation",
         "use_text": "`pretrained=True` downloads PPIM's file into Paddle's cache (`~/.cache/paddle/hapi/weights`), "
@@ -43,7 +43,7 @@ WORDS = {
         "weights": ("Model", "Paddle", "PyTorch, original"),
     },
     "cn": {
-        "other": "中文 | [English](../../en/model_zoo/{file}.md)",
+        "other": "简体中文 | [English](../../en/model_zoo/{file}.md)",
         "paper": "论文", "project": "官方项目", "code": "模型代码", "use": "使用", "models": "模型",
         "view": "验证集数据处理", "links": "预训练权重", "citation": "引用",
         "use_text": "`pretrained=True` 会把 PPIM 的文件下载到 Paddle 的缓存目录（`~/.cache/paddle/hapi/weights`），"
@@ -133,9 +133,9 @@ def render(family: Facts, language: str, counts: dict) -> str:
     colon = "：" if language == "cn" else ": "
     figure = page.get("figure")
     figure = f"\n![{figure[language]}](../../images/{figure['file']})\n" if figure else ""
-    return f"""# {family.type}
+    return f"""{words["other"].format(file=family.module)}
 
-{words["other"].format(file=family.module)}
+# {family.type}
 
 - {words["paper"]}{colon}[{page["paper"]}](https://arxiv.org/abs/{page["arxiv"]})
 - {words["project"]}{colon}[{page["project"]}](https://github.com/{page["project"]})

@@ -19,7 +19,7 @@ def convert(argv: list[str]) -> None:
         raise ValueError(f"weights in PyTorch's layout are written as .safetensors, got {args.target}")
     import_paddle_quietly()
     from ppim.config import get_config
-    from ppim.engine.command import recipe_of
+    from ppim.engine.run_folder import recipe_of
     from ppim.models import build_model
     from ppim.weights import load_weights, save_state
     from ppim.weights.convert import to_torch

@@ -65,7 +65,7 @@ def compare(data: Path, output: Path, seed: int, pictures: tuple[int, int] = (25
     print("\ntokens: share of the tokens on an object whose best class is that object's; read from the token head, or"
           "\nfrom the class head at each token where the token head was not trained.")
     print(f"\nlogs     {output}/*/log.jsonl; curves: visualdl --logdir {output} --language en")
-    print("next     another seed: ppim demo --seed 1; how a token gets its label: docs/token_labels.md;")
+    print("next     another seed: ppim demo --seed 1; how a token gets its label: docs/en/token_labels.md;")
     print("         your own pictures: README.md, \"Training on your own data\"")
 
 

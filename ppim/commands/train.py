@@ -40,7 +40,7 @@ def train_parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, parents=[SHARED], description="Train a model, or evaluate one.",
         epilog="The flags of PaddleViT, DeiT, TL-Align, T2T-ViT and TokenLabeling are understood as well, see "
-               "docs/coming_from.md.",
+               "docs/en/coming_from.md.",
     )
     parser.add_argument("-c", "--config", metavar="FILE", help="recipe: a yaml file, or the name of a published one")
     parser.add_argument("--model", metavar="NAME", help="recipe: the published one of this model")

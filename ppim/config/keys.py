@@ -1,7 +1,7 @@
 """Every key that can be configured: one row each. A new key is one new row here; what a row may say: `row.key`.
 
 Above a row stands what it means, `#: English | Chinese`; one text where both are the same. These texts are its cells in
-docs/training.md and docs/training_cn.md, whose tables tools/generate_key_tables.py writes: run it after a change here.
+docs/{en,cn}/training.md, whose tables tools/generate_key_tables.py writes: run it after a change here.
 Keys stand by sections, in the order in which configurations are saved.
 """
 from __future__ import annotations
@@ -200,7 +200,7 @@ KEYS: dict[str, Key] = {
     #: `rows-first` ([K, H, W]), `columns-first` ([K, W, H]); this and the next two are for maps without a card, see
     #: [how a map is to be read](token_labels.md#how-a-map-is-to-be-read) |
     #: `rows-first`（[K, H, W]）、`columns-first`（[K, W, H]）；此键与下面两个键用于没有说明卡的标签图，见
-    #: [标签图该怎样读](token_labels_cn.md#标签图该怎样读)
+    #: [标签图该怎样读](token_labels.md#标签图该怎样读)
     "TOKEN_LABEL.ORIENTATION": key("rows-first", choices=("rows-first", "columns-first")),
     #: what the maps show: `centre-crop`, the centre square of the photo; `whole`, all of it |
     #: 标签图的覆盖范围：`centre-crop` 照片中心的正方形，`whole` 整张照片
@@ -231,7 +231,7 @@ KEYS: dict[str, Key] = {
     #: what shares the class target of a mixed picture: `area`, `attention` (TransMix), `alignment` (TL-Align); see
     #: [tl_align.md](tl_align.md) |
     #: 混合图像的类别目标按什么分配：`area`、`attention`（TransMix）、`alignment`（TL-Align）；见
-    #: [tl_align_cn.md](tl_align_cn.md)
+    #: [tl_align.md](tl_align.md)
     "MIX.CLASS_SHARE": key("area", choices=("area", "attention", "alignment")),
 
     #: what the class learns from a teacher: `none`, `soft` (its distribution), `hard` (its best class) |

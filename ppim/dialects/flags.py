@@ -2,7 +2,7 @@
 
 Known are the flags of PaddleViT (`-cfg=FILE -eval`), of DeiT and TL-Align (`--model NAME --batch-size N`), and those
 that T2T-ViT and TokenLabeling have from timm (`DIR --model NAME --img-size N --checkpoint FILE`). A flag means what it
-means there; docs/coming_from.md tells where the programs themselves differ. A flag is short for a key of the
+means there; docs/en/coming_from.md tells where the programs themselves differ. A flag is short for a key of the
 configuration, our own flags too, and two that set one key to different values are an error.
 """
 from __future__ import annotations

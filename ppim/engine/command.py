@@ -7,18 +7,17 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from ppim.config import find_recipe, get_config, recipe_path
+from ppim.config import find_recipe, get_config
 from ppim.engine import build
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation, evaluate_samples
-from ppim.engine.learner import eval_token_weight
 from ppim.engine.log import Log
-from ppim.engine.run_folder import config_of, tokens_were_trained, weights_file
+from ppim.engine.run_folder import recipe_of, tokens_were_trained, weights_file
 from ppim.engine.train import train
+from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
 from ppim.weights.load import load_weights
 from ppim.weights.read import find_weights
-from ppim.weights.recognise import recognise_file
 
 
 def run(path: str | None, overrides: Sequence[str] = ()) -> Evaluation:
@@ -50,20 +49,6 @@ def run(path: str | None, overrides: Sequence[str] = ()) -> Evaluation:
     if world.is_main:
         print(json.dumps({**result.as_dict(), **beside}), flush=True)
     return result
-
-
-def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
-    """The recipe of weights for which none was named: (file, overrides, lines to tell about it).
-
-    Those in a run folder have the run's own; of others the published model is recognised.
-    """
-    own = config_of(weights)
-    if own:
-        return str(own), [], [f"recipe: {own}"]
-    found = recognise_file(weights)
-    twins = f" (or {', '.join(found.twins)}, of the same shapes: give --model then)" if found.twins else ""
-    note = f"recipe: {found.name}, recognised by the weights in {weights}{twins}"
-    return str(recipe_path(found.name)), ["MODEL.NUM_CLASSES", str(found.num_classes)], [note]
 
 
 def resolve(path: str, overrides: Sequence[str]) -> CfgNode:

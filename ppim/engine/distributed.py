@@ -24,13 +24,13 @@ class World:
     def __init__(self, rank: int = 0, size: int = 1):
         self.rank = rank
         self.size = size
-        self._meetings = 0
+        self._barriers = 0
 
     @property
     def is_main(self) -> bool:
         return self.rank == 0
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait until every process is here, however long that takes.
 
         A request to the store takes tens of milliseconds, so their number must not grow with the processes: all add to
@@ -39,22 +39,22 @@ class World:
         if self.size == 1:
             return
         store = paddle.base.core.create_or_get_global_tcp_store()
-        self._meetings += 1
-        everyone = f"ppim/meeting/{self._meetings}"
-        if store.add("ppim/arrived", 1) == self._meetings * self.size:
+        self._barriers += 1
+        everyone = f"ppim/barrier/{self._barriers}"
+        if store.add("ppim/arrived", 1) == self._barriers * self.size:
             store.set(everyone, b"1")
         store.wait(everyone)
 
-    def meet_if_impatient(self) -> None:
-        """`meet` before a collective, where the backend would not wait long in the collective itself."""
+    def barrier_if_impatient(self) -> None:
+        """`barrier` before a collective, where the backend would not wait long in the collective itself."""
         if self.size > 1 and dist.get_backend() == "GLOO":
-            self.meet()
+            self.barrier()
 
-    def total(self, values: Sequence[float], dtype: str) -> list:
+    def all_sum(self, values: Sequence[float], dtype: str) -> list:
         """The sums over all processes of each of `values`; exact for `dtype` int64."""
         if self.size == 1:
             return list(values)
-        self.meet_if_impatient()
+        self.barrier_if_impatient()
         sums = paddle.to_tensor(values, dtype=dtype)
         dist.all_reduce(sums)
         return sums.tolist()
@@ -88,7 +88,7 @@ def average_statistics(model, ema, world: World) -> None:
     statistics = [v for state in states for name, v in state.items() if name.endswith(("._mean", "._variance"))]
     if not statistics:
         return
-    world.meet_if_impatient()
+    world.barrier_if_impatient()
     together = paddle.concat([value.flatten() for value in statistics])
     dist.all_reduce(together)
     for value, mean in zip(statistics, (together / world.size).split([v.size for v in statistics])):

@@ -71,8 +71,8 @@ def evaluate(
         loss += F.cross_entropy(logits, batch["label"], reduction="sum").astype("float64").reshape([])
     if was_training:
         model.train()
-    top1, top5, count, right_tokens, tokens = world.total(counts.tolist(), "int64")
-    (loss_sum,) = world.total([loss.item()], "float64")
+    top1, top5, count, right_tokens, tokens = world.all_sum(counts.tolist(), "int64")
+    (loss_sum,) = world.all_sum([loss.item()], "float64")
     if count != expected:
         raise RuntimeError(f"evaluation counted {count} images of {expected}; please report this with your command")
     token_top1 = 100.0 * right_tokens / tokens if tokens else None

@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ppim.config import get_config, teaches_tokens
+from ppim.config import get_config, recipe_path, teaches_tokens
 from ppim.engine.checkpoint import Checkpoint, load_checkpoint, newest_valid
+from ppim.weights.recognise import recognise_file
 
 
 class RunFolder:
@@ -121,3 +122,17 @@ def config_of(weights: str) -> Path | None:
         if (folder / "config.yaml").is_file() and (folder / "log.jsonl").is_file():
             return folder / "config.yaml"
     return None
+
+
+def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
+    """The recipe of weights for which none was named: (file, overrides, lines to tell about it).
+
+    Those in a run folder have the run's own; of others the published model is recognised.
+    """
+    own = config_of(weights)
+    if own:
+        return str(own), [], [f"recipe: {own}"]
+    found = recognise_file(weights)
+    twins = f" (or {', '.join(found.twins)}, of the same shapes: give --model then)" if found.twins else ""
+    note = f"recipe: {found.name}, recognised by the weights in {weights}{twins}"
+    return str(recipe_path(found.name)), ["MODEL.NUM_CLASSES", str(found.num_classes)], [note]

@@ -4,16 +4,19 @@ Tokens travel as (B, N, C): batch, tokens, channels; H heads of width D.
 """
 from __future__ import annotations
 
+import math
+
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from ppim.paddle_compat import flash_attention_runs
+from ppim.models.operators import Conv2D, LayerNorm, Linear, as_type
+from ppim.paddle_compat import FLASH_HEAD_DIM_STEP, flash_attention_runs, heads_go_together
 
 
 def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
     """A Linear layer with the original initialisation: truncated normal of std 0.02, bias 0."""
-    return nn.Linear(
+    return Linear(
         in_features,
         out_features,
         weight_attr=paddle.ParamAttr(initializer=nn.initializer.TruncatedNormal(std=0.02)),
@@ -21,32 +24,30 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
     )
 
 
-def conv(in_channels: int, out_channels: int, kernel: int, stride: int, padding: int = 0, bias: bool = False) -> nn.Conv2D:
+def conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int, padding: int = 0, bias: bool = False
+) -> nn.Conv2D:
     """A Conv2D with PyTorch's default initialisation: uniform within 1 / sqrt(fan_in), weight and bias."""
     bound = (in_channels * kernel * kernel) ** -0.5
     uniform = paddle.ParamAttr(initializer=nn.initializer.Uniform(-bound, bound))
-    return nn.Conv2D(
+    return Conv2D(
         in_channels, out_channels, kernel, stride, padding, weight_attr=uniform, bias_attr=uniform if bias else False
     )
 
 
-def drop_path(x: paddle.Tensor, rate: float, training: bool) -> paddle.Tensor:
-    """Drop the whole branch of a sample with probability `rate`, scaling the others to keep the mean."""
+def drop_path(x: paddle.Tensor, rate: float, training: bool, divisor: float = 1.0) -> paddle.Tensor:
+    """`x / divisor`; in training the whole branch of a sample is dropped with probability `rate`, the others scaled to
+    keep the mean. Both are one factor per sample, so that the branch is passed over once."""
     if rate == 0.0 or not training:
-        return x
+        return x if divisor == 1.0 else x / divisor
     keep = 1.0 - rate
-    mask = (paddle.rand([x.shape[0], 1, 1]) < keep).astype(x.dtype)
-    return x * mask / keep
-
-
-def _as(x: paddle.Tensor, dtype) -> paddle.Tensor:
-    """`x` as `dtype`; no cast where there is nothing to cast, because it would copy all the same."""
-    return x if x.dtype == dtype else x.astype(dtype)
+    factor = (paddle.rand([x.shape[0], 1, 1]) < keep).astype(x.dtype) / (keep * divisor)
+    return x * factor
 
 
 def _softmax(scores: paddle.Tensor) -> paddle.Tensor:
     """Attention weights of scores of any floating type, in float32."""
-    return F.softmax(_as(scores, paddle.float32), axis=-1)
+    return F.softmax(as_type(scores, paddle.float32), axis=-1)
 
 
 def carry(weights: paddle.Tensor, carried: paddle.Tensor) -> paddle.Tensor:
@@ -60,8 +61,8 @@ def attend(
 ) -> tuple[paddle.Tensor, paddle.Tensor | None]:
     """Multi-head attention over packed queries, keys and values, (B, N, 3 * H * D) -> (B, N, H * D).
 
-    One matmul per head on pieces of one split: no transpose of a 4-D tensor, which on the CPU costs more than the
-    products (tools/benchmark/attention.py). The softmax is fp32 whatever the input.
+    By the fused kernel where it runs; else all heads in one product on GPUs, head by head elsewhere. The softmax is
+    fp32 whatever the input.
 
     Args:
         carried: (B, N, S) float32, numbers that go along with the tokens: each token gets the mean of everyone's,
@@ -71,16 +72,47 @@ def attend(
     """
     head_dim = qkv.shape[-1] // (3 * num_heads)
     if carried is None and dropout == 0.0 and flash_attention_runs(qkv, head_dim):
-        # (B, N, 3 * H * D) -> 3 x (B, N, H, D); the kernel scales by 1 / sqrt(D) itself
-        q, k, v = qkv.reshape([0, 0, 3, num_heads, head_dim]).unbind(2)
-        return F.scaled_dot_product_attention(q * (scale * head_dim**0.5), k, v).flatten(2), None
+        return _attend_fused(qkv, num_heads, scale), None
+    way = _attend_together if heads_go_together(qkv) else _attend_by_head
+    return way(qkv, num_heads, scale, dropout, carried)
+
+
+def _attend_fused(qkv, num_heads: int, scale: float) -> paddle.Tensor:
+    """With heads widened by zeros to what the kernel takes; it scales by 1 / sqrt(width) itself."""
+    # (B, N, 3 * H * D) -> (B, N, 3, H, D)
+    qkv = qkv.reshape([0, 0, 3, num_heads, -1])
+    head_dim = qkv.shape[-1]
+    missing = -head_dim % FLASH_HEAD_DIM_STEP
+    if missing:
+        qkv = paddle.concat([qkv, paddle.zeros([*qkv.shape[:-1], missing], qkv.dtype)], axis=-1)
+    q, k, v = qkv.unbind(2)
+    factor = scale * (head_dim + missing) ** 0.5
+    q = q if math.isclose(factor, 1.0) else q * factor
+    out = F.scaled_dot_product_attention(q, k, v)
+    return (out[:, :, :, :head_dim] if missing else out).flatten(2)
+
+
+def _attend_together(qkv, num_heads: int, scale: float, dropout: float, carried):
+    # (B, N, 3 * H * D) -> 3 x (B, H, N, D)
+    q, k, v = qkv.reshape([0, 0, 3, num_heads, -1]).transpose([2, 0, 3, 1, 4]).unbind(0)
+    weights = _softmax(paddle.matmul(q * scale, k, transpose_y=True))
+    if carried is not None:
+        carried = carry(weights.detach().mean(axis=1), carried)
+    weights = as_type(weights, v.dtype)
+    out = paddle.matmul(F.dropout(weights, dropout) if dropout else weights, v)
+    return out.transpose([0, 2, 1, 3]).flatten(2), carried
+
+
+def _attend_by_head(qkv, num_heads: int, scale: float, dropout: float, carried):
+    """On pieces of one split: no transpose of a 4-D tensor, which on the CPU costs more than the products
+    (tools/benchmark/attention.py)."""
     pieces = qkv.split(3 * num_heads, axis=-1)
     out, passed_on = [], []
     for q, k, v in zip(pieces[:num_heads], pieces[num_heads : 2 * num_heads], pieces[2 * num_heads :]):
         weights = _softmax(paddle.matmul(q * scale, k, transpose_y=True))
         if carried is not None:
             passed_on.append(carry(weights, carried))
-        weights = _as(weights, v.dtype)
+        weights = as_type(weights, v.dtype)
         out.append(paddle.matmul(F.dropout(weights, dropout) if dropout else weights, v))
     return paddle.concat(out, axis=-1), sum(passed_on) / num_heads if passed_on else None
 
@@ -155,9 +187,9 @@ class Block(nn.Layer):
         super().__init__()
         self.drop_path = drop_path
         self.skip_lam = skip_lam
-        self.norm1 = nn.LayerNorm(dim, epsilon=norm_epsilon)
+        self.norm1 = LayerNorm(dim, epsilon=norm_epsilon)
         self.attn = Attention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
-        self.norm2 = nn.LayerNorm(dim, epsilon=norm_epsilon)
+        self.norm2 = LayerNorm(dim, epsilon=norm_epsilon)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
 
     def forward(
@@ -165,5 +197,5 @@ class Block(nn.Layer):
     ) -> tuple[paddle.Tensor, paddle.Tensor | None]:
         """`x` (B, N, C) after the block, and what became of `carried` (see `attend`)."""
         attended, carried = self.attn(self.norm1(x), carried)
-        x = x + drop_path(attended, self.drop_path, self.training) / self.skip_lam
-        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path, self.training) / self.skip_lam, carried
+        x = x + drop_path(attended, self.drop_path, self.training, self.skip_lam)
+        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path, self.training, self.skip_lam), carried

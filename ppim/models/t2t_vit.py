@@ -18,6 +18,7 @@ from paddle import nn
 from ppim.families import facts
 from ppim.models.base import Family
 from ppim.models.layers import Mlp, attend, linear
+from ppim.models.operators import LayerNorm
 from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
 
 _SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))  # kernel, stride, padding of each soft split
@@ -49,8 +50,8 @@ class TokenPerformer(nn.Layer):
         self.w.stop_gradient = True
         self.kqv = linear(dim, 3 * width)
         self.proj = linear(width, width)
-        self.norm1 = nn.LayerNorm(dim, epsilon=1e-5)
-        self.norm2 = nn.LayerNorm(width, epsilon=1e-5)
+        self.norm1 = LayerNorm(dim, epsilon=1e-5)
+        self.norm2 = LayerNorm(width, epsilon=1e-5)
         self.mlp = nn.Sequential(linear(width, width), nn.GELU(), linear(width, width))
 
     def _kernel(self, x):
@@ -109,9 +110,9 @@ class TokenAttention(nn.Layer):
 
     def __init__(self, dim: int, width: int):
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, epsilon=1e-5)
+        self.norm1 = LayerNorm(dim, epsilon=1e-5)
         self.attn = _WideAttention(dim, width)
-        self.norm2 = nn.LayerNorm(width, epsilon=1e-5)
+        self.norm2 = LayerNorm(width, epsilon=1e-5)
         self.mlp = Mlp(width, width)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:

@@ -23,6 +23,7 @@ from paddle import nn
 from ppim.mixing import Mixed
 from ppim.models.base import TokenModel, TokenOutput, as_pair, defaults_of
 from ppim.models.layers import Block, linear
+from ppim.models.operators import LayerNorm
 
 
 class Trunk(NamedTuple):
@@ -119,7 +120,7 @@ class TokenTransformer(TokenModel):
             )
             for i in range(trunk.depth)
         )
-        self.norm = nn.LayerNorm(trunk.embed_dim, epsilon=self.norm_epsilon)
+        self.norm = LayerNorm(trunk.embed_dim, epsilon=self.norm_epsilon)
         self.head = linear(trunk.embed_dim, trunk.num_classes)
         if self.dist_token is not None:
             self.head_dist = linear(trunk.embed_dim, trunk.num_classes)

@@ -6,7 +6,7 @@ import pytest
 
 from ppim.models import create_model
 from ppim.weights import read_state, save_state
-from tests.conftest import run_python
+from tests.helpers import run_python
 
 CONVERT = ("-m", "ppim", "convert")
 

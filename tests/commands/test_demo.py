@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ppim.commands.demo import ARMS, compare
-from tests.conftest import ROOT, SMALL_DEMO, run_python
+from tests.helpers import ROOT, SMALL_DEMO, run_python
 
 
 def test_every_arm_is_trained_and_told_and_the_recipe_finds_the_pictures(tmp_path):

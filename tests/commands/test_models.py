@@ -5,7 +5,7 @@ import json
 import subprocess
 
 from ppim import zoo
-from tests.conftest import run_python
+from tests.helpers import run_python
 
 
 def ppim_models(*words: str) -> subprocess.CompletedProcess:

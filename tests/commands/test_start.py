@@ -5,7 +5,7 @@ import pytest
 
 from ppim.cli import COMMANDS, main
 from ppim.commands import guarded
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, run_python
 
 # Importing Paddle fails in these processes.
 WITHOUT_PADDLE = "import sys; sys.modules['paddle'] = None; "

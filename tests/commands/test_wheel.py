@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from tests.conftest import ROOT, SMALL_DEMO, run_python
+from tests.helpers import ROOT, SMALL_DEMO, run_python
 
 
 def python_in(folder, *words) -> subprocess.CompletedProcess:

@@ -7,7 +7,7 @@ import yaml
 
 from ppim.config.keys import KEYS
 from ppim.config.row import key
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, run_python
 
 each_row = pytest.mark.parametrize("row", KEYS.values(), ids=KEYS)
 
@@ -73,22 +73,22 @@ def test_the_tables_of_the_pages_are_what_the_rows_say():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("page", ["training.md", "training_cn.md"])
-def test_a_page_names_every_choice_of_a_key(page):
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+@pytest.mark.parametrize("language", ["en", "cn"])
+def test_a_page_names_every_choice_of_a_key(language):
+    text = (ROOT / "docs" / language / "training.md").read_text(encoding="utf-8")
     meanings = dict(re.findall(r"^\| `([A-Z_.]+)` \| [^|]+ \| (.+) \|$", text, re.MULTILINE))
     unnamed = {name: set(row.choices) - set(re.findall("`([^`]+)`", meanings[name])) for name, row in KEYS.items()}
     assert {name: words for name, words in unnamed.items() if words} == {}
-    if page.endswith("_cn.md"):
+    if language == "cn":
         names = {name for name, meaning in meanings.items() if meaning.isascii()}
         assert names == {"TRAIN.OPTIMIZER.EPS", "TRAIN.OPTIMIZER.BETAS", "TRAIN.OPTIMIZER.MOMENTUM"}
 
 
 def test_the_check_names_the_page_whose_text_has_changed(copy):
-    page = copy / "docs" / "training_cn.md"
+    page = copy / "docs" / "cn" / "training.md"
     page.write_text(page.read_text(encoding="utf-8").replace("水平翻转的概率", "翻转的概率"), encoding="utf-8")
     done = check(copy)
-    assert done.returncode == 1 and "training_cn.md" in done.stdout and "training.md" not in done.stdout
+    assert done.returncode == 1 and "docs/cn/training.md" in done.stdout and "docs/en" not in done.stdout
 
 
 def add_row(copy, row):
@@ -104,8 +104,9 @@ def test_a_new_row_is_all_that_a_new_key_needs(copy):
     assert check(copy).returncode == 1
     assert run_python(copy / "tools" / "generate_key_tables.py", cwd=copy).returncode == 0
     assert check(copy).returncode == 0
-    for page, meaning in (("training.md", "a new one, of which much is said"), ("training_cn.md", "新的，说明很长")):
-        assert f"| `MIX.NEW` | 128 | {meaning} |\n" in (copy / "docs" / page).read_text(encoding="utf-8")
+    for language, meaning in (("en", "a new one, of which much is said"), ("cn", "新的，说明很长")):
+        page = copy / "docs" / language / "training.md"
+        assert f"| `MIX.NEW` | 128 | {meaning} |\n" in page.read_text(encoding="utf-8")
     script = "from ppim.config import get_config; print(get_config(None, ['MIX.NEW', '64']).MIX.NEW)"
     done = run_python("-c", script, cwd=copy, env={"PYTHONPATH": str(copy)})
     assert done.stdout == "64\n", done.stderr

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ppim.data.datasets import check_classes, find_images
 from ppim.data.imagenet import Counts, classes_of_validation, lay_out_training, lay_out_validation
-from tests.conftest import run_python
+from tests.helpers import run_python
 
 WNIDS = ["n02119789", "n02100735", "n01440764"]  # in the order of the devkit's ids, which is not alphabetical
 TRUTH = [3, 1, 1, 2, 3, 2]  # id of each validation image

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppim.data.augment import Policy, draw_view, parse_rand_augment, sample_rng
+from ppim.data.augment import Policy, draw_view, parse_rand_augment
 from ppim.data.datasets import find_images
 from ppim.data.loader import (
     EvalBatches,
@@ -27,6 +27,7 @@ from ppim.data.loader import (
     released_history,
 )
 from ppim.data.transforms import Colour, CropResize, HFlip, Warp, eval_view
+from ppim.seeds import sample_rng
 from ppim.token_labels.card import Reading
 from ppim.token_labels.maps import map_path, write_map
 from ppim.token_labels.store import MapFolder

@@ -10,7 +10,7 @@ import pytest
 
 from ppim.config import get_config
 from ppim.weights import save_state
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, records, result_of, run_python
 
 TINY_T2T = """
 DATA: {IMAGE_SIZE: 32, CROP_PCT: 1.0, NUM_WORKERS: 0}
@@ -21,11 +21,6 @@ MODEL:
     TRANS: {TOKEN_TYPE: performer, EMBED_DIM: 16, DEPTH: 1, NUM_HEADS: 2, MLP_RATIO: 2, QKV_BIAS: False, QK_SCALE: None}
 TRAIN: {NUM_EPOCHS: 3, WARMUP_EPOCHS: 1, BASE_LR: 1e-3, ACCUM_ITER: 1}
 """
-
-
-def result_of(done) -> dict:
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def run_script(script, *args, cwd, **env):
@@ -106,7 +101,7 @@ def test_token_labelings_fine_tuning_on_data_without_maps(tiny_data, tmp_path):
     assert "pos_embed" in done.stdout and "head.weight" in done.stdout  # resized; started afresh
     left = get_config(tmp_path / "out" / "config.yaml").MODEL  # a recipe, whatever this run began with
     assert (left.PRETRAINED, left.NEW_HEADS, left.NUM_CLASSES) == (None, "never", 3)
-    first = json.loads((tmp_path / "out" / "log.jsonl").read_text().splitlines()[0])
+    first = records(tmp_path / "out")[0]
     assert first["token_loss"] == 0 and first["lr"] == pytest.approx(1e-3, rel=0.1)
 
 
@@ -139,7 +134,8 @@ def test_without_a_recipe_only_evaluation_knows_what_to_do(tiny_data):
 
 def test_help_names_our_spelling_and_the_page_of_the_others():
     text = run_python("tools/train.py", "--help").stdout
-    assert "docs/coming_from.md" in text and "--evaluate-only" in text and "--tl-align" in text and "-cfg" not in text
+    assert "docs/en/coming_from.md" in text and "-cfg" not in text
+    assert "--evaluate-only" in text and "--tl-align" in text
 
 
 def test_visible_gpus_that_one_process_leaves_idle_are_told(tiny_config):

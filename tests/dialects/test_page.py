@@ -4,12 +4,12 @@ import re
 import pytest
 
 from ppim.dialects import flags
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 TABLES = (flags._SETS, flags._LISTS, flags._SWITCHES, flags._IGNORED, flags._ONLY, flags._REFUSED)
 RECIPE = set("-c -o --config --model --debug".split())
 FLAGS = {flag for table in TABLES for flag in table} - RECIPE | {"-resume", "--resume", "--input-size"}
-each_page = pytest.mark.parametrize("page", ["coming_from.md", "coming_from_cn.md"])
+each_page = pytest.mark.parametrize("page", ["en/coming_from.md", "cn/coming_from.md"])
 
 
 def flags_of(text: str) -> list[str]:

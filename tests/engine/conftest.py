@@ -3,9 +3,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import paddle
 import pytest
 
+from ppim.engine.checkpoint import Checkpoint, State
 from ppim.paddle_compat import GradScaler
 
 
@@ -15,3 +17,13 @@ def scaler(monkeypatch) -> GradScaler:
     gpu = SimpleNamespace(_expected_place=SimpleNamespace(is_gpu_place=lambda: True))
     monkeypatch.setattr(paddle.amp.grad_scaler, "_dygraph_tracer", lambda: gpu)
     return GradScaler(init_loss_scaling=1024.0)
+
+
+@pytest.fixture
+def checkpoint() -> Checkpoint:
+    """A small one, of which every field says something."""
+    state = State(
+        step=3, epoch=1, offset=8, samples_per_micro=4, seed=7, processes=2, threads="2", best={"top1": 50.0},
+        ema_updates=3, scaler={"scale": [1024.0]}, versions={"ppim": "0.0"},
+    )
+    return Checkpoint({"model": {"w": np.arange(6, dtype="float32").reshape(2, 3)}, "ema": {}}, state)

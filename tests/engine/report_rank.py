@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ppim.config import get_config
-from ppim.engine import command, train
+from ppim.engine import command, run
 from ppim.engine.distributed import World
 
 built = []
-original = train.build_learner
-train.build_learner = lambda *args: built.append(original(*args)) or built[-1]
+original = run.build_train_state
+run.build_train_state = lambda *args: built.append(original(*args)) or built[-1]
 
 if __name__ == "__main__":
     output, config, *options = sys.argv[1:]

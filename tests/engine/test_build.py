@@ -15,7 +15,7 @@ from ppim.engine.command import run
 from ppim.models import create_model
 from ppim.token_labels.card import CARD, Reading, save_card
 from ppim.weights.write import save_state
-from tests.conftest import TINY
+from tests.helpers import TINY
 
 CROPPED = Reading("centre-crop", 0.9, log_z=True)
 SQUEEZED = Reading("whole", log_z=True)

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from ppim.engine.checkpoint import (
-    Checkpoint,
-    State,
     find_fault,
     list_checkpoints,
     load_checkpoint,
@@ -21,30 +19,24 @@ from ppim.engine.checkpoint import (
 )
 from ppim.files import sha256
 
-STATE = State(
-    step=3, epoch=1, offset=8, samples_per_micro=4, seed=7, processes=2, threads="2", best={"top1": 50.0},
-    ema_updates=3, scaler={"scale": [1024.0]}, versions={"ppim": "0.0"},
-)
-SAMPLE = Checkpoint({"model": {"w": np.arange(6, dtype="float32").reshape(2, 3)}, "ema": {}}, STATE)
 
-
-def test_a_checkpoint_comes_back_as_it_was(tmp_path):
-    path = save_checkpoint(tmp_path, SAMPLE, step=3, keep=2)
+def test_a_checkpoint_comes_back_as_it_was(checkpoint, tmp_path):
+    path = save_checkpoint(tmp_path, checkpoint, step=3, keep=2)
     back = load_checkpoint(path)
-    assert path.name == "step_00000003" and back.state == SAMPLE.state
-    np.testing.assert_array_equal(back.tensors["model"]["w"], SAMPLE.tensors["model"]["w"])
+    assert path.name == "step_00000003" and back.state == checkpoint.state
+    np.testing.assert_array_equal(back.tensors["model"]["w"], checkpoint.tensors["model"]["w"])
 
 
-def test_only_the_newest_are_kept(tmp_path):
+def test_only_the_newest_are_kept(checkpoint, tmp_path):
     for step in (1, 2, 10):
-        save_checkpoint(tmp_path, SAMPLE, step, keep=2)
+        save_checkpoint(tmp_path, checkpoint, step, keep=2)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step_00000010", "step_00000002"]
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "manifest"])
-def test_a_damaged_checkpoint_is_told_from_a_whole_one_and_passed_over(tmp_path, damage):
-    older = save_checkpoint(tmp_path, SAMPLE, 1, keep=2)
-    newer = save_checkpoint(tmp_path, SAMPLE, 2, keep=2)
+def test_a_damaged_checkpoint_is_told_from_a_whole_one_and_passed_over(checkpoint, tmp_path, damage):
+    older = save_checkpoint(tmp_path, checkpoint, 1, keep=2)
+    newer = save_checkpoint(tmp_path, checkpoint, 2, keep=2)
     file = newer / "model.safetensors"
     data = bytearray(file.read_bytes())
     if damage == "flip":
@@ -111,17 +103,17 @@ except ValueError as error:
 """
 
 
-def test_a_full_disk_is_said_in_words_and_leaves_the_earlier_checkpoint(tmp_path):
-    earlier = save_checkpoint(tmp_path, SAMPLE, 1, keep=2)
+def test_a_full_disk_is_said_in_words_and_leaves_the_earlier_checkpoint(checkpoint, tmp_path):
+    earlier = save_checkpoint(tmp_path, checkpoint, 1, keep=2)
     done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "cannot write checkpoint" in done.stdout and "untouched" in done.stdout
     assert list(tmp_path.iterdir()) == [earlier] and find_fault(earlier) is None
 
 
 @pytest.mark.parametrize("change", [{"colour": 1}, {"offset": None}])
-def test_a_state_of_another_version_is_refused_by_name(tmp_path, change):
-    path = save_checkpoint(tmp_path, SAMPLE, 3, keep=2)
-    fields = {name: value for name, value in {**STATE._asdict(), **change}.items() if value is not None}
+def test_a_state_of_another_version_is_refused_by_name(checkpoint, tmp_path, change):
+    path = save_checkpoint(tmp_path, checkpoint, 3, keep=2)
+    fields = {name: value for name, value in {**checkpoint.state._asdict(), **change}.items() if value is not None}
     state = path / "state.json"
     state.write_text(json.dumps(fields))
     lines = [line for line in (path / "MANIFEST").read_text().splitlines() if not line.endswith("state.json")]

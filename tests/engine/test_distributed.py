@@ -1,7 +1,5 @@
 """Several processes through Paddle's launcher: the same samples, the same losses, the same weights."""
-import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -9,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, launch, run_python
-from tests.engine.test_train import losses
+from tests.helpers import ROOT, free_port, launch, losses, result_of, run_python, write_tiny_recipe
 
 SCRIPT = ROOT / "tests" / "engine" / "report_rank.py"
 # the conditions under which losses are claimed to be equal: no batch statistics, no drop rates; blocks of a mix reach
@@ -32,11 +29,8 @@ def assert_ranks_agree(ranks):
 @pytest.fixture(scope="module")
 def single(tiny_data, tmp_path_factory):
     """One process with batches of 6, 20 steps."""
-    from tests.conftest import TINY
-
     root = tmp_path_factory.mktemp("single")
-    config = root / "tiny.yaml"
-    config.write_text(TINY.format(data=tiny_data, save=root / "run"))
+    config = write_tiny_recipe(root, tiny_data)
     done = run_python(SCRIPT, root, config, *EQUAL, "DATA.BATCH_SIZE", "6", env={"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     return config, losses(root / "run"), ranks_of(root, 1)[0]
@@ -71,19 +65,14 @@ def test_more_processes_than_fit_evenly_count_each_image_once(single, tmp_path):
     alone = run_python("tools/train.py", "-c", config, "--load", weights, "--evaluate-only")
     several = launch(3, "tools/train.py", "-c", config, "--load", weights, "--evaluate-only",
                      "-o", "DATA.BATCH_SIZE_EVAL", "2", log_dir=tmp_path / "log")
-    assert several.returncode == 0, several.stdout + several.stderr
-    one, three = (
-        json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1]) for done in (alone, several)
-    )
+    one, three = result_of(alone), result_of(several, launched=True)
     assert three["count"] == 11 and three["top1"] == one["top1"]
     assert three["loss"] == pytest.approx(one["loss"], abs=1e-6)
 
 
 def test_two_launchers_on_one_machine_are_two_nodes(single, tmp_path):
     config, expected, _ = single
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     nodes = []
     for rank in range(2):
         folder = tmp_path / f"node{rank}"
@@ -140,7 +129,7 @@ with StopRequest() as stop:
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     else:
         time.sleep(3)
-    world.meet()
+    world.barrier()
     print(f"rank {world.rank} met, asked to stop: {stop.requested}", flush=True)
 """
 

@@ -3,18 +3,17 @@ import pytest
 
 from ppim.engine.checkpoint import save_checkpoint
 from ppim.engine.run_folder import RunFolder, find_resumed
-from tests.engine.test_checkpoint import SAMPLE
 
 
-def test_a_used_run_folder_is_refused_unless_it_is_to_be_resumed(tmp_path):
+def test_a_used_run_folder_is_refused_unless_it_is_to_be_resumed(checkpoint, tmp_path):
     folder = RunFolder(tmp_path)
     folder.prepare()
-    save_checkpoint(folder.checkpoints, SAMPLE, 3, keep=2)
+    save_checkpoint(folder.checkpoints, checkpoint, 3, keep=2)
     with pytest.raises(ValueError, match="--resume"):
         find_resumed(folder, None)
     for resume in ("auto", str(tmp_path), str(folder.checkpoints / "step_00000003")):
-        checkpoint, _ = find_resumed(folder, resume)
-        assert checkpoint.state == SAMPLE.state
+        found, _ = find_resumed(folder, resume)
+        assert found.state == checkpoint.state
 
 
 def test_resuming_a_run_that_has_saved_nothing_yet_starts_it(tmp_path):

@@ -7,47 +7,37 @@ import sys
 import time
 
 import numpy as np
-import paddle
 import pytest
 
 from ppim.config import get_config
 from ppim.engine.command import run
-from ppim.engine.learner import Learner
+from ppim.engine.run import Meter
 from ppim.engine.steps import Steps
-from ppim.engine.train import _OVERFLOWS, Meter, _finite
+from ppim.engine.train import _OVERFLOWS, _finite
+from ppim.engine.train_state import TrainState
 from ppim.models import build_model
 from ppim.paddle_compat import GradScaler
 from ppim.weights import save_state
-from tests.conftest import ROOT, run_python
+from tests.helpers import (
+    ROOT,
+    assert_same_weights,
+    losses,
+    records,
+    result_of,
+    run_python,
+    spread_weights,
+    weights,
+    write_tiny_recipe,
+)
 
 TRAIN = "tools/train.py"
-
-
-def losses(run) -> dict:
-    """Loss by step, as logged; a resumed run repeats steps, the last word counts."""
-    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return {record["step"]: record["loss"] for record in records if record["event"] == "train"}
-
-
-def weights(path) -> dict:
-    return {name: value.numpy() for name, value in paddle.load(str(path)).items()}
-
-
-def assert_same_weights(one, other):
-    first, second = weights(one), weights(other)
-    assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
 @pytest.fixture(scope="module")
 def unbroken(tiny_data, tmp_path_factory):
     """A run of 10 steps, never interrupted, with everything random switched on."""
     root = tmp_path_factory.mktemp("unbroken")
-    from tests.conftest import TINY
-
-    config = root / "tiny.yaml"
-    config.write_text(TINY.format(data=tiny_data, save=root / "run"))
+    config = write_tiny_recipe(root, tiny_data)
     done = run_python(TRAIN, "-c", config, "-o", *NOISY)
     assert done.returncode == 0, done.stderr
     return config, root / "run", done
@@ -63,14 +53,13 @@ def test_a_run_leaves_all_its_files_and_says_what_it_did(unbroken):
     weights_files = ("last.pdparams", "last_ema.pdparams", "best.pdparams")
     for name in ("config.yaml", "log.jsonl", "vdl", "checkpoints", *weights_files):
         assert (run / name).exists(), name
-    result = json.loads(done.stdout.splitlines()[-1])
+    result = result_of(done)
     assert result["count"] == 11
     assert json.loads((run / "best.json").read_text())["top1"] == result["top1"]
     assert "batch      4 = 1 processes x 4 x 1 accumulated" in done.stdout
     assert "MixToken 1; one draw for 128 images; class target shared by area" in done.stdout
     assert "differs from the recipe: TRAIN.MIXUP_ALPHA is 0.8, the recipe has 0.0" in done.stdout
-    record = json.loads((run / "log.jsonl").read_text().splitlines()[0])
-    assert {"loss", "lr", "images_per_second", "data_wait", "peak_memory_mb"} <= set(record)
+    assert {"loss", "lr", "images_per_second", "data_wait", "peak_memory_mb"} <= set(records(run)[0])
 
 
 def test_a_killed_run_goes_on_bit_for_bit(unbroken, tmp_path):
@@ -124,19 +113,17 @@ def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(unbroken, tmp_path):
 
 
 def test_the_model_is_told_the_shares_its_rule_asks_for(tiny_config, tmp_path):
-    model, rng, records = build_model(get_config(tiny_config)), np.random.default_rng(0), []
-    for p in model.parameters():  # attention as uneven as a trained model's
-        if len(p.shape) > 1:
-            p.set_value(rng.normal(size=p.shape).astype("float32"))
+    model, first = build_model(get_config(tiny_config)), []
+    spread_weights(model, gain=4)
     save_state(model.state_dict(), tmp_path / "uneven.pdparams")
     for rule in ("area", "attention", "alignment"):
         options = ["TRAIN.MAX_STEPS", "1", "TRAIN.CUTMIX_ALPHA", "1.0", "MIX.CLASS_SHARE", rule, "SAVE",
                    str(tmp_path / rule)]
         run(str(tiny_config), [*options, "MODEL.PRETRAINED", str(tmp_path / "uneven")])
-        records.append(json.loads((tmp_path / rule / "log.jsonl").read_text().splitlines()[0]))
+        first.append(records(tmp_path / rule)[0])
     # tokens keep their place and targets whatever shares the class target
-    assert len({record["token_loss"] for record in records}) == 1
-    one, other, third = sorted(record["class_loss"] for record in records)
+    assert len({record["token_loss"] for record in first}) == 1
+    one, other, third = sorted(record["class_loss"] for record in first)
     assert other - one > 1e-4 and third - other > 1e-4
 
 
@@ -158,15 +145,14 @@ def test_two_accumulated_halves_make_the_step_of_a_whole(tiny_config, tmp_path):
 @pytest.mark.smoke
 def test_evaluation_needs_only_validation_files_and_agrees_with_training(unbroken, tiny_data, tmp_path):
     config, run, done = unbroken
-    trained = json.loads(done.stdout.splitlines()[-1])
+    trained = result_of(done)
     alone = tmp_path / "alone"
     alone.mkdir()
     os.symlink(tiny_data / "val", alone / "val")
     for root in (alone, tiny_data / "val"):  # a root with val/ only, and the split itself
         evaluated = run_python(TRAIN, "-c", config, "--load", run / "best", "--evaluate-only", "-o",
                                "DATA.DATA_PATH", root, "DATA.BATCH_SIZE_EVAL", "3", "TOKEN_LABEL.PATH", "/nowhere")
-        assert evaluated.returncode == 0, evaluated.stderr
-        result = json.loads(evaluated.stdout.splitlines()[-1])
+        result = result_of(evaluated)
         assert (result["top1"], result["count"]) == (trained["top1"], 11)
         assert result["loss"] == pytest.approx(trained["loss"], abs=1e-5)
 
@@ -199,8 +185,7 @@ def test_validation_maps_give_token_accuracy(unbroken, tiny_data, tmp_path):
         np.save(path, np.stack([np.full((1, 4, 4), 9.0), np.full((1, 4, 4), label)]).astype("float16"))
     done = run_python(TRAIN, "-c", config, "--load", run / "best", "--evaluate-only",
                       "-o", "TOKEN_LABEL.VAL_PATH", maps)
-    assert done.returncode == 0, done.stderr
-    assert 0 <= json.loads(done.stdout.splitlines()[-1])["token_top1"] <= 100
+    assert 0 <= result_of(done)["token_top1"] <= 100
 
 
 @pytest.mark.parametrize("batch", [2, 8])
@@ -209,10 +194,10 @@ def test_a_run_goes_on_with_another_batch_from_the_end_of_an_epoch(tiny_config, 
     assert run_python(TRAIN, "-c", tiny_config, "-o", "TRAIN.MAX_STEPS", "12").returncode == 0
     done = run_python(TRAIN, "-c", tiny_config, "--resume", "-o", "DATA.BATCH_SIZE", batch)
     assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    epochs = [record["epoch"] for record in records if record["event"] == "train"]
+    log = records(run)
+    epochs = [record["epoch"] for record in log if record["event"] == "train"]
     assert len(epochs) == 12 + 2 * 24 // batch and epochs == sorted(epochs) and epochs[-1] == 4.0
-    assert records[-1]["count"] == 11
+    assert log[-1]["count"] == 11
 
 
 def test_a_runs_own_configuration_serves_to_evaluate_it(tiny_config, unbroken, tmp_path):
@@ -243,33 +228,32 @@ def test_the_best_of_a_run_says_what_it_was_chosen_on_and_stands_beside_the_last
     run = tmp_path / "run"
     done = run_python(TRAIN, "-c", tiny_config, "-o", "VALIDATE_FREQ", "1")
     assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     seen = [(r["event"][5:], r["step"], {name: r[name] for name in ("top1", "top5", "loss", "count")})
-            for r in records if r["event"].startswith("eval_")]
+            for r in records(run) if r["event"].startswith("eval_")]
     assert len(seen) == 4 * 2
-    weights, step, figures = max(seen, key=lambda entry: entry[2]["top1"])  # of equals the first
+    which, step, figures = max(seen, key=lambda entry: entry[2]["top1"])  # of equals the first
     last = {which: found for which, at, found in seen if at == 24}
 
     card = json.loads((run / "best.json").read_text())
-    assert card == {**figures, "weights": weights, "step": step, "epoch": step / 6,
+    assert card == {**figures, "weights": which, "step": step, "epoch": step / 6,
                     "chosen_on": "the evaluation images themselves", "last": {"step": 24, "epoch": 4.0, **last}}
     *_, told, result = done.stdout.splitlines()
     assert json.loads(result) == {**max(last.values(), key=lambda found: found["top1"]), "best": card}
-    assert told == (f"best top-1 {figures['top1']:.2f} ({weights} weights, epoch {step / 6:g}), chosen on the "
+    assert told == (f"best top-1 {figures['top1']:.2f} ({which} weights, epoch {step / 6:g}), chosen on the "
                     f"evaluation images themselves; last {last['raw']['top1']:.2f} (raw), "
                     f"{last['ema']['top1']:.2f} (ema)")
     evaluated = run_python(TRAIN, "-c", tiny_config, "--load", run / "best", "--evaluate-only")
-    assert json.loads(evaluated.stdout.splitlines()[-1]) == figures
+    assert result_of(evaluated) == figures
 
 
 def looked_at(windows, scaler, accumulate=1):
     """What a run says of losses, 1 or 0 for finite or not, that come in reports of these lengths."""
-    learner = Learner(None, None, None, scaler, None)
+    state = TrainState(None, None, None, scaler, None)
     meter, steps, found = Meter(), Steps(per_epoch=1000, accumulate=accumulate, epochs=1), []
     for window in windows:
-        learner.step += len(window) // accumulate
+        state.step += len(window) // accumulate
         losses = np.where(np.array(window)[:, None], [1.0, 2.0, 3.0], [np.nan, np.inf, 3.0])
-        found += _finite(losses, meter, learner, steps).astype(int).tolist()
+        found += _finite(losses, meter, state, steps).astype(int).tolist()
         meter.restart()
     return found
 

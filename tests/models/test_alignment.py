@@ -6,7 +6,6 @@ import json
 import numpy as np
 import paddle
 import pytest
-from original_weights import original_state
 
 from ppim.mixing import Mixed
 from ppim.models import create_model
@@ -16,6 +15,8 @@ from ppim.models.t2t_vit import T2TViT
 from ppim.objective.losses import blend, sparse_cross_entropy
 from ppim.token_labels.targets import SparseTargets, label_targets
 from ppim.weights.load import load_state
+from tests.helpers import spread_weights
+from tests.models.original_weights import original_state
 
 pytestmark = pytest.mark.smoke
 
@@ -38,10 +39,7 @@ def told(share: np.ndarray) -> Mixed:
 def model(request):
     paddle.seed(4)
     net = FAMILIES[request.param]()
-    rng = np.random.RandomState(0)
-    for p in net.parameters():
-        if len(p.shape) > 1 and not p.stop_gradient:
-            p.set_value((2 * rng.standard_normal(p.shape) / np.sqrt(np.prod(p.shape[:-1]))).astype("float32"))
+    spread_weights(net, gain=2)
     net.eval()
     net.share_rule = "alignment"
     return net

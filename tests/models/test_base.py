@@ -5,25 +5,20 @@ import numpy as np
 import paddle
 import pytest
 
-from ppim.models.lvvit import LVViT
+from tests.helpers import small_lvvit
 
 pytestmark = pytest.mark.smoke
-
-SMALL = {
-    "image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3, "mlp_ratio": 3.0,
-    "qkv_bias": False, "skip_lam": 1.0, "stem_channels": 8,
-}
 
 
 @pytest.fixture()
 def model():
-    return LVViT(**SMALL)
+    return small_lvvit()
 
 
 @pytest.fixture()
 def state():
     """A full state of other values than `model`'s."""
-    return LVViT(**SMALL).state_dict()
+    return small_lvvit().state_dict()
 
 
 @pytest.mark.parametrize("method", ["set_state_dict", "set_dict", "load_dict"])

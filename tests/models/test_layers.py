@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 import pytest
 
+from ppim.models import layers
 from ppim.models.layers import _softmax, attend, drop_path
+from tests.models.traced import operators_of
 
 pytestmark = pytest.mark.smoke
 
@@ -21,11 +24,43 @@ def softmax_attention(qkv: np.ndarray, heads: int, scale: float) -> np.ndarray:
     return out.reshape(batch, tokens, width // 3)
 
 
+@pytest.fixture(params=["by head", "together"])
+def way(request, monkeypatch):
+    """Every way attention is computed where there is no fused kernel."""
+    monkeypatch.setattr(layers, "heads_go_together", lambda x: request.param == "together")
+
+
 @pytest.mark.parametrize(("heads", "scale"), [(1, 0.3), (3, 0.5), (4, 1.0)])
-def test_attention_equals_the_textbook(heads, scale):
+def test_attention_equals_the_textbook(heads, scale, way):
     qkv = np.random.RandomState(0).standard_normal((2, 7, 3 * heads * 4)).astype("float32")
     got = attend(paddle.to_tensor(qkv), heads, scale)[0].numpy()
     np.testing.assert_allclose(got, softmax_attention(qkv, heads, scale), atol=1e-6)
+
+
+def fused_kernel(q, k, v):
+    """What the fused kernel does with (B, N, H, D): D a multiple of 8, scores divided by its root."""
+    width = q.shape[3]
+    assert width % 8 == 0, f"the fused kernel does not take heads of width {width}"
+    q, k, v = (x.transpose([0, 2, 1, 3]) for x in (q, k, v))
+    weights = F.softmax(paddle.matmul(q, k, transpose_y=True) / width**0.5)
+    return paddle.matmul(weights, v).transpose([0, 2, 1, 3])
+
+
+@pytest.mark.parametrize(("width", "scale"), [(8, 8**-0.5), (16, 0.7), (12, 12**-0.5), (60, 60**-0.5)])
+def test_the_fused_kernel_is_given_heads_it_takes_and_the_scale_that_is_meant(width, scale, monkeypatch):
+    monkeypatch.setattr(layers, "flash_attention_runs", lambda x, head_dim: head_dim == width)
+    monkeypatch.setattr(F, "scaled_dot_product_attention", fused_kernel)
+    qkv = np.random.RandomState(0).standard_normal((2, 7, 3 * 2 * width)).astype("float32")
+    got = attend(paddle.to_tensor(qkv), 2, scale)[0].numpy()
+    np.testing.assert_allclose(got, softmax_attention(qkv, 2, scale), atol=1e-6)
+
+
+def test_queries_are_not_passed_over_to_be_multiplied_by_one(monkeypatch):
+    monkeypatch.setattr(layers, "flash_attention_runs", lambda x, head_dim: True)
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda q, k, v: q + k + v)
+    for scale, factors in ((32**-0.5, 0), (0.2, 1)):
+        found = operators_of(lambda x, scale=scale: attend(x, 2, scale)[0], (2, 7, 3 * 2 * 32))
+        assert [name for name, _ in found].count("scale") == factors
 
 
 def test_softmax_of_half_precision_scores_is_computed_in_single():
@@ -36,7 +71,7 @@ def test_softmax_of_half_precision_scores_is_computed_in_single():
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
-def test_carried_numbers_are_averaged_with_undropped_attention_and_pass_no_gradient(dropout):
+def test_carried_numbers_are_averaged_with_undropped_attention_and_pass_no_gradient(dropout, way):
     rng = np.random.RandomState(1)
     qkv = paddle.to_tensor(rng.standard_normal((2, 5, 3 * 2 * 4)).astype("float32"), stop_gradient=False)
     carried = rng.rand(2, 5, 2).astype("float32")
@@ -49,7 +84,7 @@ def test_carried_numbers_are_averaged_with_undropped_attention_and_pass_no_gradi
     assert got.stop_gradient
 
 
-def test_attention_dropout_keeps_the_mean():
+def test_attention_dropout_keeps_the_mean(way):
     paddle.seed(0)
     qkv = paddle.ones([200, 20, 3 * 4])
     dropped = attend(qkv, 2, 0.5, dropout=0.5)[0].numpy()
@@ -68,3 +103,18 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean():
 def test_drop_path_rests_in_evaluation():
     x = paddle.ones([4, 2, 3])
     assert drop_path(x, 0.9, training=False) is x
+
+
+def test_a_branch_is_divided_whether_it_may_be_dropped_or_not():
+    paddle.seed(0)
+    x = paddle.ones([400, 2, 3])
+    assert set(np.unique(drop_path(x, 0.0, training=True, divisor=2.0))) == {0.5}
+    assert set(np.unique(drop_path(x, 0.3, training=False, divisor=2.0))) == {0.5}
+    dropped = drop_path(x, 0.2, training=True, divisor=2.0).numpy()
+    np.testing.assert_allclose(np.unique(dropped), [0, 1 / (0.8 * 2)], rtol=1e-6)
+
+
+def test_dropping_and_dividing_pass_over_the_branch_once():
+    shape = [4, 7, 6]
+    found = operators_of(lambda x: drop_path(x, 0.2, training=True, divisor=2.0), shape)
+    assert [name for name, result in found if result == shape] == ["multiply"]

@@ -5,22 +5,18 @@ import json
 import numpy as np
 import paddle
 import pytest
-from original_weights import original_state
 
 from ppim.mixing import Mix, Mixed, mixed_rows
 from ppim.models.lvvit import LVViT
 from ppim.objective.pixels import as_tensors
 from ppim.weights.load import load_state
+from tests.helpers import images, small_lvvit
+from tests.models.original_weights import original_state
 
 
 def small(**overrides) -> LVViT:
     paddle.seed(7)
-    sizes = {"embed_dim": 24, "depth": 2, "num_heads": 3, "mlp_ratio": 3.0, "qkv_bias": False, "skip_lam": 1.0}
-    return LVViT(**{"image_size": 32, "patch_size": 8, "num_classes": 5, "stem_channels": 8, **sizes, **overrides})
-
-
-def images(batch: int, height: int = 32, width: int = 32) -> paddle.Tensor:
-    return paddle.to_tensor(np.random.RandomState(3).standard_normal((batch, 3, height, width)).astype("float32"))
+    return small_lvvit(**overrides)
 
 
 def token_boxes(model, partner, boxes) -> Mixed:
@@ -81,25 +77,6 @@ def test_every_sample_may_have_a_box_and_a_partner_of_its_own():
     np.testing.assert_allclose(entered[:, 1:].numpy().reshape(expected.shape), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-def test_logits_of_an_image_do_not_depend_on_its_batch_mates(batch):
-    model, x = small(), images(7)
-    model.eval()
-    together = model(x).numpy()
-    parts = [model(x[i : i + batch]).numpy() for i in range(0, 7, batch)]
-    np.testing.assert_allclose(np.concatenate(parts), together, atol=1e-5)
-    assert np.abs(together[0] - together[1]).max() > 1e-3
-
-
-def test_evaluation_logits_are_class_plus_half_the_best_token():
-    model, x = small(), images(2)
-    model.eval()
-    class_logits, token_logits = (t.numpy() for t in model.tokens(x)[:2])
-    np.testing.assert_allclose(model(x).numpy(), class_logits + 0.5 * token_logits.max(1), atol=1e-6)
-    model.eval_token_weight = 0
-    np.testing.assert_allclose(model(x).numpy(), class_logits, atol=1e-6)
-
-
 @pytest.mark.parametrize("weight", [0.5, 0.0])
 def test_evaluation_with_tokens_gives_the_same_logits(weight):
     model, x = small(), images(3)
@@ -117,12 +94,6 @@ def test_class_logits_alone_are_those_beside_the_tokens():
     mix = token_boxes(model, [1, 0], [[0, 0, 2, 3], [0, 0, 2, 3]])
     alone, beside = model.classes(x, mix), model.tokens(x, mix)
     np.testing.assert_allclose(alone.class_logits.numpy(), beside.class_logits.numpy(), atol=1e-6)
-
-
-def test_model_gives_the_same_kind_of_logits_in_training_mode():
-    model = small()
-    model.train()
-    assert model(images(2)).shape == [2, 5]
 
 
 def test_frozen_stem_keeps_its_statistics_and_uses_them_in_training():
@@ -163,20 +134,6 @@ def test_wide_images_and_small_patches_give_their_grid(patch_size):
     rows, columns = 32 // patch_size, 48 // patch_size
     assert model.grid == (rows, columns)
     assert model.tokens(images(2, 32, 48)).token_logits.shape == [2, rows * columns, 5]
-
-
-def test_tokens_are_row_major_over_the_grid():
-    model = small(image_size=(64, 96), patch_size=16)
-    model.eval()
-    x = images(1, 64, 96).numpy()
-    x[:, :, 38:42, 22:26] += 9.0  # inside the cell of row 2, column 1 of a 4 x 6 grid
-    changed = model.patch_embed(paddle.to_tensor(x)) - model.patch_embed(images(1, 64, 96))
-    assert changed.abs().sum(axis=2).argmax().item() == 2 * 6 + 1
-
-
-def test_an_image_of_another_size_is_refused_with_both_sizes():
-    with pytest.raises(ValueError, match="wants images of 32x32.*got 32x48"):
-        small()(images(1, 32, 48))
 
 
 @pytest.mark.parametrize(

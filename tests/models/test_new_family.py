@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.conftest import ROOT, run_python
+from tests.helpers import ROOT, run_python
 
 TOY = ROOT / "tests" / "models" / "toy_family"
 

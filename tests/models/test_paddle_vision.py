@@ -6,24 +6,16 @@ import pytest
 from paddle.vision import models as zoo
 
 from ppim.models.paddle_vision import PaddleVision
+from tests.helpers import images, spread_weights
 
 SMALLEST = ["resnet18", "densenet121", "mobilenet_v1", "mobilenet_v2", "shufflenet_v2_x0_25"]
-
-
-def lively(net: paddle.nn.Layer) -> None:
-    """Weights under which features neither vanish nor explode, other than any constructor makes."""
-    rng = np.random.RandomState(0)
-    for value in net.parameters():
-        if len(value.shape) > 1:
-            fan_in = np.prod(value.shape[1:]) if len(value.shape) == 4 else value.shape[0]
-            value.set_value((rng.standard_normal(value.shape) * (2 / fan_in) ** 0.5).astype("float32"))
 
 
 @pytest.fixture(scope="module", params=SMALLEST)
 def pair(request):
     """(our network, paddle.vision's own with the same weights), for pictures of 100 x 140."""
     ours = PaddleVision(request.param, num_classes=7, image_size=(100, 140))
-    lively(ours)
+    spread_weights(ours, gain=2**0.5)  # features neither vanish nor explode
     theirs = getattr(zoo, request.param)(num_classes=7)
     assert theirs.set_state_dict(ours.state_dict()) == ([], [])
     ours.eval(), theirs.eval()
@@ -32,7 +24,7 @@ def pair(request):
 
 @pytest.fixture(scope="module")
 def x():
-    return paddle.to_tensor(np.random.RandomState(1).standard_normal((2, 3, 100, 140)).astype("float32"))
+    return images(2, 100, 140)
 
 
 def test_logits_are_those_of_paddle_vision(pair, x):

@@ -7,13 +7,13 @@ import numpy as np
 import paddle
 import pytest
 import safetensors.numpy
-from original_weights import original_images, original_state
 
 from ppim.models import create_model
 from ppim.names import normalise_name
 from ppim.weights.convert import to_torch
 from ppim.weights.load import load_weights
 from ppim.weights.write import save_state
+from tests.models.original_weights import original_images, original_state
 
 PUBLISHED = [
     "lvvit_t", "lvvit_s", "lvvit_s_384", "lvvit_m", "lvvit_m_384", "lvvit_m_448", "lvvit_l", "lvvit_l_448",

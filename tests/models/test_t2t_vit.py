@@ -8,20 +8,16 @@ import pytest
 from paddle import nn
 
 from ppim.models.t2t_vit import T2TViT, TokenAttention, TokenPerformer, sinusoid
+from tests.helpers import images, small_t2t_vit
 
 pytestmark = pytest.mark.smoke
 
 
 def small(**overrides) -> T2TViT:
     paddle.seed(7)
-    sizes = {"embed_dim": 24, "depth": 2, "num_heads": 3, "mlp_ratio": 3.0, "qkv_bias": False, "token_dim": 16}
-    model = T2TViT(**{"image_size": 32, "num_classes": 5, "token_type": "performer", **sizes, **overrides})
+    model = small_t2t_vit(**overrides)
     model.eval()
     return model
-
-
-def images(batch: int, height: int = 32, width: int = 32) -> paddle.Tensor:
-    return paddle.to_tensor(np.random.RandomState(3).standard_normal((batch, 3, height, width)).astype("float32"))
 
 
 def softly_split(image: np.ndarray, kernel: int, stride: int, padding: int) -> np.ndarray:

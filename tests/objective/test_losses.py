@@ -12,7 +12,7 @@ from ppim import geometry
 from ppim.objective import losses
 from ppim.token_labels.maps import LabelMap
 from ppim.token_labels.targets import SparseTargets, concat, dense, label_targets, token_targets, with_ground_truth
-from tests.conftest import run_python
+from tests.helpers import run_python
 
 pytestmark = pytest.mark.smoke
 

@@ -3,47 +3,26 @@ import numpy as np
 import paddle
 import pytest
 
-from ppim.mixing import Mix, Mixed, draw_mix, mixed_rows
+from ppim.mixing import Mix, Mixed, draw_mix
 from ppim.models import create_model
 from ppim.objective.objective import Objective
-from ppim.objective.pixels import as_tensors
-from ppim.token_labels.targets import SparseTargets, concat, dense, label_targets
+from ppim.token_labels.targets import label_targets
+from tests.helpers import spread_weights
+from tests.objective.by_hand import (
+    CLASSES,
+    GRID,
+    MEAN,
+    SIDE,
+    STD,
+    cross_entropy,
+    make_batch,
+    pictures,
+    put_targets,
+    weighted_dense,
+    worked_out,
+)
 
 pytestmark = pytest.mark.smoke
-
-CLASSES, GRID, SIDE = 5, (3, 3), 24
-MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
-
-
-def random_targets(rng, rows):
-    """Sparse targets of `rows` rows with one to three classes each; repeated ids are allowed and add up."""
-    parts = []
-    for _ in range(rows):
-        n = rng.integers(1, 4)
-        weight = rng.uniform(0.1, 0.3, n).astype("float32")
-        background = np.float32((1 - weight.sum()) / CLASSES)
-        const = np.array([[background, 1.0, rng.choice([0.0, 1.0], p=[0.2, 0.8])]], "float32")
-        parts.append(SparseTargets(np.zeros(n, "int32"), rng.integers(0, CLASSES, n).astype("int32"), weight, const))
-    return concat(parts)
-
-
-def make_batch(rng, size):
-    tokens = GRID[0] * GRID[1]
-    batch = {
-        "image": paddle.to_tensor(rng.integers(0, 256, (size, 3, SIDE, SIDE)).astype("uint8")),
-        "erase_at": paddle.to_tensor(np.array([3, SIDE * SIDE - 1], "int64")),
-        "erase_value": paddle.to_tensor(rng.normal(size=(2, 3)).astype("float32")),
-    }
-    class_targets, token_targets = random_targets(rng, size), random_targets(rng, size * tokens)
-    for kind, targets in (("class", class_targets), ("token", token_targets)):
-        batch.update({f"{kind}_{name}": paddle.to_tensor(value) for name, value in targets._asdict().items()})
-    return batch, class_targets, token_targets
-
-
-def worked_out(mix, with_shares=True) -> Mixed:
-    """A drawn mix as the objective takes it."""
-    return as_tensors(mixed_rows(mix, (SIDE, SIDE), GRID, with_shares))
-
 
 def owners(mix) -> np.ndarray:
     """(B * N,) whose token stands where after MixToken, one by one."""
@@ -52,11 +31,6 @@ def owners(mix) -> np.ndarray:
     for b, (top, left, bottom, right) in enumerate(mix.token_box):
         owner[b, top:bottom, left:right] = tokens[mix.partner[b], top:bottom, left:right]
     return owner.reshape(-1)
-
-
-def weighted_dense(targets):
-    """(R, C) targets times their row weight: what cross entropy is linear in."""
-    return dense(targets, CLASSES).astype("float64") * targets.const[:, 2:].astype("float64")
 
 
 def mixed_by_hand(mix, class_targets, token_targets, size):
@@ -91,13 +65,6 @@ def mixed_by_hand(mix, class_targets, token_targets, size):
     return mixed_class, mixed_token.reshape(-1, CLASSES), own_pixel
 
 
-def cross_entropy(logits, target):
-    logits = logits.astype("float64")
-    peak = logits.max(-1, keepdims=True)
-    log_probability = logits - peak - np.log(np.exp(logits - peak).sum(-1, keepdims=True))
-    return -(target * log_probability).sum(-1).mean()
-
-
 MIXES = {
     "nothing": {},
     "mixup": {"mixup_alpha": 0.8},
@@ -128,10 +95,7 @@ def test_the_loss_is_the_cross_entropy_against_targets_mixed_by_hand(model, how,
     mixed_class, mixed_token, own_pixel = mixed_by_hand(mix, class_targets, token_targets, size)
 
     # the mixed picture, by hand: normalised, erased, mixed
-    image = batch["image"].numpy().astype("float64") / 255
-    image = (image - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
-    image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
-    own = own_pixel[:, None]
+    image, own = pictures(batch), own_pixel[:, None]
     image = own * image + (1 - own) * image[mix.partner]
     swapped = Mixed(owner=paddle.to_tensor(owners(mix)))
     output = model.tokens(paddle.to_tensor(image.astype("float32")), swapped)
@@ -148,7 +112,7 @@ def test_without_a_token_loss_the_token_head_is_not_run(model):
     rng = np.random.default_rng(0)
     batch, _, _ = make_batch(rng, 2)
     labels = label_targets(np.array([1, 4]), CLASSES, 0.1)
-    batch.update({f"class_{name}": paddle.to_tensor(value) for name, value in labels._asdict().items()})
+    put_targets(batch, "class", labels)
     terms = Objective(model, 1.0, 0.0, MEAN, STD)(batch, Mixed())
     terms.total.backward()
     assert terms.tokens.item() == 0.0
@@ -170,15 +134,11 @@ def test_an_empty_mix_changes_nothing(model):
 @pytest.mark.parametrize("how", ["mixup", "cutmix", "elements", "MixToken on cutmix"])
 def test_the_class_target_takes_the_share_the_model_works_out(model, how, rule):
     rng = np.random.default_rng(len(how))
-    for p in model.blocks.parameters():  # attention as uneven as a trained model's
-        if len(p.shape) > 1:
-            p.set_value(rng.normal(size=p.shape).astype("float32"))
-    model.head.weight.set_value(rng.normal(size=model.head.weight.shape).astype("float32"))
+    spread_weights(model, gain=3)
     batch, class_targets, token_targets = make_batch(rng, 4)
     mix = draw_mix(rng, 4, (SIDE, SIDE), GRID, **MIXES[how])
     _, mixed_token, own_pixel = mixed_by_hand(mix, class_targets, token_targets, 4)
-    image = (batch["image"].numpy().astype("float64") / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
-    image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
+    image = pictures(batch)
     image = own_pixel[:, None] * image + (1 - own_pixel[:, None]) * image[mix.partner]
     # the partner's part of every token, counted in pixels
     patches = (1 - own_pixel).reshape(4, 3, SIDE // 3, 3, SIDE // 3).mean((2, 4))
@@ -209,15 +169,14 @@ def test_both_heads_of_a_distilled_model_learn_the_labels_where_there_is_no_teac
     rng = np.random.default_rng(0)
     batch, _, _ = make_batch(rng, 2)
     labels = label_targets(np.array([1, 4]), CLASSES, 0.1)
-    batch.update({f"class_{name}": paddle.to_tensor(value) for name, value in labels._asdict().items()})
+    put_targets(batch, "class", labels)
     mix = draw_mix(rng, 2, (SIDE, SIDE), GRID, mixup_alpha=0.8)
     net.share_rule = "alignment"
     terms = Objective(net, 1.0, 0.0, MEAN, STD)(batch, worked_out(mix))
     terms.total.backward()
     assert np.abs(net.head.weight.grad.numpy()).max() > 0 and np.abs(net.head_dist.weight.grad.numpy()).max() > 0
     target, a = weighted_dense(labels), mix.blend[:, None].astype("float64")
-    image = (batch["image"].numpy().astype("float64") / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
-    image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
+    image = pictures(batch)
     image = a[..., None, None] * image + (1 - a[..., None, None]) * image[mix.partner]
     output = net.classes(paddle.to_tensor(image.astype("float32")))
     # under mixup every token starts from lambda and stays there

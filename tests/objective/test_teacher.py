@@ -16,7 +16,8 @@ from ppim.objective.objective import Objective
 from ppim.objective.teacher import Teacher
 from ppim.token_labels.targets import SparseTargets, dense
 from ppim.weights.write import save_state
-from tests.objective.test_objective import (
+from tests.helpers import spread_weights
+from tests.objective.by_hand import (
     CLASSES,
     GRID,
     MEAN,
@@ -24,6 +25,8 @@ from tests.objective.test_objective import (
     STD,
     cross_entropy,
     make_batch,
+    pictures,
+    put_targets,
     weighted_dense,
     worked_out,
 )
@@ -42,10 +45,7 @@ def network(name, **more):
     paddle.seed(len(name))
     sizes = {"image_size": SIDE, "patch_size": 8, "num_classes": CLASSES, "embed_dim": 12, "depth": 1, "num_heads": 3}
     net = create_model(name, **{**sizes, **more})
-    rng = np.random.RandomState(0)
-    for p in net.parameters():
-        if len(p.shape) > 1:
-            p.set_value((rng.standard_normal(p.shape) / np.sqrt(np.prod(p.shape[:-1]))).astype("float32"))
+    spread_weights(net)
     return net
 
 
@@ -88,9 +88,7 @@ def test_the_class_token_learns_from_the_teachers_view_of_the_mixed_picture(kind
     batch, class_targets, _ = make_batch(rng, 2)
     batch["erase_value"] = paddle.zeros([2, 3])
     mix = draw_mix(rng, 2, (SIDE, SIDE), GRID, mixup_alpha=0.8)
-    image = (batch["image"].numpy().astype("float64") / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
-    image[0, :, 0, 3] = image[0, :, SIDE - 1, SIDE - 1] = 0
-    a = mix.blend.astype("float64")
+    image, a = pictures(batch), mix.blend.astype("float64")
     image = a[:, None, None, None] * image + (1 - a)[:, None, None, None] * image[mix.partner]
     x = paddle.to_tensor(image.astype("float32"))
     output, target = student.classes(x), weighted_dense(class_targets)
@@ -119,14 +117,13 @@ def test_tokens_learn_from_the_teachers_view_of_the_pictures_before_mixing(how):
 
     terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(batch, worked_out(mix))
     # the same as label maps whose targets are those of the teacher
-    image = (batch["image"].numpy().astype("float64") / 255 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
-    image[0, :, 0, 3], image[0, :, SIDE - 1, SIDE - 1] = batch["erase_value"].numpy()
+    image = pictures(batch)
     logits = annotator.tokens(paddle.to_tensor(image.astype("float32"))).token_logits.numpy().reshape(4, 2, 2, CLASSES)
     # two cells seen at three places: a sixth of a cell outside is clamped, the middle is the mean
     ends = np.array([[1, 0], [0.5, 0.5], [0, 1]])
     logits = np.einsum("ri,cj,bijk->brck", ends, ends, logits).reshape(-1, CLASSES)
     targets = top_targets(paddle.to_tensor(logits.astype("float32")), 2)
-    batch.update({f"token_{name}": value for name, value in targets._asdict().items()})
+    put_targets(batch, "token", targets)
     expected = Objective(student, 1.0, 0.5, MEAN, STD)(batch, worked_out(mix))
     assert terms.tokens.item() == pytest.approx(expected.tokens.item(), abs=1e-5)
     assert terms.total.item() == pytest.approx(expected.total.item(), abs=1e-5)

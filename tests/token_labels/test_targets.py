@@ -5,7 +5,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from dense_twin import dense_targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from ppim.token_labels.targets import (
     token_targets,
     with_ground_truth,
 )
+from tests.token_labels.dense_twin import dense_targets
 
 pytestmark = pytest.mark.smoke
 

@@ -6,21 +6,16 @@ import pytest
 import safetensors.numpy
 
 import ppim
-from ppim.models.lvvit import LVViT
 from ppim.weights import load_weights, save_state
+from tests.helpers import small_lvvit
 
 pytestmark = pytest.mark.smoke
-
-
-def build(**overrides) -> LVViT:
-    arguments = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}
-    return LVViT(**{**arguments, "mlp_ratio": 3.0, "qkv_bias": False, "skip_lam": 1.0, "stem_channels": 8, **overrides})
 
 
 @pytest.fixture()
 def source():
     paddle.seed(5)
-    return build()
+    return small_lvvit()
 
 
 @pytest.fixture()
@@ -35,7 +30,7 @@ def equal(model, other, names) -> bool:
 
 
 def test_our_own_file_matches_whole(path, source):
-    model = build()
+    model = small_lvvit()
     report = ppim.load_weights(model, str(path)[: -len(".pdparams")])
     assert report[:4] == ([], [], [], [])
     assert equal(model, source, source.state_dict())
@@ -51,7 +46,7 @@ def test_a_pytorch_layout_file_matches_whole(tmp_path, source):
         torch_name = f"{layer}.{names.get(part, part)}" if layer else name
         state[torch_name] = np.ascontiguousarray(value.T if value.ndim == 2 else value)  # only Linear weights have 2
     safetensors.numpy.save_file(state, tmp_path / "w.safetensors")
-    model = build()
+    model = small_lvvit()
     assert load_weights(model, tmp_path / "w.safetensors")[:4] == ([], [], [], [])
     assert equal(model, source, source.state_dict())
 
@@ -61,7 +56,7 @@ def test_a_difference_names_the_path_and_both_sides_and_changes_nothing(tmp_path
     state["extra"] = state.pop("norm.weight")
     state["cls_token"] = paddle.zeros([1, 1, 23])
     save_state(state, tmp_path / "odd.pdparams")
-    model = build()
+    model = small_lvvit()
     before = model.head.weight.numpy().copy()
     with pytest.raises(ValueError) as error:
         load_weights(model, tmp_path / "odd.pdparams")
@@ -79,14 +74,14 @@ def test_what_fits_is_loaded_when_asked_and_the_rest_reported(tmp_path, source):
     state["extra"] = state.pop("norm.weight")
     state["cls_token"] = paddle.zeros([1, 1, 23])
     save_state(state, tmp_path / "odd.pdparams")
-    model = build()
+    model = small_lvvit()
     report = load_weights(model, tmp_path / "odd.pdparams", strict=False)
     assert (report.missing, report.unexpected, report.dropped) == (["norm.weight"], ["extra"], ["cls_token"])
     assert equal(model, source, ["pos_embed", "head.weight"])
 
 
 def test_positions_follow_the_image_size_and_it_is_said(path, source):
-    model = build(image_size=(64, 32))
+    model = small_lvvit(image_size=(64, 32))
     report = load_weights(model, path)
     assert report.resized == ["pos_embed"]
     assert "resized       1  pos_embed" in str(report)
@@ -96,12 +91,12 @@ def test_positions_follow_the_image_size_and_it_is_said(path, source):
 
 def test_another_number_of_classes_is_an_error_that_says_what_to_do(path):
     with pytest.raises(ValueError, match=r"head.weight \[24, 5\] for \[24, 7\].*new_heads=True"):
-        load_weights(build(num_classes=7), path)
+        load_weights(small_lvvit(num_classes=7), path)
 
 
 @pytest.mark.parametrize("classes", [5, 7])
 def test_new_heads_stay_fresh_even_where_the_old_ones_would_fit(path, source, classes):
-    model = build(num_classes=classes)
+    model = small_lvvit(num_classes=classes)
     fresh = model.head.weight.numpy().copy()
     report = load_weights(model, path, new_heads=True)
     assert report.dropped == ["head.weight", "head.bias", "aux_head.weight", "aux_head.bias"]
@@ -114,10 +109,10 @@ def test_new_heads_do_not_excuse_other_differences(tmp_path, source):
     del state["norm.weight"]
     save_state(state, tmp_path / "w.pdparams")
     with pytest.raises(ValueError, match=r"only in the model \(1\): norm.weight"):
-        load_weights(build(), tmp_path / "w", new_heads=True)
+        load_weights(small_lvvit(), tmp_path / "w", new_heads=True)
 
 
 def test_a_path_in_an_error_is_the_users(tmp_path):
     (tmp_path / "w.pdparams").write_bytes(b"not a weights file")
     with pytest.raises(ValueError, match="w.pdparams: wanted weights of Paddle, PyTorch or safetensors"):
-        load_weights(build(), tmp_path / "w.pdparams")
+        load_weights(small_lvvit(), tmp_path / "w.pdparams")

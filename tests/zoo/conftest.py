@@ -1,16 +1,13 @@
-"""A real (local) web server, and how to reach none."""
+"""A real (local) web server."""
 from __future__ import annotations
 
 import re
-import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-
-BODY = np.random.default_rng(0).bytes(200_000)
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -42,19 +39,14 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def web(monkeypatch):
-    """A web server; `url` is where its file is, `seen` the Range headers asked for."""
+    """A web server; `url` is where its file is, `body` what is in it, `seen` the Range headers asked for."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    server.body, server.tag, server.status, server.length, server.ranges = BODY, '"v1"', 200, None, True
+    server.body = np.random.default_rng(0).bytes(200_000)
+    server.tag, server.status, server.length, server.ranges = '"v1"', 200, None, True
     server.cuts, server.seen, server.delay, server.off_by = [], [], 0, 0
     server.url = f"http://127.0.0.1:{server.server_address[1]}/some/file.bin"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
-
-
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]

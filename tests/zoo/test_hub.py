@@ -19,8 +19,7 @@ from ppim.data.transforms import eval_view
 from ppim.models import create_model, list_models
 from ppim.weights.write import save_state
 from ppim.zoo import hub
-from tests.conftest import ROOT, SHARED, _present, run_python
-from tests.zoo.conftest import closed_port
+from tests.helpers import ROOT, free_port, run_python
 
 TINY = {"image_size": 16, "patch_size": 8, "embed_dim": 8, "depth": 1, "num_heads": 2, "stem_channels": 4}
 
@@ -140,7 +139,7 @@ def test_the_published_file_is_used_where_it_has_been_downloaded_before(as_paddl
 
 
 def test_offline_one_is_told_which_file_to_put_where(tmp_path):
-    proxy = f"http://127.0.0.1:{closed_port()}"
+    proxy = f"http://127.0.0.1:{free_port()}"
     environment = {"HOME": str(tmp_path), "https_proxy": proxy, "HTTPS_PROXY": proxy, "no_proxy": "", "NO_PROXY": ""}
     done = run_python("-c", "from ppim import lvvit_s; lvvit_s(pretrained=True)", env=environment)
     assert done.returncode and "DownloadError" in done.stderr.splitlines()[-1]
@@ -178,8 +177,8 @@ def test_the_transforms_are_ppims(name, resize, crop):
     np.testing.assert_allclose(given.numpy(), wanted, atol=1e-5)
 
 
-def test_the_transforms_do_what_the_code_on_ppims_page_does():
-    page = next(_present(SHARED / "seeds", "published pages").glob("002_*")).read_text(encoding="utf-8")
+def test_the_transforms_do_what_the_code_on_ppims_page_does(published_pages):
+    page = next(published_pages.glob("002_*")).read_text(encoding="utf-8")
     blocks = re.findall(r"transforms = (T\.Compose\(.*?\n\s*\]\))", page, re.DOTALL)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 470, 3), dtype=np.uint8))
     assert len(blocks) == 3

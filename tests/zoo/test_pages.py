@@ -4,7 +4,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,15 @@ from PIL import Image
 
 from ppim import zoo
 from ppim.zoo import hub
-from tests.conftest import ROOT
-from tests.test_docs import code_blocks, headings, links, tables
+from tests.helpers import ROOT, run_python
+from tests.pages import code_blocks, headings, links, tables
 
 GENERATED = sorted((ROOT / "docs" / "en" / "model_zoo").glob("*.md"))
 each_page = pytest.mark.parametrize("page", GENERATED, ids=[page.stem for page in GENERATED])
 
 
 def check(root: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, root / "tools" / "generate_model_zoo.py", "--check"],
-        capture_output=True, text=True, timeout=60,
-    )
+    return run_python(root / "tools" / "generate_model_zoo.py", "--check", cwd=root)
 
 
 def test_the_pages_are_up_to_date():

@@ -9,7 +9,7 @@ from ppim import zoo
 from ppim.config import get_config
 from ppim.families import facts
 from ppim.names import normalise_name
-from tests.conftest import ROOT, SHARED, _present
+from tests.helpers import ROOT
 
 each_row = pytest.mark.parametrize("row", zoo.ROWS, ids=[row.name for row in zoo.ROWS])
 
@@ -23,9 +23,8 @@ def test_every_published_variant_has_a_row():
 
 
 @pytest.fixture(scope="module")
-def seeds() -> str:
-    folder = _present(SHARED / "seeds", "published pages")
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt")))
+def seeds(published_pages) -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(published_pages.glob("*.txt")))
 
 
 def cells(text: str, name: str) -> list:

@@ -82,7 +82,7 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     from ppim.data.loader import make_loader
     from ppim.engine import build
     from ppim.engine.distributed import World
-    from ppim.engine.learner import build_model_for
+    from ppim.engine.train_state import build_model_for
     from ppim.mixing import draw_blocks, mixed_rows
     from ppim.seeds import mix_rng
     from ppim.weights.load import load_weights

@@ -18,7 +18,7 @@ _RECIPE_KEYS = ("TRAIN.", "DATA.BATCH_SIZE", "DATA.IMAGE_SIZE", "DATA.CROP", "DA
 _HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS")
 
 
-def introduction(
+def summary(
     config: CfgNode, recipe: CfgNode, schedule: Schedule, steps: Steps, *, processes: int, parameters: int,
     images: tuple[int, int],
 ) -> list[str]:

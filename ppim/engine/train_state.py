@@ -23,7 +23,7 @@ from ppim.paddle_compat import GradScaler
 
 
 @dataclass
-class Learner:
+class TrainState:
     """A model and everything that moves with it.
 
     Attributes:
@@ -59,7 +59,7 @@ def eval_token_weight(model: nn.Layer, setting: str, trained: bool) -> float:
     return 0.5 if model.has_token_head and (setting == "always" or (setting == "auto" and trained)) else 0.0
 
 
-def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teacher | None = None) -> Learner:
+def build_train_state(config: CfgNode, model: nn.Layer, world: World, teacher: Teacher | None = None) -> TrainState:
     """Objective, optimizer, scaler and running average around `model`."""
     if model.has_token_head and not teaches_tokens(config):
         # without a loss it would only decay, and DataParallel would wait for its gradient
@@ -70,7 +70,7 @@ def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teach
         model, config.LOSS.CLASS_WEIGHT, config.LOSS.DENSE_WEIGHT if config.TOKEN_LABEL.ENABLE else 0.0,
         config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD, amp, teacher,
     )
-    return Learner(
+    return TrainState(
         model=model,
         forward=paddle.DataParallel(objective) if world.size > 1 else objective,
         optimizer=build.optimizer(config, model),
@@ -79,19 +79,19 @@ def build_learner(config: CfgNode, model: nn.Layer, world: World, teacher: Teach
     )
 
 
-def capture(learner: Learner, **position) -> Checkpoint:
+def capture(train_state: TrainState, **position) -> Checkpoint:
     """Everything that a resumed run needs; `position`: the fields of `State` that say where in the data it stands."""
     tensors = {
-        "model": as_arrays(learner.model.state_dict()),
-        "optimizer": as_arrays(state_by_structured_names(learner.optimizer, learner.model)),
+        "model": as_arrays(train_state.model.state_dict()),
+        "optimizer": as_arrays(state_by_structured_names(train_state.optimizer, train_state.model)),
     }
-    if learner.ema:
-        tensors["ema"] = as_arrays(learner.ema.state_dict())
-    scaler = learner.scaler.state_dict() if learner.scaler.is_enable() else {}
+    if train_state.ema:
+        tensors["ema"] = as_arrays(train_state.ema.state_dict())
+    scaler = train_state.scaler.state_dict() if train_state.scaler.is_enable() else {}
     state = State(
-        step=learner.step,
-        best=learner.best,
-        ema_updates=learner.ema.updates if learner.ema else 0,
+        step=train_state.step,
+        best=train_state.best,
+        ema_updates=train_state.ema.updates if train_state.ema else 0,
         scaler={name: np.asarray(value).tolist() for name, value in scaler.items()},
         versions={"ppim": ppim.__version__, "paddle": paddle.__version__, "python": platform.python_version()},
         **position,
@@ -99,26 +99,26 @@ def capture(learner: Learner, **position) -> Checkpoint:
     return Checkpoint(tensors, state)
 
 
-def restore(learner: Learner, checkpoint: Checkpoint) -> None:
+def restore(train_state: TrainState, checkpoint: Checkpoint) -> None:
     """Put `capture`'s result back.
 
     Raises:
         ValueError: it is of another model, or lacks the running average this run keeps.
     """
     tensors, state = checkpoint
-    learner.model.set_state_dict(tensors["model"])
+    train_state.model.set_state_dict(tensors["model"])
     optimizer_state = {name: paddle.to_tensor(value) for name, value in tensors["optimizer"].items()}
-    load_state_by_structured_names(learner.optimizer, learner.model, optimizer_state)
-    if learner.ema:
+    load_state_by_structured_names(train_state.optimizer, train_state.model, optimizer_state)
+    if train_state.ema:
         if "ema" not in tensors:
             raise ValueError("the checkpoint has no running average; go on without one: -o TRAIN.MODEL_EMA False")
-        learner.ema.load(tensors["ema"], state.ema_updates)
-    if learner.scaler.is_enable() and state.scaler:
+        train_state.ema.load(tensors["ema"], state.ema_updates)
+    if train_state.scaler.is_enable() and state.scaler:
         saved = {name: np.asarray(value, np.float32) if name == "scale" else value
                  for name, value in state.scaler.items()}
-        learner.scaler.load_state_dict(saved)
-    learner.step = state.step
-    learner.best = state.best
+        train_state.scaler.load_state_dict(saved)
+    train_state.step = state.step
+    train_state.best = state.best
 
 
 def as_arrays(state: dict) -> dict[str, np.ndarray]:

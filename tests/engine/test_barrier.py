@@ -55,7 +55,7 @@ def test_a_meeting_takes_three_requests_a_process_however_many_there_are(store, 
         for meeting in range(meetings):
             time.sleep(0.02 * rng.random())
             met.append(("came", meeting))
-            world.meet()
+            world.barrier()
             met.append(("left", meeting))
 
     threads = [threading.Thread(target=process, args=(rank,), name=str(rank)) for rank in range(size)]
@@ -77,5 +77,5 @@ def test_only_where_collectives_give_up_soon_do_processes_meet_before_adding_up(
     monkeypatch.setattr(dist, "all_reduce", lambda tensor: None)
     store.add("ppim/arrived", 1)  # the other process is there already
     store.calls.clear()
-    World(0, 2).total([1.5], "float64")
+    World(0, 2).all_sum([1.5], "float64")
     assert sum(store.calls.values()) == requests

@@ -1,6 +1,6 @@
 """What a run says before its first step about where it departs, from its recipe and from the model it names."""
 from ppim.config import get_config
-from ppim.engine.introduce import departures
+from ppim.engine.summary import departures
 
 
 def test_a_run_says_where_it_differs_from_its_model_and_its_recipe():

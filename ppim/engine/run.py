@@ -1,0 +1,160 @@
+"""What is a training run made of, and how is it put together from its configuration, or taken up where it stopped?"""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import paddle
+from paddle import nn
+from yacs.config import CfgNode
+
+from ppim import config as configuration
+from ppim.data.loader import EvalSamples, TrainBatches, make_loader
+from ppim.engine import build
+from ppim.engine.checkpoint import Checkpoint, remove_leftovers, unlike
+from ppim.engine.distributed import World
+from ppim.engine.log import Log
+from ppim.engine.run_folder import RunFolder, find_resumed
+from ppim.engine.schedule import Schedule
+from ppim.engine.steps import Steps, resumed_micro_step
+from ppim.engine.summary import summary
+from ppim.engine.train_state import TrainState, build_model_for, build_train_state, restore
+from ppim.objective.objective import LossTerms
+from ppim.objective.teacher import build_teacher
+from ppim.weights.load import load_weights
+from ppim.weights.recognise import head_classes
+
+
+@dataclass
+class Run:
+    """What a run is made of; only `state` and `meter` change."""
+
+    config: CfgNode
+    world: World
+    folder: RunFolder
+    state: TrainState
+    batches: TrainBatches
+    steps: Steps
+    schedule: Schedule
+    val: EvalSamples
+    log: Log
+    meter: Meter
+
+    @property
+    def last(self) -> int:
+        """The step to stop after."""
+        return min(self.steps.total, self.config.TRAIN.MAX_STEPS or self.steps.total)
+
+
+@dataclass
+class Meter:
+    """What happened since the last report; losses stay on the device until then.
+
+    `overflows`: micro-batches in a row without a finite loss, up to the last report.
+    """
+
+    terms: list[LossTerms] = field(default_factory=list)
+    overflows: int = 0
+    images: int = 0
+    waited: float = 0.0
+    since: float = field(default_factory=time.perf_counter)
+
+    def restart(self) -> None:
+        self.terms.clear()
+        self.images, self.waited, self.since = 0, 0.0, time.perf_counter()
+
+
+def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator[dict], int]:
+    """The run, its micro-batches, and the number of the first of them; arguments and errors as of `train.train`."""
+    folder = RunFolder(config.SAVE)
+    checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
+    # the data, looked at before anything is built
+    images = build.train_images(config)
+    val_images = build.val_images(config, images)
+    # the model, what teaches it, and what it is taught
+    model = _fresh_model(config, notes) if checkpoint is None else _model(config)
+    samples = build.train_samples(config, recipe, images, model.grid)
+    val = build.eval_samples(config, recipe, val_images, model.grid)
+    notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
+    teacher, report = build_teacher(config)
+    notes += [f"teacher: {report}"] if teacher else []
+    state = build_train_state(config, model, world, teacher)
+    # the plan
+    batches = build.train_batches(config, len(images), world)
+    epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
+    steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)
+    schedule = build.schedule(config, batches.global_batch * steps.accumulate)
+    # where it stands
+    micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
+    notes += unlike(checkpoint.state, world.size) if checkpoint else []
+    if world.is_main:
+        _open(folder, config)
+    log = Log(world.is_main, folder, steps.total)
+    run = Run(config, world, folder, state, batches, steps, schedule, val, log, Meter())
+    about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),
+                    images=(len(images), len(val_images)))
+    for line in [*notes, *about]:
+        log.say(line)
+    ahead = build.train_batches(config, len(images), world, micro, run.last * steps.accumulate)
+    return run, _timed(make_loader(samples, ahead, config.DATA.NUM_WORKERS), run.meter), micro
+
+
+def _model(config: CfgNode) -> nn.Layer:
+    paddle.seed(config.SEED)
+    return build_model_for(config)
+
+
+def _fresh_model(config: CfgNode, notes: list[str]) -> nn.Layer:
+    """The model with the weights the run starts from; what was loaded is noted."""
+    model = _model(config)
+    if config.MODEL.PRETRAINED:
+        notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=_starts_new_heads(config.MODEL))))
+        model.note_source(())  # from here on the weights are this project's, after --resume as well
+    return model
+
+
+def _open(folder: RunFolder, config: CfgNode) -> None:
+    folder.prepare()
+    remove_leftovers(folder.checkpoints)
+    configuration.save(_without_sources(config), folder.config)
+
+
+def _starts_new_heads(model: CfgNode) -> bool:
+    """MODEL.NEW_HEADS; `auto` looks into the file."""
+    if model.NEW_HEADS == "auto":
+        return head_classes(model.PRETRAINED) != model.NUM_CLASSES
+    return model.NEW_HEADS == "always"
+
+
+def _go_on_from(checkpoint: Checkpoint, state: TrainState, batches: TrainBatches, steps: Steps) -> int:
+    """Put the checkpoint's state back; the micro-batch to go on with. Steps are counted in today's batch."""
+    restore(state, checkpoint)
+    micro = resumed_micro_step(checkpoint.state, batches.global_batch, batches.steps_per_epoch, steps.accumulate)
+    state.step = micro // steps.accumulate
+    return micro
+
+
+def _trainable(model: nn.Layer) -> int:
+    return sum(parameter.size for parameter in model.parameters() if not parameter.stop_gradient)
+
+
+def _without_sources(config: CfgNode) -> CfgNode:
+    """The configuration as a recipe: what this start began from is no part of it."""
+    recipe = config.clone()
+    recipe.defrost()
+    recipe.MODEL.PRETRAINED = recipe.MODEL.RESUME = None
+    recipe.MODEL.NEW_HEADS = "never"
+    return recipe
+
+
+def _timed(loader, meter: Meter) -> Iterator[dict]:
+    """The loader's batches; the time spent waiting for them goes to the meter."""
+    batches = iter(loader)
+    while True:
+        before = time.perf_counter()
+        batch = next(batches, None)
+        meter.waited += time.perf_counter() - before
+        if batch is None:
+            return
+        yield batch
