@@ -94,6 +94,9 @@ def _check_training(config: CfgNode) -> None:
         raise ValueError(
             f"TRAIN.WARMUP_EPOCHS ({train.WARMUP_EPOCHS}) must be less than TRAIN.NUM_EPOCHS ({train.NUM_EPOCHS})"
         )
+    if config.EVAL.ONLY and config.MODEL.NEW_HEADS == "always":
+        raise ValueError("MODEL.NEW_HEADS always (--new-heads) starts heads afresh, which leaves nothing to evaluate; "
+                         "train first")
     if config.MIX.GROUP % 2:
         raise ValueError(f"MIX.GROUP wants an even number of images, since pairs are mixed; got {config.MIX.GROUP}, "
                          f"try {config.MIX.GROUP + 1}")
