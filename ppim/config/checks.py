@@ -62,9 +62,6 @@ def _check_model(config: CfgNode) -> None:
 
 def _check_heads(config: CfgNode) -> None:
     model, families = config.MODEL, facts().values()
-    if config.EVAL.ONLY and model.NEW_HEADS == "always":
-        raise ValueError("MODEL.NEW_HEADS always (--new-heads) starts heads afresh, which leaves nothing to evaluate; "
-                         "train first")
     for key in sorted({key for family in families for key in family.options}):
         types = [family.type for family in families if key in family.options]
         if model[key] and model.TYPE not in types:
