@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
@@ -32,8 +32,8 @@ class Facts(NamedTuple):
     sizes: dict[str, dict[str, object]]
     options: tuple[str, ...]
     also: dict[str, str]
-    published: dict[str, dict[str, Any]]
-    page: dict[str, Any]
+    published: dict[str, dict[str, object]]
+    page: dict[str, object]
 
 
 @functools.cache

@@ -65,6 +65,7 @@ class GradScaler(paddle.amp.GradScaler):
     refuses that, and the first overflow of a float16 run, which is to be expected, would end it."""
 
     def update(self) -> None:
+        """Grow or shrink the scale by what the last step has met."""
         if not self.is_enable():
             return
         self._scale = self._scale.reshape([])

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from yacs.config import CfgNode
 
 from ppim.config import get_config
+from ppim.config.keys import KEYS
+from ppim.config.merge import merge_file, nested
 from ppim.engine.command import run
 from ppim.families import size_of
-from ppim.models import build_model, create_model, list_models
-from ppim.names import normalise_name
+from ppim.models import build_model, changed_size, create_model, list_models
 from ppim.weights import save_state
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -33,15 +36,15 @@ PARAMETERS = {  # the tables of the papers and of their code, fixed tables inclu
 
 
 def test_every_published_model_has_a_recipe():
-    named = {normalise_name(get_config(CONFIGS / path).MODEL.NAME) for path in RECIPES}
+    named = {get_config(CONFIGS / path).MODEL.NAME for path in RECIPES}
     ours = {"lvvit_demo", "lvvit_cifar10", "deit_cifar10"}
-    assert set(PARAMETERS) <= named
+    assert set(PARAMETERS) <= named <= set(list_models())
     assert {name for name in list_models() if name.startswith(("lvvit", "t2t", "deit"))} - ours == set(PARAMETERS)
 
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_a_recipe_builds_the_published_number_of_parameters(name):
-    path = next(path for path in RECIPES if normalise_name(get_config(CONFIGS / path).MODEL.NAME) == name)
+    path = next(path for path in RECIPES if get_config(CONFIGS / path).MODEL.NAME == name)
     model = build_model(get_config(CONFIGS / path))
     statistics = ("._mean", "._variance")
     sizes = [int(np.prod(p.shape)) for key, p in model.named_parameters() if not key.endswith(statistics)]
@@ -50,7 +53,7 @@ def test_a_recipe_builds_the_published_number_of_parameters(name):
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_a_recipe_and_a_name_mean_the_same_model(name):
-    path = next(path for path in RECIPES if normalise_name(get_config(CONFIGS / path).MODEL.NAME) == name)
+    path = next(path for path in RECIPES if get_config(CONFIGS / path).MODEL.NAME == name)
     described = build_model(get_config(CONFIGS / path, ["MODEL.TRANS.DEPTH", "1"]))
     named = create_model(name, depth=1, **({"dense_head": True} if name == "t2t_vit_24_token_labeling" else {}))
     here, there = ({key: value.shape for key, value in model.state_dict().items()} for model in (described, named))
@@ -68,10 +71,39 @@ def test_a_mix_is_drawn_for_the_images_of_one_process_of_the_recipe(path):
     assert group == int(images) if int(processes) > 1 else group >= int(images)
 
 
+def entries(content: dict, section: str = ""):
+    """(key, value) of all that a yaml file says."""
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from entries(value, f"{section}{name}.")
+        else:
+            yield section + name, value
+
+
+@pytest.mark.parametrize("path", sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob("*/*.yaml")))
+def test_no_entry_says_what_holds_without_it(path):
+    """But for the name: a recipe names its model."""
+    content = yaml.safe_load((CONFIGS / path).read_text(encoding="utf-8"))
+    below = CfgNode(nested({key: row.default for key, row in KEYS.items()}))
+    for base in content.pop("BASE", ()):
+        merge_file(below, (CONFIGS / path).parent / base)
+    there = dict(entries(below))
+    said = {key: KEYS[key].read(value) for key, value in entries(content) if key != "MODEL.NAME"}
+    assert [key for key, value in said.items() if there[key] == value] == []
+
+
+@pytest.mark.parametrize("path", RECIPES)
+def test_a_recipe_says_nothing_about_its_models_size_but_what_differs(path):
+    config = get_config(CONFIGS / path)
+    said = [f"MODEL.TRANS.{key}" for key, value in config.MODEL.TRANS.items() if value is not None]
+    said += ["MODEL.DISTILLED"] * (config.MODEL.DISTILLED is not None)
+    assert set(said) == {key for key, _, _ in changed_size(config)}
+
+
 def tiny(path: str, tiny_data: Path, folder: Path) -> list[str]:
     """Overrides that leave a recipe as it is but for its size, its data and its length."""
     config = get_config(CONFIGS / path)
-    size = size_of(normalise_name(config.MODEL.NAME), config.MODEL.TRANS)
+    size = size_of(config.MODEL.NAME, config.MODEL.TRANS)
     side = 64 if config.MODEL.TYPE == "paddle_vision" else 2 * size.get("patch_size", 16)
     options = {
         "DATA.DATA_PATH": tiny_data, "TOKEN_LABEL.PATH": tiny_data / "maps", "SAVE": folder, "MODEL.NUM_CLASSES": 3,

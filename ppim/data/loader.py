@@ -252,26 +252,28 @@ class EvalBatches:
             yield list(self.images[first:first + self.batch_size])
 
 
+@dataclass(frozen=True)
 class _Numbered:
     """The keys of each batch as one key of a whole batch, (number, keys); numbers count from `first`."""
 
-    def __init__(self, batches, first: int):
-        self.batches, self.first = batches, first
+    batches: Sized
+    first: int
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[list]:
+    def __iter__(self) -> Iterator[list[tuple[int, Sequence]]]:
         for key in enumerate(self.batches, self.first):
             yield [key]
 
 
+@dataclass(frozen=True)
 class _Reporting:
     """Whole batches by (number, keys of their samples). A user's mistake met by a worker is handed over as a record
     instead of an exception that kills the queue."""
 
-    def __init__(self, samples, mix: Callable[[int], Mixed] | None):
-        self.samples, self.mix = samples, mix
+    samples: Any
+    mix: Callable[[int], Mixed] | None
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -51,7 +51,7 @@ class World:
         if self.size > 1 and dist.get_backend() == "GLOO":
             self.barrier()
 
-    def all_sum(self, values: Sequence[float], dtype: str) -> list:
+    def all_sum(self, values: Sequence[float], dtype: str) -> list[float]:
         """The sums over all processes of each of `values`; exact for `dtype` int64."""
         if self.size == 1:
             return list(values)

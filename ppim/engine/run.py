@@ -61,11 +61,12 @@ class Meter:
     since: float = field(default_factory=time.perf_counter)
 
     def restart(self) -> None:
+        """Begin to count anew; losses in a row that are not finite stay counted."""
         self.terms.clear()
         self.images, self.waited, self.since = 0, 0.0, time.perf_counter()
 
 
-def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator[dict], int]:
+def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator[dict[str, paddle.Tensor]], int]:
     """The run, its micro-batches, and the number of the first of them; arguments and errors as of `train.train`."""
     folder = RunFolder(config.SAVE)
     checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
@@ -149,7 +150,7 @@ def _without_sources(config: CfgNode) -> CfgNode:
     return recipe
 
 
-def _timed(loader, meter: Meter) -> Iterator[dict]:
+def _timed(loader, meter: Meter) -> Iterator[dict[str, paddle.Tensor]]:
     """The loader's batches; the time spent waiting for them goes to the meter."""
     batches = iter(loader)
     while True:

@@ -51,22 +51,22 @@ def summary(
     ]
     if config.AMP == "always" and amp is None:
         lines.append("note: AMP is asked for, but this device has none; computing in float32")
-    lines += [f"differs from {config.MODEL.NAME}: {key} is {here!r}, the model has {there!r}"
-              for key, here, there in changed_size(config)]
-    return lines + [f"differs from the recipe: {line}" for line in departures(config, recipe, global_batch)]
+    return lines + departures(config, recipe, global_batch)
 
 
 def departures(config: CfgNode, recipe: CfgNode, global_batch: int) -> list[str]:
-    """Where learning rate, batch or augmentation differ from the recipe as its file has it."""
-    lines = [
-        f"{key} is {here!r}, the recipe has {there!r}"
+    """Where the network differs from the model it is named after, and rate, batch or augmentation from the recipe."""
+    lines = [f"differs from {config.MODEL.NAME}: {key} is {here!r}, the model has {there!r}"
+             for key, here, there in changed_size(config)]
+    lines += [
+        f"differs from the recipe: {key} is {here!r}, the recipe has {there!r}"
         for key, here, there in differences(config, recipe)
         if key.startswith(_RECIPE_KEYS) and key not in _HARMLESS
     ]
     meant = config.TRAIN.LINEAR_SCALED_LR
     if meant is not None and global_batch != meant:
         lines.append(
-            f"the global batch is {global_batch}, the rate is meant for {meant} and scaled by "
-            f"{global_batch / meant:.4g}"
+            f"differs from the recipe: the global batch is {global_batch}, the rate is meant for {meant} and scaled "
+            f"by {global_batch / meant:.4g}"
         )
     return lines

@@ -34,7 +34,7 @@ from ppim.weights.write import save_state
 _OVERFLOWS = 8  # micro-batches in a row whose loss may overflow float16; their steps are left out
 
 
-def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, dict]:
+def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, dict[str, object]]:
     """Train as configured; the last evaluation, of the better of the weights and their average, and the best's card.
 
     Args:
@@ -58,7 +58,7 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
         run.log.close()
 
 
-def fit(run: Run, batches: Iterator[dict], micro: int) -> Evaluation:
+def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Evaluation:
     """The loop over optimizer steps; `batches` starts with micro-batch number `micro`."""
     config, state, steps = run.config, run.state, run.steps
     evaluation = None
@@ -99,7 +99,7 @@ def fit(run: Run, batches: Iterator[dict], micro: int) -> Evaluation:
     return evaluation or _evaluate_and_keep_best(run)
 
 
-def _forward_backward(run: Run, batch: dict, micro: int, is_last_part: bool) -> LossTerms:
+def _forward_backward(run: Run, batch: dict[str, paddle.Tensor], micro: int, is_last_part: bool) -> LossTerms:
     """One micro-batch: gradients add up; with the last of a step they are averaged over the processes."""
     state, batches, world = run.state, run.batches, run.world
     paddle.seed(dropout_seed(run.config.SEED, world.rank, micro))

@@ -38,7 +38,7 @@ class TrainState:
     scaler: paddle.amp.GradScaler
     ema: Ema | None
     step: int = 0
-    best: dict = field(default_factory=dict)
+    best: dict[str, object] = field(default_factory=dict)
 
     @property
     def loss_scale(self) -> float:
@@ -121,6 +121,6 @@ def restore(train_state: TrainState, checkpoint: Checkpoint) -> None:
     train_state.best = state.best
 
 
-def as_arrays(state: dict) -> dict[str, np.ndarray]:
+def as_arrays(state: dict[str, paddle.Tensor]) -> dict[str, np.ndarray]:
     """Tensors to numpy, contiguous, as safetensors wants them."""
     return {name: np.ascontiguousarray(value.numpy()) for name, value in state.items()}

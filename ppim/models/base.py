@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -36,7 +36,7 @@ class StateDiff(NamedTuple):
     misshaped: list[str]  # in both, with other shapes
 
 
-def as_pair(size) -> tuple[int, int]:
+def as_pair(size: int | Sequence[int]) -> tuple[int, int]:
     """An int or (h, w) as (h, w)."""
     if isinstance(size, int):
         return size, size
@@ -123,7 +123,7 @@ class TokenModel(nn.Layer):
         return ()
 
     @classmethod
-    def rename(cls, state: Mapping) -> dict[str, Any]:
+    def rename(cls, state: Mapping[str, object]) -> dict[str, object]:
         """`state` under this model's names.
 
         Raises:
@@ -139,7 +139,9 @@ class TokenModel(nn.Layer):
             renamed[ours], origin[ours] = value, name
         return renamed
 
-    def set_state_dict(self, state_dict: Mapping, use_structured_name: bool = True, strict: bool = True):
+    def set_state_dict(
+        self, state_dict: Mapping[str, object], use_structured_name: bool = True, strict: bool = True
+    ) -> tuple[list[str], list[str]]:
         """Fill the model from {name: tensor or array}, in Paddle's layout and under any name of `foreign_names`.
 
         Paddle's own method only warns; this one refuses. Floating types are converted to the model's.

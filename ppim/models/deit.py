@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import paddle
 from paddle import nn
 
 from ppim.families import facts
@@ -22,7 +23,7 @@ class Patches(nn.Layer):
         super().__init__()
         self.proj = conv(3, dim, patch_size, stride=patch_size, bias=True)
 
-    def forward(self, x):
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Images (B, 3, h, w) to tokens (B, N, C), row-major over the grid."""
         return self.proj(x).flatten(2).transpose([0, 2, 1])
 
@@ -53,7 +54,7 @@ class DeiT(TokenTransformer):
         patch_size = shapes["patch_embed.proj.weight"][-1]
         return {**trunk_of(shapes, patch_size), "patch_size": patch_size, "distilled": "dist_token" in shapes}
 
-    def embed(self, x):
+    def embed(self, x: paddle.Tensor) -> paddle.Tensor:
         """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         return self.patch_embed(x)
 

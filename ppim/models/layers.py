@@ -24,7 +24,9 @@ def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
     )
 
 
-def conv(in_channels: int, out_channels: int, kernel: int, stride: int, padding: int = 0, bias: bool = False):
+def conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int, padding: int = 0, bias: bool = False
+) -> nn.Conv2D:
     """A Conv2D with PyTorch's default initialisation: uniform within 1 / sqrt(fan_in), weight and bias."""
     bound = (in_channels * kernel * kernel) ** -0.5
     uniform = paddle.ParamAttr(initializer=nn.initializer.Uniform(-bound, bound))
@@ -137,7 +139,10 @@ class Attention(nn.Layer):
         self.qkv = linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = linear(dim, dim)
 
-    def forward(self, x, carried=None):
+    def forward(
+        self, x: paddle.Tensor, carried: paddle.Tensor | None = None
+    ) -> tuple[paddle.Tensor, paddle.Tensor | None]:
+        """(B, N, C) to (B, N, C), and what became of `carried` (see `attend`)."""
         dropout = self.attention_dropout if self.training else 0.0
         x, carried = attend(self.qkv(x), self.num_heads, self.scale, dropout, carried)
         return F.dropout(self.proj(x), self.dropout, training=self.training), carried
@@ -149,13 +154,16 @@ class Attention(nn.Layer):
 
 
 class Mlp(nn.Layer):
+    """Two linear layers with a GELU between them."""
+
     def __init__(self, dim: int, hidden: int, dropout: float = 0.0):
         super().__init__()
         self.dropout = dropout
         self.fc1 = linear(dim, hidden)
         self.fc2 = linear(hidden, dim)
 
-    def forward(self, x):
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """(B, N, C) to (B, N, C)."""
         x = F.dropout(F.gelu(self.fc1(x)), self.dropout, training=self.training)
         return F.dropout(self.fc2(x), self.dropout, training=self.training)
 
@@ -184,7 +192,9 @@ class Block(nn.Layer):
         self.norm2 = LayerNorm(dim, epsilon=norm_epsilon)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
 
-    def forward(self, x, carried=None):
+    def forward(
+        self, x: paddle.Tensor, carried: paddle.Tensor | None = None
+    ) -> tuple[paddle.Tensor, paddle.Tensor | None]:
         """`x` (B, N, C) after the block, and what became of `carried` (see `attend`)."""
         attended, carried = self.attn(self.norm1(x), carried)
         x = x + drop_path(attended, self.drop_path, self.training, self.skip_lam)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
@@ -31,7 +32,7 @@ class Stem(nn.Layer):
         self.bn3 = nn.BatchNorm2D(channels, **norm)
         self.proj = conv(channels, dim, patch_size // 2, stride=patch_size // 2, bias=True)
 
-    def forward(self, x):
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Images (B, 3, h, w) to tokens (B, N, C), row-major over the grid."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.conv2(x)))
@@ -69,7 +70,7 @@ class LVViT(TokenTransformer):
         channels = shapes["patch_embed.conv1.weight"][0]
         return {**trunk_of(shapes, patch_size), "patch_size": patch_size, "stem_channels": channels}
 
-    def embed(self, x):
+    def embed(self, x: paddle.Tensor) -> paddle.Tensor:
         """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         return self.patch_embed(x)
 

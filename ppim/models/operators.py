@@ -36,7 +36,7 @@ def _column_sums(rows: paddle.Tensor) -> paddle.Tensor:
     return paddle.matmul(paddle.ones([1, rows.shape[0]], rows.dtype), rows).flatten()
 
 
-def _where_wanted(ctx, *gradients) -> tuple:
+def _where_wanted(ctx, *gradients) -> tuple[paddle.Tensor | None, ...]:
     """Paddle insists on None for inputs that want no gradient."""
     return tuple(make() if wanted else None for make, wanted in zip(gradients, ctx.wanted))
 
@@ -98,9 +98,10 @@ def _standardised(rows: paddle.Tensor, epsilon: float, across: paddle.Tensor) ->
 
 
 class Linear(nn.Linear):
-    """(..., I) -> (..., O)"""
+    """Paddle's, but for what this file is about."""
 
     def forward(self, x):
+        """(..., I) -> (..., O)"""
         if self.bias is None:
             return F.linear(x, self.weight)
         if eager_on_cpu(x):
@@ -112,9 +113,10 @@ class Linear(nn.Linear):
 
 
 class Conv2D(nn.Conv2D):
-    """(B, I, h, w) -> (B, O, h', w'), without dilation or groups."""
+    """Without dilation or groups."""
 
     def forward(self, x):
+        """(B, I, h, w) -> (B, O, h', w')"""
         found = F.conv2d(x, self.weight, stride=self._stride, padding=self._padding)
         return found if self.bias is None else found + as_type(self.bias, found.dtype).reshape([1, -1, 1, 1])
 
@@ -123,6 +125,7 @@ class LayerNorm(nn.LayerNorm):
     """Over the last axis."""
 
     def forward(self, x):
+        """(..., C) -> (..., C)"""
         if eager_on_cpu(x) and paddle.is_grad_enabled():
             return _LayerNorm.apply(x, self.weight, self.bias, self._epsilon)
         return super().forward(x)

@@ -59,7 +59,7 @@ class TokenPerformer(nn.Layer):
         half_square = (x * x).sum(axis=-1, keepdim=True) / 2
         return paddle.exp(paddle.matmul(x, self.w, transpose_y=True) - half_square) / math.sqrt(self.features)
 
-    def attend(self, kqv):
+    def attend(self, kqv: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
         """(B, N, 3 * D), keys first, to (values, attended), each (B, N, D), in float32."""
         with paddle.amp.auto_cast(enable=False):
             k, q, v = kqv.astype("float32").split(3, axis=-1)
@@ -70,7 +70,8 @@ class TokenPerformer(nn.Layer):
             mixed = paddle.matmul(q, paddle.matmul(v, k, transpose_x=True), transpose_y=True)
             return v, mixed / (norm + 1e-8)
 
-    def forward(self, x):
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """(B, N, dim) to (B, N, width)."""
         v, mixed = self.attend(self.kqv(self.norm1(x)))
         x = v + F.dropout(self.proj(mixed), self.dropout, training=self.training)
         return x + F.dropout(self.mlp(self.norm2(x)), self.dropout, training=self.training)
@@ -92,7 +93,8 @@ class _WideAttention(nn.Layer):
         self.qkv = linear(dim, 3 * width, bias=False)
         self.proj = linear(width, width)
 
-    def forward(self, x):
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """(B, N, dim) to (B, N, width)."""
         qkv = self.qkv(x)
         attended, _ = attend(qkv, self.num_heads, self.scale)
         # the values stand in for the residual branch, whose width differs
@@ -113,7 +115,8 @@ class TokenAttention(nn.Layer):
         self.norm2 = LayerNorm(width, epsilon=1e-5)
         self.mlp = Mlp(width, width)
 
-    def forward(self, x):
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """(B, N, dim) to (B, N, width)."""
         x = self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
@@ -131,7 +134,8 @@ class TokensToToken(nn.Layer):
         self.attention2 = attention(token_dim * 3 * 3, token_dim)
         self.project = linear(token_dim * 3 * 3, embed_dim)
 
-    def forward(self, x):
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """(B, 3, h, w) to (B, N, C): split and attend, split and attend, split and project."""
         for (kernel, stride, padding), attention in zip(_SPLITS, (self.attention1, self.attention2)):
             rows, columns = x.shape[2] // stride, x.shape[3] // stride
             x = attention(_split(x, kernel, stride, padding))
@@ -185,7 +189,7 @@ class T2TViT(TokenTransformer):
         performer = "tokens_to_token.attention1.w" in shapes
         return {**trunk_of(shapes, _PATCH), "token_type": "performer" if performer else "transformer"}
 
-    def embed(self, x):
+    def embed(self, x: paddle.Tensor) -> paddle.Tensor:
         """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         return self.tokens_to_token(x)
 

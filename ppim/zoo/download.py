@@ -31,7 +31,7 @@ class DownloadError(OSError):
     """No file: says from where, why not, and where to put it by hand."""
 
 
-def is_url(text) -> bool:
+def is_url(text: object) -> bool:
     """Is this an address to download from, and no path?"""
     return str(text).startswith(("http://", "https://"))
 

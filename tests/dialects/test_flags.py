@@ -65,7 +65,7 @@ def test_tl_aligns_training_is_the_published_recipe_of_it():
 
 
 def test_tl_aligns_evaluation_takes_its_weights_from_resume():
-    assert understood(TL_ALIGN_EVAL).MODEL.NAME == "deit_small_patch16_224"
+    assert understood(TL_ALIGN_EVAL).MODEL.NAME == "deit_small"
     assert changes(TL_ALIGN_EVAL) == {
         "DATA.DATA_PATH": "/path/to/imagenet", "EVAL.ONLY": True, "EVAL.WEIGHTS": "raw",
         "MODEL.RESUME": "checkpoint.pth"}
