@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppim.data.loader import rank_rows
+from ppim.data.batches import rank_rows
 from ppim.mixing import (
     MODES,
     Mix,

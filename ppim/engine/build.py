@@ -10,8 +10,9 @@ from paddle import nn
 from yacs.config import CfgNode
 
 from ppim.data.augment import Policy, parse_rand_augment
+from ppim.data.batches import TrainBatches
 from ppim.data.datasets import ImageList, check_classes, find_images, validation_path
-from ppim.data.loader import EvalSamples, TrainBatches, TrainSamples
+from ppim.data.loader import EvalSamples, TrainSamples
 from ppim.data.transforms import eval_view
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer

@@ -8,7 +8,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from ppim.data.loader import EvalBatches, EvalSamples, make_loader
+from ppim.data.batches import EvalBatches
+from ppim.data.loader import EvalSamples, make_loader
 from ppim.engine.distributed import World
 from ppim.models.base import TokenOutput
 from ppim.objective.pixels import normalise

@@ -10,7 +10,8 @@ from paddle import nn
 from yacs.config import CfgNode
 
 from ppim import config as configuration
-from ppim.data.loader import EvalSamples, TrainBatches, make_loader
+from ppim.data.batches import TrainBatches
+from ppim.data.loader import EvalSamples, make_loader
 from ppim.engine import build
 from ppim.engine.checkpoint import Checkpoint, remove_leftovers, unlike
 from ppim.engine.distributed import World

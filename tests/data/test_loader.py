@@ -15,16 +15,14 @@ import pytest
 from PIL import Image
 
 from ppim.data.augment import Policy, draw_view, parse_rand_augment
+from ppim.data.batches import EvalBatches, TrainBatches, rank_rows
 from ppim.data.datasets import find_images
 from ppim.data.loader import (
-    EvalBatches,
     EvalSamples,
-    TrainBatches,
     TrainSamples,
     _shared_memory_suffices,
     collate,
     make_loader,
-    rank_rows,
     released_history,
 )
 from ppim.data.transforms import Colour, CropResize, HFlip, Warp, eval_view
