@@ -12,6 +12,7 @@ from yacs.config import CfgNode
 from ppim import config as configuration
 from ppim.data.loader import EvalSamples, TrainBatches, make_loader
 from ppim.engine import build
+from ppim.engine.activations import forecast_for
 from ppim.engine.checkpoint import Checkpoint, remove_leftovers, unlike
 from ppim.engine.distributed import World
 from ppim.engine.log import Log
@@ -94,7 +95,7 @@ def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator
     run = Run(config, world, folder, state, batches, steps, schedule, val, log, Meter())
     about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),
                     images=(len(images), len(val_images)))
-    for line in [*notes, *about]:
+    for line in [*notes, *about, *forecast_for(config, model, _trainable(model))]:
         log.say(line)
     ahead = build.train_batches(config, len(images), world, micro, run.last * steps.accumulate)
     return run, _timed(make_loader(samples, ahead, config.DATA.NUM_WORKERS), run.meter), micro
