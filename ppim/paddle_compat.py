@@ -5,8 +5,10 @@ Served: Paddle 2.6.2 (the newest GPU package with a stable name) and 3.x, on CPU
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import paddle
+from paddle.distributed.fleet.utils import recompute
 
 FLASH_MAX_HEAD_DIM = 256
 FLASH_HEAD_DIM_STEP = 8
@@ -71,3 +73,14 @@ class GradScaler(paddle.amp.GradScaler):
         self._scale = self._scale.reshape([])
         super().update()
         self._scale = self._scale.reshape([1])
+
+
+def recomputed(function: Callable, *args):
+    """`function(*args)`, of which the backward pass finds only `args` and computes the rest again, with equal draws.
+
+    By hooks on what is saved, not by a backward pass inside the backward pass: that one wants every result to be a
+    tensor. Kept as usual while a graph is traced, and by Paddle 2.6 on a CPU, which cannot repeat the draws there.
+    """
+    if not paddle.in_dynamic_mode() or (paddle.version.major == "2" and paddle.get_device() == "cpu"):
+        return function(*args)
+    return recompute(function, *args, use_reentrant=False)

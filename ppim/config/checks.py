@@ -99,6 +99,8 @@ def _check_training(config: CfgNode) -> None:
                          f"try {config.MIX.GROUP + 1}")
     if config.MIX.TOKEN_ALPHA and config.MODEL.TYPE == "paddle_vision":
         raise ValueError("MIX.TOKEN_ALPHA needs a model with tokens; set it to 0 for MODEL.TYPE paddle_vision")
+    if train.RECOMPUTE and config.MODEL.TYPE == "paddle_vision":
+        raise ValueError("TRAIN.RECOMPUTE needs a model of blocks; set it to False for MODEL.TYPE paddle_vision")
 
 
 def _check_token_labels(config: CfgNode) -> None:

@@ -139,6 +139,10 @@ KEYS: dict[str, Key] = {
     "TRAIN.GRAD_CLIP": key(None, or_=float),
     #: forward passes per optimizer step; counts in the global batch | 每个优化器步的前向次数；计入全局批次
     "TRAIN.ACCUM_ITER": key(1, least=1),
+    #: less memory, more time: of each block only its input is kept, the backward pass computes the rest again, see
+    #: [Large models](#large-models) |
+    #: 省显存、费时间：每个块只保留输入，其余在反向传播时重新计算，见[大模型](#大模型)
+    "TRAIN.RECOMPUTE": key(False),
     #: keep a running average of the weights | 是否维护权重的滑动平均
     "TRAIN.MODEL_EMA": key(True),
     #: its decay | 滑动平均的衰减系数

@@ -13,6 +13,7 @@ from ppim import config as configuration
 from ppim.data.batches import TrainBatches
 from ppim.data.loader import EvalSamples, make_loader
 from ppim.engine import build
+from ppim.engine.activations import forecast_for
 from ppim.engine.checkpoint import Checkpoint, remove_leftovers, unlike
 from ppim.engine.distributed import World
 from ppim.engine.log import Log
@@ -96,7 +97,7 @@ def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator
     run = Run(config, world, folder, state, batches, steps, schedule, val, log, Meter())
     about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),
                     images=(len(images), len(val_images)))
-    for line in [*notes, *about]:
+    for line in [*notes, *about, *forecast_for(config, model, _trainable(model))]:
         log.say(line)
     ahead = build.train_batches(config, len(images), world, micro, run.last * steps.accumulate)
     loader = make_loader(samples, ahead, config.DATA.NUM_WORKERS, build.mix_of_step(config, ahead, model))

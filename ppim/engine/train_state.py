@@ -47,9 +47,10 @@ class TrainState:
 
 
 def build_model_for(config: CfgNode) -> nn.Layer:
-    """The configured model with its settings for mixed pictures and for evaluation."""
+    """The configured model with its settings for mixed pictures, for memory and for evaluation."""
     model = build_model(config)
     model.share_rule = config.MIX.CLASS_SHARE
+    model.recompute = config.TRAIN.RECOMPUTE
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained=teaches_tokens(config))
     return model
 

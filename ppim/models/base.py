@@ -84,6 +84,8 @@ class TokenModel(nn.Layer):
         has_token_head: whether evaluation logits can take in a head of the tokens, by `eval_token_weight`.
         share_rule: what shares the class target of a mixed picture: area | attention | alignment. But for area the
             model works the share out itself, which `TokenTransformer` can.
+        recompute: whether training keeps of each block its input alone and computes the rest again in the backward
+            pass, which `TokenTransformer` can.
     """
 
     # (pattern, replacement) turning other projects' names into ours; these are what they wrap a network in
@@ -96,6 +98,7 @@ class TokenModel(nn.Layer):
     has_token_head = False
     eval_token_weight = 0.0
     share_rule = "area"
+    recompute = False
 
     @classmethod
     def arguments(cls) -> dict[str, object]:

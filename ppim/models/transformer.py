@@ -25,6 +25,7 @@ from ppim.models.base import TokenModel, TokenOutput, as_pair, defaults_of
 from ppim.models.exchange import exchange
 from ppim.models.layers import Block, linear
 from ppim.models.operators import LayerNorm
+from ppim.paddle_compat import recomputed
 
 
 class Trunk(NamedTuple):
@@ -206,15 +207,18 @@ class TokenTransformer(TokenModel):
         x, carried = self.enter(x, mix), self.carried_shares(mix)
         aligns = carried is not None and self.share_rule == "alignment"
         for block in self.blocks[:-1]:
-            x, passed_on = block(x, carried if aligns else None)
+            x, passed_on = self._through(block, x, carried if aligns else None)
             carried = aligned(carried, passed_on) if aligns else carried
-        x, passed_on = self.blocks[-1](x, carried)
+        x, passed_on = self._through(self.blocks[-1], x, carried)
         if carried is None:
             return self.norm(x), None
         if aligns:
             return self.norm(x), aligned(carried, passed_on)[:, : self.extra_tokens, 0]
         seen = passed_on[:, : self.extra_tokens, 0] / passed_on[:, : self.extra_tokens, 1]
         return self.norm(x), (mix.partner_share.mean(axis=1, keepdim=True) + seen) / 2
+
+    def _through(self, block: Block, x, carried):
+        return recomputed(block, x, carried) if self.recompute and self.training else block(x, carried)
 
     def roll_out(self, x, mix: Mixed | None, labels: paddle.Tensor) -> list[paddle.Tensor]:
         """Alignment step by step: `labels` (B, E + N, S) float32 of all tokens, then what each block makes of them.
