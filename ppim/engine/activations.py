@@ -33,7 +33,7 @@ def kept_per_image(forward: Callable[[int], object], allocated: Callable[[], int
 
 
 def activations_per_image(
-    model: TokenModel, with_tokens: bool, amp: dict | None, allocated: Callable[[], int]
+    model: TokenModel, with_tokens: bool, amp: dict[str, object] | None, allocated: Callable[[], int]
 ) -> float:
     """Bytes an image adds to what a step of training keeps for its backward pass, the softmax of the loss included.
 
