@@ -113,7 +113,7 @@ def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(unbroken, tmp_path):
 
 def test_the_model_is_told_the_shares_its_rule_asks_for(tiny_config, tmp_path):
     model, first = build_model(get_config(tiny_config)), []
-    spread_weights(model, gain=4)
+    spread_weights(model, gain=4)  # attention as uneven as a trained model's
     save_state(model.state_dict(), tmp_path / "uneven.pdparams")
     for rule in ("area", "attention", "alignment"):
         options = ["TRAIN.MAX_STEPS", "1", "TRAIN.CUTMIX_ALPHA", "1.0", "MIX.CLASS_SHARE", rule, "SAVE",
