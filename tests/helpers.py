@@ -142,8 +142,8 @@ def small_t2t_vit(**overrides) -> T2TViT:
 def spread_weights(layer: paddle.nn.Layer, gain: float = 1.0) -> None:
     """Fresh weights are so small that logits are nearly equal and attention even; spread them as training does.
 
-    Every trained weight of two or more axes becomes normal: of deviation `gain` / sqrt(inputs of one output), embeddings
-    of a length around `gain`.
+    Every trained weight of two or more axes becomes normal: of deviation `gain` / sqrt(inputs of one output), and
+    embeddings of a length around `gain`.
     """
     rng = np.random.RandomState(0)
     for p in layer.parameters():
