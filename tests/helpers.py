@@ -143,13 +143,14 @@ def small_t2t_vit(**overrides) -> T2TViT:
 def spread_weights(layer: paddle.nn.Layer, gain: float = 1.0) -> None:
     """Fresh weights are so small that logits are nearly equal and attention even; spread them as training does.
 
-    Every trained weight of two or more axes becomes normal, of deviation `gain` / sqrt(inputs of one output).
+    Every trained weight of two or more axes becomes normal: of deviation `gain` / sqrt(inputs of one output), and
+    embeddings of a length around `gain`.
     """
     rng = np.random.RandomState(0)
     for p in layer.parameters():
         if len(p.shape) > 1 and not p.stop_gradient:
-            # (inputs, outputs) of a linear layer, (outputs, inputs, height, width) of a convolution
-            inputs = np.prod(p.shape[1:]) if len(p.shape) == 4 else p.shape[0]
+            # (inputs, outputs) of a linear layer, (outputs, inputs, height, width) of a convolution, (1, tokens, width)
+            inputs = {2: p.shape[0], 3: p.shape[-1], 4: np.prod(p.shape[1:])}[len(p.shape)]
             p.set_value((gain * rng.standard_normal(p.shape) / np.sqrt(inputs)).astype("float32"))
 
 

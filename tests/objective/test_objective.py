@@ -133,8 +133,8 @@ def test_an_empty_mix_changes_nothing(model):
 @pytest.mark.parametrize("rule", ["attention", "alignment"])
 @pytest.mark.parametrize("how", ["mixup", "cutmix", "elements", "MixToken on cutmix"])
 def test_the_class_target_takes_the_share_the_model_works_out(model, how, rule):
-    rng = np.random.default_rng(1 + len(how))
-    spread_weights(model, gain=3)
+    rng = np.random.default_rng([1, len(how)])  # of which "elements" draws boxes and blends
+    spread_weights(model, gain=3)  # attention as uneven as a trained model's
     batch, class_targets, token_targets = make_batch(rng, 4)
     mix = draw_mix(rng, 4, (SIDE, SIDE), GRID, **MIXES[how])
     assert mix.pixel_box.any() == (how != "mixup"), "the draw shows nothing: take another"
