@@ -189,11 +189,7 @@ class _Reporting:
 
 @dataclass(frozen=True)
 class Loader:
-    """Batches as dicts of Paddle tensors; iterating raises a worker's ValueError here, in one line.
-
-    Raises (while iterating):
-        ValueError: what a sample's file is wrong with.
-    """
+    """Batches as dicts of Paddle tensors; iterating raises here what a worker found wrong with a file, a ValueError."""
 
     loader: Iterable[dict[str, Any]]
     batches: Sized
