@@ -55,7 +55,9 @@ class Mixed(NamedTuple):
     @classmethod
     def of_batch(cls, batch: Mapping) -> Mixed:
         """What a batch says of its mix; nothing where it was not mixed."""
-        return cls(*(batch.get(f"mix_{name}") for name in cls._fields))
+        # spelt out, because tracing does not know `get`
+        keys = [f"mix_{name}" for name in cls._fields]
+        return cls(*[batch[key] if key in batch else None for key in keys])
 
 
 def partners(batch: int) -> np.ndarray:

@@ -4,7 +4,6 @@ Served: Paddle 2.6.2 (the newest GPU package with a stable name) and 3.x, on CPU
 """
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import paddle
@@ -14,16 +13,22 @@ FLASH_MAX_HEAD_DIM = 256
 FLASH_HEAD_DIM_STEP = 8
 
 
-@functools.cache
-def _gpu_generation(device_id: int) -> int:
-    """NVIDIA's major compute capability: 7 is Volta and Turing, 8 Ampere, 9 Hopper."""
-    return paddle.device.cuda.get_device_capability(device_id)[0]
+_generations: dict[str, int] = {}  # known ones; a graph that is being traced can look up, but not ask
+
+
+def gpu_generation() -> int:
+    """NVIDIA's major compute capability of the device in use: 7 is Volta and Turing, 8 Ampere, 9 Hopper; 0: no GPU."""
+    device = paddle.get_device()
+    if not device.startswith("gpu"):
+        return 0
+    if device not in _generations:
+        _generations[device] = paddle.device.cuda.get_device_capability(device)[0]
+    return _generations[device]
 
 
 def half_precision_pays() -> bool:
     """Is the device in use faster in half precision? GPUs with tensor cores are, which came with Volta."""
-    kind, _, number = paddle.get_device().partition(":")
-    return kind == "gpu" and _gpu_generation(int(number or 0)) >= 7
+    return gpu_generation() >= 7
 
 
 def be_deterministic() -> None:
@@ -41,10 +46,9 @@ def flash_attention_runs(x: paddle.Tensor, head_dim: int) -> bool:
     """
     return (
         paddle.in_dynamic_mode()
-        and x.place.is_gpu_place()
+        and gpu_generation() >= 8
         and x.dtype in (paddle.float16, paddle.bfloat16)
         and head_dim <= FLASH_MAX_HEAD_DIM
-        and _gpu_generation(x.place.gpu_device_id()) >= 8
     )
 
 
@@ -53,7 +57,7 @@ def heads_go_together(x: paddle.Tensor) -> bool:
 
     On GPUs, where every launch counts. On CPUs transposing costs more than the products; traced graphs go there.
     """
-    return paddle.in_dynamic_mode() and x.place.is_gpu_place()
+    return paddle.in_dynamic_mode() and paddle.get_device().startswith("gpu")
 
 
 def adds_bias_in_half_precision() -> bool:
@@ -84,3 +88,15 @@ def recomputed(function: Callable, *args):
     if not paddle.in_dynamic_mode() or (paddle.version.major == "2" and paddle.get_device() == "cpu"):
         return function(*args)
     return recompute(function, *args, use_reentrant=False)
+
+
+def given(x: paddle.Tensor | None) -> bool:
+    """Is there an `x`? To be asked where graphs are traced, which break at `if x is None` for a tensor."""
+    return x is not None
+
+
+def called_while_tracing(function: Callable) -> Callable:
+    """Decorator of a function of tensors that `paddle.jit.to_static` calls instead of reading its bytecode, so that
+    `paddle.in_dynamic_mode()` says in it, in every mode of tracing, that a graph is being made."""
+    unified = getattr(getattr(paddle.jit, "marker", None), "unified", None)
+    return unified(function, for_ast=False) if unified else function

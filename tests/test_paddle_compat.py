@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import paddle
 import pytest
 
-from ppim.paddle_compat import _gpu_generation, flash_attention_runs, heads_go_together
+from ppim import paddle_compat
+from ppim.paddle_compat import flash_attention_runs, heads_go_together
 
 
 @pytest.fixture
@@ -12,13 +13,12 @@ def tensor(monkeypatch):
     """`tensor(dtype, major)`: one on a GPU of that compute capability; on a CPU without."""
 
     def make(dtype, major=None):
-        monkeypatch.setattr(paddle.device.cuda, "get_device_capability", lambda number: (major, 0))
-        _gpu_generation.cache_clear()
-        place = SimpleNamespace(is_gpu_place=lambda: major is not None, gpu_device_id=lambda: 0)
-        return SimpleNamespace(place=place, dtype=dtype)
+        monkeypatch.setattr(paddle.device.cuda, "get_device_capability", lambda device: (major, 0))
+        monkeypatch.setattr(paddle, "get_device", lambda: "cpu" if major is None else "gpu:0")
+        monkeypatch.setattr(paddle_compat, "_generations", {})
+        return SimpleNamespace(dtype=dtype)
 
-    yield make
-    _gpu_generation.cache_clear()
+    return make
 
 
 @pytest.mark.parametrize(("dtype", "major", "width", "runs"), [

@@ -18,7 +18,7 @@ import paddle.nn.functional as F
 from paddle import nn
 from paddle.autograd import PyLayer
 
-from ppim.paddle_compat import adds_bias_in_half_precision
+from ppim.paddle_compat import adds_bias_in_half_precision, called_while_tracing, given
 
 
 def as_type(x: paddle.Tensor, dtype) -> paddle.Tensor:
@@ -26,9 +26,9 @@ def as_type(x: paddle.Tensor, dtype) -> paddle.Tensor:
     return x if x.dtype == dtype else x.astype(dtype)
 
 
-def eager_on_cpu(x: paddle.Tensor) -> bool:
-    """Is `x` computed with now, on a CPU, and not part of a graph that is being traced?"""
-    return paddle.in_dynamic_mode() and x.place.is_cpu_place()
+def eager_on_cpu() -> bool:
+    """Is what is computed computed now, on a CPU, and no part of a graph that is being traced?"""
+    return paddle.in_dynamic_mode() and paddle.get_device() == "cpu"
 
 
 def _column_sums(rows: paddle.Tensor) -> paddle.Tensor:
@@ -97,19 +97,29 @@ def _standardised(rows: paddle.Tensor, epsilon: float, across: paddle.Tensor) ->
     return centred.multiply_(paddle.matmul(inverse, across)), inverse
 
 
+@called_while_tracing
+def _affine(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
+    if eager_on_cpu():
+        return _Linear.apply(x, weight, bias)
+    if adds_bias_in_half_precision():
+        return F.linear(x, weight, bias)
+    product = paddle.matmul(x, weight)
+    return product + as_type(bias, product.dtype)
+
+
+@called_while_tracing
+def _normalised(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, epsilon: float) -> paddle.Tensor:
+    if eager_on_cpu() and paddle.is_grad_enabled():
+        return _LayerNorm.apply(x, weight, bias, epsilon)
+    return F.layer_norm(x, x.shape[-1:], weight, bias, epsilon)
+
+
 class Linear(nn.Linear):
     """Paddle's, but for what this file is about."""
 
     def forward(self, x):
         """(..., I) -> (..., O)"""
-        if self.bias is None:
-            return F.linear(x, self.weight)
-        if eager_on_cpu(x):
-            return _Linear.apply(x, self.weight, self.bias)
-        if adds_bias_in_half_precision():
-            return F.linear(x, self.weight, self.bias)
-        product = paddle.matmul(x, self.weight)
-        return product + as_type(self.bias, product.dtype)
+        return _affine(x, self.weight, self.bias) if given(self.bias) else F.linear(x, self.weight)
 
 
 class Conv2D(nn.Conv2D):
@@ -118,7 +128,7 @@ class Conv2D(nn.Conv2D):
     def forward(self, x):
         """(B, I, h, w) -> (B, O, h', w')"""
         found = F.conv2d(x, self.weight, stride=self._stride, padding=self._padding)
-        return found if self.bias is None else found + as_type(self.bias, found.dtype).reshape([1, -1, 1, 1])
+        return found + as_type(self.bias, found.dtype).reshape([1, -1, 1, 1]) if given(self.bias) else found
 
 
 class LayerNorm(nn.LayerNorm):
@@ -126,6 +136,4 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, x):
         """(..., C) -> (..., C)"""
-        if eager_on_cpu(x) and paddle.is_grad_enabled():
-            return _LayerNorm.apply(x, self.weight, self.bias, self._epsilon)
-        return F.layer_norm(x, self._normalized_shape, self.weight, self.bias, self._epsilon)
+        return _normalised(x, self.weight, self.bias, self._epsilon)

@@ -25,7 +25,7 @@ from ppim.models.base import TokenModel, TokenOutput, as_pair, defaults_of
 from ppim.models.exchange import exchange
 from ppim.models.layers import Block, linear
 from ppim.models.operators import LayerNorm
-from ppim.paddle_compat import recomputed
+from ppim.paddle_compat import given, gpu_generation, recomputed
 
 
 class Trunk(NamedTuple):
@@ -91,6 +91,7 @@ class TokenTransformer(TokenModel):
             )
         self.grid = height // patch_size, width // patch_size
         self.dropout = trunk.dropout
+        gpu_generation()  # known before a graph is traced
         self.dist_token = self.aux_head = self.head_dist = None
 
     def add_tokens(self, distilled: bool = False, positions: np.ndarray | None = None) -> None:
@@ -179,7 +180,7 @@ class TokenTransformer(TokenModel):
                 f"got {x.shape[2]}x{x.shape[3]}; build it with image_size=({x.shape[2]}, {x.shape[3]})"
             )
         x = self.embed(x)
-        if mix is not None and mix.owner is not None:
+        if mix is not None and given(mix.owner):
             x = exchange(x, mix.owner)
         first = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
         x = paddle.concat([token.expand([x.shape[0], -1, -1]).astype(x.dtype) for token in first] + [x], axis=1)
@@ -191,7 +192,7 @@ class TokenTransformer(TokenModel):
         Alignment starts the class token with the mean over the patches. Attention carries shares and ones of patches
         only, so that the ratio of the two leaves out what the class token looks at besides them.
         """
-        if self.share_rule == "area" or mix is None or mix.partner_share is None:
+        if self.share_rule == "area" or mix is None or not given(mix.partner_share):
             return None
         share = mix.partner_share.unsqueeze(-1)
         if self.share_rule == "alignment":
@@ -242,14 +243,12 @@ class TokenTransformer(TokenModel):
     def tokens(self, x, mix: Mixed | None = None) -> TokenOutput:
         """`classes` and token logits (B, N, K), which belong to whoever owns the token after mixing."""
         x, share = self.encode(x, mix)
-        output = self._classify(x, share)
-        if self.aux_head is None:
-            return output
-        return output._replace(token_logits=self.aux_head(x[:, self.extra_tokens :]))
+        return self._classify(x, share, None if self.aux_head is None else self.aux_head(x[:, self.extra_tokens :]))
 
-    def _classify(self, x, share) -> TokenOutput:
+    def _classify(self, x, share, token_logits=None) -> TokenOutput:
         return TokenOutput(
             class_logits=self.head(x[:, 0]),
+            token_logits=token_logits,
             dist_logits=None if self.head_dist is None else self.head_dist(x[:, 1]),
             share=None if share is None else 1 - share[:, 0],
             dist_share=None if share is None or self.head_dist is None else 1 - share[:, 1],
@@ -273,7 +272,7 @@ class TokenTransformer(TokenModel):
         features = self.features(x)
         output = self._evaluate(features)
         if output.token_logits is None:
-            return output._replace(token_logits=self.head(features[:, self.extra_tokens :]))
+            return TokenOutput(output.class_logits, self.head(features[:, self.extra_tokens :]))
         return output
 
     def forward(self, x):

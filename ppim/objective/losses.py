@@ -16,7 +16,27 @@ import paddle
 import paddle.nn.functional as F
 from paddle.autograd import PyLayer
 
+from ppim.paddle_compat import called_while_tracing
 from ppim.token_labels.targets import SparseTargets
+
+
+def _loss(logits, row, ids, weight, const) -> tuple[paddle.Tensor, ...]:
+    """The loss, and for its gradient: the softmax, weights of the triplets, share * mass, share * background."""
+    x = logits.astype("float32")
+    background, mass, row_weight = const.unbind(axis=1)
+    softmax = F.softmax(x, axis=-1)
+    rows = x.shape[0] if paddle.in_dynamic_mode() else paddle.shape(x)[0]  # a graph is for any number
+    share = row_weight / rows
+    weight = weight * paddle.gather(share, row)
+    # Everything is counted from the row's largest logit, so that large logits do not cancel; there the softmax is at
+    # least 1 / C, so its logarithm is exact, and minus that logarithm is what log-sum-exp is above it.
+    best = paddle.stack([paddle.arange(rows, dtype="int64"), x.argmax(axis=-1)], axis=1)
+    peak, log_peak = paddle.gather_nd(x, best), paddle.gather_nd(softmax, best).log()
+    # a product with ones: the sum of each row, several times as fast as the reduction on a CPU
+    below = paddle.matmul(x, paddle.ones([x.shape[1]])) - x.shape[1] * peak
+    loss = -(share * (mass * log_peak + background * below)).sum()
+    loss -= (weight * (paddle.gather_nd(x, paddle.stack([row, ids], axis=1)) - paddle.gather(peak, row))).sum()
+    return loss, softmax, weight, share * mass, share * background
 
 
 class _SparseCrossEntropy(PyLayer):
@@ -25,21 +45,9 @@ class _SparseCrossEntropy(PyLayer):
 
     @staticmethod
     def forward(ctx, logits, row, ids, weight, const):
-        x = logits.astype("float32")
-        background, mass, row_weight = const.unbind(axis=1)
-        softmax = F.softmax(x, axis=-1)
-        share = row_weight / len(const)
-        weight = weight * paddle.gather(share, row)
-        # Everything is counted from the row's largest logit, so that large logits do not cancel; there the softmax is
-        # at least 1 / C, so its logarithm is exact, and minus that logarithm is what log-sum-exp is above it.
-        best = paddle.stack([paddle.arange(x.shape[0], dtype="int64"), x.argmax(axis=-1)], axis=1)
-        peak, log_peak = paddle.gather_nd(x, best), paddle.gather_nd(softmax, best).log()
-        # a product with ones: the sum of each row, several times as fast as the reduction on a CPU
-        below = paddle.matmul(x, paddle.ones([x.shape[1]])) - x.shape[1] * peak
-        loss = -(share * (mass * log_peak + background * below)).sum()
-        loss -= (weight * (paddle.gather_nd(x, paddle.stack([row, ids], axis=1)) - paddle.gather(peak, row))).sum()
+        loss, softmax, *saved = _loss(logits, row, ids, weight, const)
         ctx.softmax, ctx.dtype = softmax, logits.dtype
-        ctx.save_for_backward(row, ids, weight, share * mass, share * background)
+        ctx.save_for_backward(row, ids, *saved)
         return loss
 
     @staticmethod
@@ -67,11 +75,19 @@ def sparse_cross_entropy(logits: paddle.Tensor, targets: SparseTargets) -> paddl
     Returns:
         A scalar, float32.
     """
-    if logits.ndim != 2 or logits.shape[0] != targets.const.shape[0]:
-        raise ValueError(f"wanted logits (R, C) with R = {targets.const.shape[0]} rows of targets, got "
-                         f"{list(logits.shape)}")
     row, ids, weight, const = targets
-    return _SparseCrossEntropy.apply(logits, row.astype("int32"), ids.astype("int32"), weight.detach(), const.detach())
+    return _cross_entropy(logits, row.astype("int32"), ids.astype("int32"), weight.detach(), const.detach())
+
+
+@called_while_tracing
+def _cross_entropy(logits, row, ids, weight, const) -> paddle.Tensor:
+    """A graph takes the operators and finds their gradient; it has no place for a PyLayer."""
+    if paddle.in_dynamic_mode():
+        if logits.ndim != 2 or logits.shape[0] != const.shape[0]:
+            raise ValueError(f"wanted logits (R, C) with R = {const.shape[0]} rows of targets, got "
+                             f"{list(logits.shape)}")
+        return _SparseCrossEntropy.apply(logits, row, ids, weight, const)
+    return _loss(logits, row, ids, weight, const)[0]
 
 
 def distillation(logits: paddle.Tensor, teacher: paddle.Tensor, kind: str, tau: float = 1.0) -> paddle.Tensor:

@@ -16,6 +16,7 @@ from ppim.models.base import TokenOutput
 from ppim.objective.losses import blend, distillation, reassign, sparse_cross_entropy
 from ppim.objective.pixels import erase, mix_pixels, normalise
 from ppim.objective.teacher import Teacher
+from ppim.paddle_compat import given
 from ppim.token_labels.targets import SparseTargets
 
 
@@ -49,9 +50,12 @@ class Objective(nn.Layer):
         self.dense_weight = dense_weight
         self.mean = mean
         self.std = std
-        self.amp = amp or {"enable": False}
+        self.amp = amp
         self.teacher = teacher
         self.teacher_weight = teacher.dense_weight if teacher else 0.0
+
+    def __call__(self, *inputs) -> LossTerms:
+        return LossTerms(*super().__call__(*inputs))  # a traced graph gives a plain tuple
 
     def forward(self, batch: dict[str, paddle.Tensor]) -> LossTerms:
         """`batch` as the loader gives it: pictures, targets, and what mixing does to its rows."""
@@ -60,29 +64,30 @@ class Objective(nn.Layer):
         pictures = erase(pictures, batch["erase_at"], batch["erase_value"])
         images = mix_pixels(pictures, mixed)
         token_weight = self.dense_weight + self.teacher_weight
-        with paddle.amp.auto_cast(**self.amp):
-            forward = self.model.tokens if token_weight else self.model.classes
-            output = forward(images, mixed)
+        output = self._computed(self.model.tokens if token_weight else self.model.classes, images, mixed)
         classes = self._class_loss(batch, mixed, output, images)
         if not token_weight:
             return LossTerms(self.class_weight * classes, classes, paddle.zeros_like(classes))
         tokens = self._token_loss(batch, mixed, output, pictures) / token_weight
         return LossTerms(self.class_weight * classes + token_weight * tokens, classes, tokens)
 
+    def _computed(self, function, *args):
+        # a function with a `with` in it cannot be traced; without mixed precision none is on the way
+        return function(*args) if self.amp is None else _with_mixed_precision(self.amp, function, *args)
+
     def _class_loss(self, batch, mixed: Mixed, output: TokenOutput, images) -> paddle.Tensor:
         def against_labels(logits, share):
             target = _targets(batch, "class")
-            share = mixed.class_share if share is None else share
-            return sparse_cross_entropy(logits, target if share is None else blend(target, mixed.partner, share))
+            share = share if given(share) else mixed.class_share
+            return sparse_cross_entropy(logits, blend(target, mixed.partner, share) if given(share) else target)
 
         classes = against_labels(output.class_logits, output.share)
         if self.teacher and self.teacher.kind != "none":
-            with paddle.amp.auto_cast(**self.amp):
-                theirs = self.teacher.class_logits(images)
-            learned = output.class_logits if output.dist_logits is None else output.dist_logits
+            theirs = self._computed(self.teacher.class_logits, images)
+            learned = output.dist_logits if given(output.dist_logits) else output.class_logits
             taught = distillation(learned, theirs, self.teacher.kind, self.teacher.tau)
             return (1 - self.teacher.alpha) * classes + self.teacher.alpha * taught
-        if output.dist_logits is None:
+        if not given(output.dist_logits):
             return classes
         # without a teacher both heads learn the labels, since evaluation averages them
         return (classes + against_labels(output.dist_logits, output.dist_share)) / 2
@@ -94,18 +99,22 @@ class Objective(nn.Layer):
         if self.dense_weight:
             loss += self.dense_weight * sparse_cross_entropy(logits, _as_shown(_targets(batch, "token"), mixed))
         if self.teacher_weight:
-            with paddle.amp.auto_cast(**self.amp):
-                theirs = self.teacher.token_targets(pictures, self.model.grid)
+            theirs = self._computed(self.teacher.token_targets, pictures, self.model.grid)
             loss += self.teacher_weight * sparse_cross_entropy(logits, _as_shown(theirs, mixed))
         return loss
 
 
+def _with_mixed_precision(amp: dict[str, object], function, *args):
+    with paddle.amp.auto_cast(**amp):
+        return function(*args)
+
+
 def _as_shown(tokens: SparseTargets, mixed: Mixed) -> SparseTargets:
     """Targets of the tokens of a batch, before mixing -> what its tokens show in the end."""
-    if mixed.token_share is not None:
+    if given(mixed.token_share):
         tokens = blend(tokens, mixed.token_partner, mixed.token_share)
-    return tokens if mixed.owner is None else reassign(tokens, mixed.owner)
+    return reassign(tokens, mixed.owner) if given(mixed.owner) else tokens
 
 
 def _targets(batch: dict[str, paddle.Tensor], kind: str) -> SparseTargets:
-    return SparseTargets(*(batch[f"{kind}_{field}"] for field in SparseTargets._fields))
+    return SparseTargets(*[batch[f"{kind}_{field}"] for field in SparseTargets._fields])

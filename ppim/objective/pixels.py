@@ -9,16 +9,24 @@ from functools import lru_cache
 import paddle
 
 from ppim.mixing import Mixed
+from ppim.paddle_compat import given
 
 
 def normalise(image: paddle.Tensor, mean: Sequence[float], std: Sequence[float]) -> paddle.Tensor:
     """uint8 (B, 3, H, W) -> float32 (x - 255 mean) / (255 std), mean and std of pixel values in [0, 1]."""
-    return (image.astype("float32") - _channels(tuple(mean))) / _channels(tuple(std))
+    # a tensor made before a graph is traced cannot be part of it
+    channels = _channels_at_hand if paddle.in_dynamic_mode() else _channels
+    return (image.astype("float32") - channels(tuple(mean))) / channels(tuple(std))
 
 
 @lru_cache(maxsize=8)
+def _channels_at_hand(values: tuple[float, ...]) -> paddle.Tensor:
+    """`_channels`, copied to the device once."""
+    return _channels(values)
+
+
 def _channels(values: tuple[float, ...]) -> paddle.Tensor:
-    """255 * values as (1, 3, 1, 1), copied to the device once."""
+    """255 * values as (1, 3, 1, 1)."""
     return (255.0 * paddle.to_tensor(values, "float64")).astype("float32").reshape([1, len(values), 1, 1])
 
 
@@ -47,7 +55,7 @@ def mix_pixels(x: paddle.Tensor, mixed: Mixed) -> paddle.Tensor:
     Args:
         mixed: tensors; without `blend` the pictures stay what they are.
     """
-    if mixed.blend is None:
+    if not given(mixed.blend):
         return x
     other, blend = paddle.index_select(x, mixed.partner), mixed.blend.reshape([-1, 1, 1, 1]).astype(x.dtype)
     top, left, bottom, right = mixed.pixel_box.reshape([-1, 4, 1, 1, 1]).unbind(1)

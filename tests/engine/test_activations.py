@@ -5,6 +5,7 @@ import numpy as np
 import paddle
 import pytest
 
+from ppim import paddle_compat
 from ppim.config import get_config
 from ppim.engine.activations import activations_per_image, forecast, forecast_for, kept_per_image
 from ppim.models import create_model
@@ -91,6 +92,7 @@ def test_on_a_cpu_nothing_is_said():
 
 def test_on_a_gpu_the_batch_is_that_of_a_process(model, monkeypatch):
     monkeypatch.setattr(paddle, "get_device", lambda: "gpu:0")
+    monkeypatch.setitem(paddle_compat._generations, "gpu:0", 7)
     monkeypatch.setattr(paddle.device.cuda, "memory_allocated", allocated)
     properties = SimpleNamespace(total_memory=24 * 10**9)
     monkeypatch.setattr(paddle.device.cuda, "get_device_properties", lambda: properties)

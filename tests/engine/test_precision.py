@@ -4,7 +4,7 @@ import pytest
 
 from ppim.config import get_config
 from ppim.engine.build import amp_arguments
-from ppim.paddle_compat import _gpu_generation, be_deterministic
+from ppim.paddle_compat import _generations, be_deterministic
 
 
 @pytest.fixture
@@ -15,10 +15,10 @@ def device(monkeypatch):
         monkeypatch.setattr(paddle, "get_device", lambda: name)
         monkeypatch.setattr(paddle.device.cuda, "get_device_capability", lambda number: (major, 0))
         monkeypatch.setattr(paddle.amp, "is_bfloat16_supported", lambda: major >= 8)
-        _gpu_generation.cache_clear()
+        _generations.clear()
 
     yield pretend
-    _gpu_generation.cache_clear()
+    _generations.clear()
 
 
 @pytest.mark.parametrize(("name", "major", "options", "dtype"), [

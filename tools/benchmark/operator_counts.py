@@ -44,7 +44,7 @@ def pretend_a_gpu(way: str) -> None:
     with contextlib.suppress(ImportError):  # older versions have no such file
         from ppim.models import operators
 
-        operators.eager_on_cpu = lambda x: False
+        operators.eager_on_cpu = lambda *_: False
     if way == "flash":
         layers.flash_attention_runs = lambda *_: True
         F.scaled_dot_product_attention = lambda q, k, v: OneOperator.apply(q, k, v)
