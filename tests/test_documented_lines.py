@@ -296,7 +296,7 @@ def test_the_folder_on_the_path_changes_nothing_for_the_package():
     env = {"PYTHONPATH": str(ROOT / "compat")}
     done = run_python("-c", "import config, t2t_vit, ppim.config, ppim.models.t2t_vit\n"
                       "print(ppim.config.get_config is config.get_config, ppim.config.__file__)", env=env)
-    assert done.stdout.split() == ["True", str(ROOT / "ppim" / "config.py")], done.stderr
+    assert done.stdout.split() == ["True", str(ROOT / "ppim" / "config" / "__init__.py")], done.stderr
     done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/config", env=env)
     assert done.returncode == 0, done.stdout
 

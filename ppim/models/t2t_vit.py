@@ -14,6 +14,7 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
+from yacs.config import CfgNode
 
 from ppim.families import facts
 from ppim.models.base import Family
@@ -200,6 +201,13 @@ class T2TViT(TokenTransformer):
             if isinstance(layer, nn.LayerNorm):
                 layer._epsilon = 1e-6 if theirs else self.norm_epsilon
         return ("PaddleViT's weights: norms compute with its epsilon, 1e-6 (the original's is 1e-5)",) if theirs else ()
+
+
+def build_t2t_vit(config: CfgNode) -> TokenTransformer:
+    """The model a config describes, by PaddleViT's name for this; `ppim.models.build_model` is the same."""
+    from ppim.models import build_model  # the package, which imports this file
+
+    return build_model(config)
 
 
 _MARKS = ("tokens_to_token.attention1.norm1.weight", "tokens_to_token.project.bias")
