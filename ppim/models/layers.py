@@ -147,6 +147,17 @@ class Attention(nn.Layer):
         x, carried = attend(self.qkv(x), self.num_heads, self.scale, dropout, carried)
         return F.dropout(self.proj(x), self.dropout, training=self.training), carried
 
+    @paddle.no_grad()
+    def seen(self, x: paddle.Tensor, rows: int, carried: paddle.Tensor) -> paddle.Tensor:
+        """What the first `rows` tokens of (B, N, C) get of `carried` (B, N, S) by attention, the mean over heads.
+
+        (B, rows, S) float32 without a gradient; apart from `forward`, which can then use the fused kernel.
+        """
+        # (B, N, 3 * H * D) -> 3 x (B, H, N, D)
+        q, k, _ = self.qkv(x).reshape([0, 0, 3, self.num_heads, -1]).transpose([2, 0, 3, 1, 4]).unbind(0)
+        weights = _softmax(paddle.matmul(q[:, :, :rows] * self.scale, k, transpose_y=True))
+        return carry(weights.mean(axis=1), carried)
+
     def attention_macs(self, tokens: int) -> int:
         """Multiply-accumulates of the contractions among `tokens` tokens; the linear layers count by themselves."""
         # queries with keys, weights with values: (N, D) . (D, N) and (N, N) . (N, D) for each of H heads

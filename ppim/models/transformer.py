@@ -187,36 +187,43 @@ class TokenTransformer(TokenModel):
         return F.dropout(x + self.pos_embed, self.dropout, training=self.training)
 
     def carried_shares(self, mix: Mixed | None) -> paddle.Tensor | None:
-        """What blocks carry along to work out the class token's share: (B, E + N, S), S = 1 or 2; None by area.
+        """What blocks carry along for alignment, (B, E + N, 1): the class token starts with the mean over the patches.
 
-        Alignment starts the class token with the mean over the patches. Attention carries shares and ones of patches
-        only, so that the ratio of the two leaves out what the class token looks at besides them.
+        None by another rule, and where `mix` holds no shares.
         """
-        if self.share_rule == "area" or mix is None or not given(mix.partner_share):
+        if self.share_rule != "alignment" or mix is None or not given(mix.partner_share):
             return None
         share = mix.partner_share.unsqueeze(-1)
-        if self.share_rule == "alignment":
-            return paddle.concat([share.mean(axis=1, keepdim=True)] * self.extra_tokens + [share], axis=1)
-        patches = paddle.concat([share, paddle.ones_like(share)], axis=-1)
-        return F.pad(patches, [self.extra_tokens, 0], data_format="NLC")
+        return paddle.concat([share.mean(axis=1, keepdim=True)] * self.extra_tokens + [share], axis=1)
+
+    def attended_share(self, x, partner_share: paddle.Tensor) -> paddle.Tensor:
+        """The partner's share (B, E) in the first tokens, by what they look at in the last block, whose input is `x`.
+
+        The shares of the patches are weighted by attention to them alone: the ratio of what shares and what ones
+        become leaves out what the class token looks at besides.
+        """
+        patches = paddle.stack([partner_share, paddle.ones_like(partner_share)], axis=-1)
+        last, first = self.blocks[-1], self.extra_tokens
+        seen = last.attn.seen(last.norm1(x), first, F.pad(patches, [first, 0], data_format="NLC"))
+        return (partner_share.mean(axis=1, keepdim=True) + seen[:, :, 0] / seen[:, :, 1]) / 2
 
     def encode(self, x, mix: Mixed | None = None) -> tuple[paddle.Tensor, paddle.Tensor | None]:
         """Normalised tokens (B, E + N, C), the class token first, and the partner's share (B, E) in the E first tokens.
 
         The share is None by area, and where `mix` holds none of the patches.
         """
-        x, carried = self.enter(x, mix), self.carried_shares(mix)
-        aligns = carried is not None and self.share_rule == "alignment"
+        x, carried, share = self.enter(x, mix), self.carried_shares(mix), None
+        # all blocks but the last; labels go with the tokens
         for block in self.blocks[:-1]:
-            x, passed_on = self._through(block, x, carried if aligns else None)
-            carried = aligned(carried, passed_on) if aligns else carried
+            x, passed_on = self._through(block, x, carried)
+            carried = aligned(carried, passed_on) if given(carried) else None
+        # the last, in which attention decides where it is asked
+        if self.share_rule == "attention" and mix is not None and given(mix.partner_share):
+            share = self.attended_share(x, mix.partner_share)
         x, passed_on = self._through(self.blocks[-1], x, carried)
-        if carried is None:
-            return self.norm(x), None
-        if aligns:
-            return self.norm(x), aligned(carried, passed_on)[:, : self.extra_tokens, 0]
-        seen = passed_on[:, : self.extra_tokens, 0] / passed_on[:, : self.extra_tokens, 1]
-        return self.norm(x), (mix.partner_share.mean(axis=1, keepdim=True) + seen) / 2
+        if given(carried):
+            share = aligned(carried, passed_on)[:, : self.extra_tokens, 0]
+        return self.norm(x), share
 
     def _through(self, block: Block, x, carried):
         return recomputed(block, x, carried) if self.recompute and self.training else block(x, carried)

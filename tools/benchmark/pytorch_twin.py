@@ -66,7 +66,9 @@ class LVViT(nn.Module):
 
 def build(name: str, sizes: dict) -> nn.Module:
     """The twin of our model `name`; `sizes` as LVViT wants them."""
-    return LVViT(**sizes) if name.startswith("lvvit") else timm.create_model(name, num_classes=sizes["classes"])
+    if name.startswith("lvvit"):
+        return LVViT(**sizes)
+    return timm.create_model(f"{name}_patch16_224", num_classes=sizes["classes"])
 
 
 class Contestant:

@@ -7,7 +7,7 @@
 VENV has torch, timm and numpy. Both have the same weights (their logits are compared first), images and labels. A step
 is forward, cross entropy of classes and of tokens where there are any, backward and AdamW, in float32; a forward pass
 gives evaluation logits without a gradient. Each contestant has a process of its own on the same cores with the same
-number of threads; the one that waits sleeps on a pipe, and so do its threads. They take turns as ABBA. Printed is the
+number of threads; the one that waits is stopped, and so are its threads. They take turns as ABBA. Printed is the
 median over pairs of the ratio of ours to the other's, with a 95 % bootstrap interval.
 """
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -123,14 +124,14 @@ class Process:
     """A contestant as the referee sees it."""
 
     def __init__(self, python: str, root: Path, arguments: list[str], threads: int):
-        # waiting threads sleep at once, or those of one contestant would spin while the other computes
         env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": str(threads), "PPIM_THREADS": str(threads),
-               "OMP_WAIT_POLICY": "passive", "OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "GLOG_minloglevel": "2"}
+               "GLOG_minloglevel": "2"}
         self._process = subprocess.Popen(
             [python, "-W", "ignore", __file__, *arguments], env=env, text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )
         self.ready = json.loads(self._answer())
+        self._process.send_signal(signal.SIGSTOP)
 
     def _answer(self) -> str:
         line = self._process.stdout.readline()
@@ -139,11 +140,16 @@ class Process:
         return line
 
     def seconds(self, what: str) -> float:
+        # stopped while it waits, or its threads, which spin for a while, would take the other's cores
+        self._process.send_signal(signal.SIGCONT)
         self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
-        return float(self._answer())
+        found = float(self._answer())
+        self._process.send_signal(signal.SIGSTOP)
+        return found
 
     def close(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
         self._process.stdin.close()
         self._process.wait()
 
