@@ -10,7 +10,7 @@ JOBS ?= 2
 
 help:
 	@echo "make env        a virtual environment in .venv, with ppim and all it needs"
-	@echo "make demo       train three small models on drawn pictures and compare them (about 5 minutes on 2 cores)"
+	@echo "make demo       train three small models on drawn pictures and compare them (about 3 minutes on 2 cores)"
 	@echo "make test       the tests, on Paddle 3.3, then a smoke subset on Paddle 2.6.2"
 	@echo "make lint       ruff"
 	@echo "make mutants    plant known mistakes one by one; every one must make a test fail"
