@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ppim.commands import guarded
 from ppim.commands.convert import convert
 from ppim.commands.demo import demo
+from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
 from ppim.commands.labels import make
 from ppim.commands.models import models
@@ -15,6 +16,7 @@ from ppim.commands.train import evaluate, train
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
+    "finetune": finetune,
     "labels make": make,
     "convert": convert,
     "models": models,

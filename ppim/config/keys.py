@@ -21,6 +21,10 @@ KEYS: dict[str, Key] = {
     #: 根目录，内有 `train/` 和 `val/`（或 `test/`），或 `{train,val}_list.txt`；也可以直接是某个划分的目录，
     #: 内含各类别的子目录
     "DATA.DATA_PATH": key("data/ILSVRC2012"),
+    #: where the data path has no validation images: set aside this share of the training images, each by its own name;
+    #: 0: that is an error |
+    #: 数据路径中没有验证图像时：按各自的文件名从训练图像中留出这一比例；0 表示报错
+    "DATA.VAL_SHARE": key(0.0, least=0, most=0.9),
     #: side of the square the model sees, pixels | 模型输入的正方形边长，像素
     "DATA.IMAGE_SIZE": key(224, least=1),
     #: evaluation: short side resized to floor(`IMAGE_SIZE` / `CROP_PCT`), then a centre crop |

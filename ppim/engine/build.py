@@ -13,6 +13,7 @@ from ppim.data.augment import Policy, parse_rand_augment
 from ppim.data.batches import TrainBatches
 from ppim.data.datasets import ImageList, check_classes, find_images, validation_path
 from ppim.data.loader import EvalSamples, TrainSamples
+from ppim.data.split import has_validation, set_aside
 from ppim.data.transforms import eval_view
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer
@@ -26,16 +27,25 @@ from ppim.token_labels.store import MapFolder
 
 def train_images(config: CfgNode) -> ImageList:
     """The training images; their classes must be those the model has."""
-    return _checked(find_images(config.DATA.DATA_PATH, "train"), config)
+    images = _checked(find_images(config.DATA.DATA_PATH, "train"), config)
+    return set_aside(images, config.DATA.VAL_SHARE)[0] if sets_aside(config) else images
 
 
 def val_images(config: CfgNode, train: ImageList | None = None) -> ImageList:
     """The validation images; touches no training file unless `train` is given, to compare the classes."""
+    if sets_aside(config):
+        images = _checked(find_images(config.DATA.DATA_PATH, "train"), config)
+        return set_aside(images, config.DATA.VAL_SHARE)[1]
     path = config.DATA.DATA_PATH if train is None else validation_path(config.DATA.DATA_PATH)
     images = _checked(find_images(path, "val"), config)
     if train is not None:
         check_classes(train, images)
     return images
+
+
+def sets_aside(config: CfgNode) -> bool:
+    """Are the validation images a share of the training images, set aside by name?"""
+    return bool(config.DATA.VAL_SHARE) and not has_validation(config.DATA.DATA_PATH)
 
 
 def _checked(images: ImageList, config: CfgNode) -> ImageList:

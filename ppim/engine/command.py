@@ -20,13 +20,14 @@ from ppim.weights.load import load_weights
 from ppim.weights.read import find_weights
 
 
-def run(path: str | None, overrides: Sequence[str] = ()) -> Evaluation:
+def run(path: str | None, overrides: Sequence[str] = (), *, advised: Sequence[str] = ()) -> Evaluation:
     """Train as the file at `path` says, or evaluate; prints the result as one JSON line at the end.
 
     Args:
         path: a yaml file, or the name of a published recipe; None: that of the weights which the overrides name.
         overrides: alternating keys and values; MODEL.PRETRAINED, MODEL.RESUME and MODEL.NEW_HEADS say what to start
             from, EVAL.ONLY that nothing is trained.
+        advised: the same of a command that knows better than the recipe; what the overrides say counts more.
 
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
@@ -37,15 +38,15 @@ def run(path: str | None, overrides: Sequence[str] = ()) -> Evaluation:
         path, classes, notes = recipe_of(said.get("MODEL.PRETRAINED") or said["MODEL.RESUME"])
         overrides = [*classes, *overrides]
     path = str(find_recipe(path))
-    config = resolve(path, overrides)
+    config, recipe = resolve(path, [*advised, *overrides]), get_config(path, advised)
     world = join_world()
     if world.is_main:
         print(*notes, sep="\n", end="\n" * len(notes), flush=True)
     beside: dict[str, object] = {}
     if config.EVAL.ONLY:
-        result = evaluate_weights(config, get_config(path), world)
+        result = evaluate_weights(config, recipe, world)
     else:
-        result, beside["best"] = train(config, get_config(path), world)
+        result, beside["best"] = train(config, recipe, world)
     if world.is_main:
         print(json.dumps({**result.as_dict(), **beside}), flush=True)
     return result

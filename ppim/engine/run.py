@@ -12,6 +12,7 @@ from yacs.config import CfgNode
 from ppim import config as configuration
 from ppim.data.batches import TrainBatches
 from ppim.data.loader import EvalSamples, make_loader
+from ppim.data.split import as_list
 from ppim.engine import build
 from ppim.engine.activations import forecast_for
 from ppim.engine.checkpoint import Checkpoint, remove_leftovers, unlike
@@ -22,6 +23,7 @@ from ppim.engine.schedule import Schedule, schedule_of
 from ppim.engine.steps import Steps, resumed_micro_step
 from ppim.engine.summary import summary
 from ppim.engine.train_state import TrainState, build_model_for, build_train_state, restore
+from ppim.files import write_whole
 from ppim.objective.objective import LossTerms
 from ppim.objective.teacher import build_teacher
 from ppim.weights.load import load_weights
@@ -93,6 +95,10 @@ def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator
     notes += unlike(checkpoint.state, world.size) if checkpoint else []
     if world.is_main:
         _open(folder, config)
+        if build.sets_aside(config):
+            write_whole(folder.val_list, lambda path: path.write_bytes(as_list(val_images)))
+            notes.append(f"validation photos set aside by name: {len(val_images)} of "
+                         f"{len(images) + len(val_images)}, listed in {folder.val_list}")
     log = Log(world.is_main, folder, steps.total)
     run = Run(config, world, folder, state, batches, steps, schedule, val, log, Meter())
     about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),

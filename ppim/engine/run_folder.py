@@ -1,6 +1,7 @@
 """Where does a run keep its files, and what do they say of it: its weights, its recipe, where to go on?
 
     config.yaml           the resolved configuration
+    val_list.txt          the validation photos, where they were set aside from the training photos
     log.jsonl             one JSON object a line
     vdl/                  VisualDL scalars
     checkpoints/          step_00001234/, ... (see checkpoint.py)
@@ -28,6 +29,7 @@ class RunFolder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.config = self.path / "config.yaml"
+        self.val_list = self.path / "val_list.txt"
         self.log = self.path / "log.jsonl"
         self.vdl = self.path / "vdl"
         self.checkpoints = self.path / "checkpoints"

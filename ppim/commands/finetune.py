@@ -1,0 +1,112 @@
+"""`ppim finetune PHOTOS`: a folder of photos to a trained model, with settings chosen for these photos, in one line."""
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from ppim.commands import SHARED, import_paddle_quietly
+
+_MODEL = "deit_tiny"  # the smallest with published weights that Paddle reads
+
+
+def finetune(argv: list[str]) -> None:
+    """Adapt published weights to a folder of your own photos."""
+    parser = finetune_parser()
+    args = parser.parse_args(argv)
+    if len(args.override) % 2:
+        parser.error(f"-o wants pairs of a key and a value, got {len(args.override)} words")
+    import_paddle_quietly()
+    if args.resume:
+        from ppim.engine.command import run
+
+        output = Path(args.output or _output(args))
+        run(str(output / "config.yaml"), ["MODEL.RESUME", "auto", "SAVE", str(output), *args.override])
+    else:
+        _start(args)
+
+
+def finetune_parser() -> argparse.ArgumentParser:
+    """What `ppim finetune` takes."""
+    parser = argparse.ArgumentParser(
+        prog="ppim finetune", parents=[SHARED], description=finetune.__doc__ + " Batch size, epochs and the rest are "
+        "chosen for the number of photos and this machine, and told with the reason; -o changes any of them.")
+    parser.add_argument("photos", help="folder with a folder of photos per class; or with train/ and val/ of such; "
+                                       "where there is no val/, a fifth of the photos is set aside by name")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--model", metavar="NAME", help=f"start from the published weights of this model ({_MODEL})")
+    start.add_argument("--load", metavar="WEIGHTS", help="start from these weights: a file, or the folder of a run")
+    parser.add_argument("--from-scratch", action="store_true",
+                        help="start from no weights: wants thousands of photos and far more time")
+    parser.add_argument("--epochs", type=int, help="how often each photo is seen")
+    parser.add_argument("--val-share", type=float, default=0.2, metavar="SHARE",
+                        help="share of the photos set aside where there are no validation photos (0.2)")
+    parser.add_argument("--output", metavar="DIR", help="run folder (output/finetune_MODEL)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the run folder")
+    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY VALUE",
+                        help="change keys of the configuration")
+    return parser
+
+
+def _start(args: argparse.Namespace) -> None:
+    import paddle
+
+    from ppim.data.datasets import find_images
+    from ppim.data.split import has_validation, set_aside
+    from ppim.engine.command import run
+    from ppim.engine.finetune import as_overrides, settings_for
+    from ppim.threads import usable_cores
+
+    images = find_images(args.photos, "train")
+    own_val = has_validation(args.photos)
+    train = images if own_val else set_aside(images, args.val_share)[0]
+    recipe, changes, weights = _beginning(args)
+    output = args.output or _output(args)
+    processes = int(os.environ.get("PADDLE_TRAINERS_NUM") or 1)
+    device = "gpu" if paddle.get_device().startswith("gpu") else "cpu"
+    cores = max(1, usable_cores() // int(os.environ.get("PADDLE_LOCAL_SIZE") or 1))
+    settings = settings_for(len(train), cores, device, processes=processes, from_weights=bool(weights),
+                            epochs=args.epochs)
+    if os.environ.get("PADDLE_TRAINER_ID", "0") == "0":
+        print(f"settings for {len(train):,} training photos of {len(images.classes)} classes, {cores} cores"
+              f"{' and a GPU' if device == 'gpu' else ''} a process")
+        for setting in settings:
+            print(f"  {setting.key:<22}{str(setting.value):<22}{setting.why}")
+        print(f"  besides               photos are shown whole and unmixed, no running average; all is in "
+              f"{output}/config.yaml, and -o changes any of it", flush=True)
+    advised = [*changes, *as_overrides(settings), "DATA.DATA_PATH", args.photos, "DATA.VAL_SHARE",
+               "0.0" if own_val else str(args.val_share), "MODEL.NUM_CLASSES", str(len(images.classes)),
+               "SAVE", output]
+    start = ["MODEL.PRETRAINED", weights, "MODEL.NEW_HEADS", "always"] if weights else []
+    run(recipe, [*args.override, *start], advised=advised)
+
+
+def _output(args: argparse.Namespace) -> str:
+    name = args.model or (Path(args.load).stem if args.load else _MODEL)
+    return str(Path("output") / f"finetune_{name}")
+
+
+def _beginning(args: argparse.Namespace) -> tuple[str, list[str], str | None]:
+    """The recipe, keys that belong to it, and the weights to start from.
+
+    Raises:
+        OSError, ValueError: there are no weights to be had; says how to go on.
+    """
+    if args.load:
+        from ppim.engine.run_folder import recipe_of, weights_file
+
+        recipe, changes, _ = recipe_of(args.load)
+        return recipe, changes, weights_file(args.load, args.load, "auto")[0]
+    from ppim.config import recipe_path
+    from ppim.names import normalise_name
+    from ppim.zoo.download import DownloadError
+    from ppim.zoo.hub import published_weights
+
+    model = normalise_name(args.model or _MODEL)
+    recipe = str(recipe_path(model))
+    if args.from_scratch:
+        return recipe, [], None
+    try:
+        return recipe, [], str(published_weights(model))
+    except DownloadError as error:
+        raise DownloadError(f"{error} with --load; or start from no weights at all with --from-scratch") from error

@@ -1,0 +1,121 @@
+"""Which settings suit these photos and this machine, and why? For weights that are already good at something else.
+
+A recipe's settings are those of ImageNet: hundreds of epochs, batches of a thousand, strong augmentation. A hundred to
+ten thousand photos want other ones. They are chosen here by rules that can be read, each with its reason; whatever is
+said on the command line wins.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+STEPS_PER_EPOCH = 10  # at least, where there are photos enough for batches of 4
+STEPS = 600  # about as many in the whole run, within the bounds of epochs
+EPOCHS = (5, 30)  # fewest and most, from weights; five times as many without
+LARGEST_BATCH = {"cpu": 32, "gpu": 64}
+
+
+class Setting(NamedTuple):
+    """A key of the configuration, its value, and the reason for it."""
+
+    key: str
+    value: object
+    why: str
+
+
+def settings_for(
+    photos: int, cores: int, device: str, *, processes: int = 1, from_weights: bool = True,
+    epochs: int | None = None,
+) -> list[Setting]:
+    """What is to differ from the model's recipe, besides `USUAL`.
+
+    Args:
+        photos: training photos.
+        cores: of this machine, for one process.
+        device: "cpu" or "gpu".
+        processes: that train together.
+        from_weights: do we start from weights that have learnt something?
+        epochs: as asked for; None: as many as suit.
+
+    Raises:
+        ValueError: the photos do not fill a batch of every process.
+    """
+    batch = batch_for(photos, device, processes)
+    steps = photos // (batch * processes)
+    epochs = epochs or epochs_for(steps, from_weights)
+    warmup = min(max(1, epochs // 10), epochs - 1)
+    return [
+        Setting("DATA.BATCH_SIZE", batch, f"{photos:,} photos then make {steps} steps an epoch"),
+        Setting("DATA.NUM_WORKERS", *_workers(cores, device)),
+        Setting("TRAIN.NUM_EPOCHS", epochs, f"{epochs * steps:,} steps in all"),
+        Setting("TRAIN.WARMUP_EPOCHS", warmup, f"{warmup * steps} steps for the new heads to settle"),
+        Setting("VALIDATE_FREQ", max(1, epochs // 10), "about ten evaluations"),
+        Setting("SAVE_FREQ", max(1, epochs // 10), "a checkpoint with each"),
+        Setting("REPORT_FREQ", max(1, steps // 4), "a few lines an epoch"),
+        *(_FROM_WEIGHTS if from_weights else _FROM_SCRATCH),
+    ]
+
+
+def batch_for(photos: int, device: str, processes: int = 1) -> int:
+    """Samples per process and step: a power of two, as large as leaves ten steps an epoch and memory allows.
+
+    Raises:
+        ValueError: the photos do not fill a batch of two of every process.
+    """
+    if photos < 2 * processes:
+        raise ValueError(f"{photos} training photos are too few for {processes} processes; wanted at least "
+                         f"{2 * processes}, and some ten a class for anything worth having")
+    batch = LARGEST_BATCH[device]
+    while batch > 2 and photos < STEPS_PER_EPOCH * batch * processes:
+        batch //= 2
+    return batch
+
+
+def epochs_for(steps: int, from_weights: bool = True) -> int:
+    """Epochs of `steps` steps: about 600 steps, but every photo is seen at least 5 and at most 30 times; without
+    weights to start from, five times as much of all."""
+    fewest, most = EPOCHS
+    times = 1 if from_weights else 5
+    return times * min(most, max(fewest, -(-STEPS // max(1, steps))))
+
+
+def _workers(cores: int, device: str) -> tuple[int, str]:
+    if device == "gpu":
+        count = min(8, max(1, cores))
+        return count, f"one for each of the {cores} cores, at most 8"
+    return 1, "the cores are busy with training; one process reads ahead"
+
+
+_FROM_WEIGHTS = [
+    Setting("TRAIN.BASE_LR", 2e-4, "small: the weights are to be adapted, not replaced"),
+    Setting("MODEL.STEM_BN", "frozen", "small batches have poor statistics; the weights bring theirs"),
+    Setting("MODEL.DROPPATH", 0.0, "short runs want no blocks left out"),
+    Setting("DATA.CROP_SCALE", [0.35, 1.0], "most of each photo is shown"),
+    Setting("TRAIN.AUTO_AUGMENT", "rand-m6-mstd0.5-inc1", "milder than ImageNet's"),
+]
+_FROM_SCRATCH = [
+    Setting("TRAIN.BASE_LR", 5e-4, "all weights are to be learnt"),
+    Setting("DATA.CROP_SCALE", [0.2, 1.0], "few photos: most of each is shown"),
+]
+# As for any few photos: they are shown whole and unmixed, in a short run whose rate is meant for its batch.
+USUAL = {
+    "DATA.BATCH_SIZE_EVAL": 32,
+    "DATA.REPEATED_AUG": 1,
+    "DATA.AUG_ORDER": "crop-first",
+    "TRAIN.LINEAR_SCALED_LR": None,
+    "TRAIN.WARMUP_START_LR": 1e-6,
+    "TRAIN.END_LR": 1e-6,
+    "TRAIN.COOLDOWN_EPOCHS": 0,
+    "TRAIN.GRAD_CLIP": 1.0,
+    "TRAIN.MODEL_EMA": False,
+    "TRAIN.MIXUP_ALPHA": 0.0,
+    "TRAIN.CUTMIX_ALPHA": 0.0,
+    "TRAIN.RANDOM_ERASE_PROB": 0.0,
+    "MIX.TOKEN_ALPHA": 0.0,
+    "TOKEN_LABEL.ENABLE": False,
+}
+
+
+def as_overrides(settings: list[Setting]) -> list[str]:
+    """Alternating keys and values, as `-o` takes them: the usual ones and these."""
+    chosen = {**USUAL, **{setting.key: setting.value for setting in settings}}
+    return [word for key, value in chosen.items() for word in (key, str(value))]

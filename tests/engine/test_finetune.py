@@ -1,0 +1,98 @@
+"""The settings chosen for a folder of photos: what the rules promise for any number of them, and a run by them."""
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ppim.config import get_config
+from ppim.engine.finetune import LARGEST_BATCH, USUAL, as_overrides, batch_for, epochs_for, settings_for
+from tests.helpers import ROOT, records, run_python, write_tiny_recipe
+
+
+@pytest.mark.smoke
+@given(st.integers(100, 10_000), st.sampled_from(["cpu", "gpu"]), st.sampled_from([1, 2, 4]))
+def test_an_epoch_has_ten_steps_and_a_run_hundreds(photos, device, processes):
+    batch = batch_for(photos, device, processes)
+    assert batch & (batch - 1) == 0 and 2 <= batch <= LARGEST_BATCH[device]
+    steps = photos // (batch * processes)
+    assert steps >= 10
+    # the next larger batch would not do, for memory or for steps
+    assert 2 * batch > LARGEST_BATCH[device] or photos < 10 * 2 * batch * processes
+    epochs = epochs_for(steps)
+    assert 5 <= epochs <= 30 and (steps * epochs >= 600 or epochs == 30) and (steps * epochs < 1200 or epochs == 5)
+    assert epochs_for(steps, from_weights=False) == 5 * epochs
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(("photos", "batch", "epochs"), [(112, 8, 30), (1_000, 32, 20), (10_000, 32, 5)])
+def test_three_sizes_by_hand(photos, batch, epochs):
+    chosen = {setting.key: setting.value for setting in settings_for(photos, cores=2, device="cpu")}
+    assert (chosen["DATA.BATCH_SIZE"], chosen["TRAIN.NUM_EPOCHS"]) == (batch, epochs)
+
+
+def test_too_few_photos_are_told():
+    with pytest.raises(ValueError, match="3 training photos are too few for 2 processes"):
+        batch_for(3, "cpu", processes=2)
+
+
+@pytest.mark.parametrize("name", ["deit_tiny", "lvvit_s", "t2t_vit_7", "lvvit_cifar10"])
+def test_every_setting_is_a_key_that_its_recipe_takes(name):
+    settings = settings_for(140, cores=2, device="gpu")
+    config = get_config(name, as_overrides(settings))
+    for key, value in {**USUAL, **{setting.key: setting.value for setting in settings}}.items():
+        section, _, leaf = key.rpartition(".")
+        node = config
+        for part in section.split(".") if section else []:
+            node = node[part]
+        assert node[leaf] == value and all(setting.why for setting in settings), key
+
+
+@pytest.fixture(scope="module")
+def own_weights(tiny_data, tmp_path_factory):
+    """The run folder of a toy model trained for two steps on coloured pictures."""
+    folder = tmp_path_factory.mktemp("own")
+    recipe = write_tiny_recipe(folder, tiny_data)
+    done = run_python("tools/train.py", "-c", recipe, "-o", "TRAIN.MAX_STEPS", "2", "TOKEN_LABEL.ENABLE", "False")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_a_folder_of_photos_without_a_split_is_fine_tuned_and_gone_on_with(own_weights, tiny_data, tmp_path):
+    photos, output = tiny_data / "train", tmp_path / "tuned"
+    words = ["-m", "ppim", "finetune", photos, "--load", own_weights, "--output", output]
+    # its val/ lies beside it: those photos are the validation, nothing is set aside
+    done = run_python(*words, "--epochs", "2", "-o", "TRAIN.MAX_STEPS", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "DATA.BATCH_SIZE       2" in done.stdout and "11 validation images" in done.stdout
+    assert "differs from the recipe" not in done.stdout
+    assert not (output / "val_list.txt").exists()
+    # from there on
+    done = run_python(*words, "--resume", "-o", "TRAIN.MAX_STEPS", "2")
+    assert done.returncode == 0 and "going on from" in done.stdout, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["count"] == 11
+    assert [record["step"] for record in records(output) if record["event"] == "train"][-1] == 2
+
+
+def test_photos_set_aside_are_written_down_and_never_trained_on(own_weights, tiny_data, tmp_path):
+    photos, output = tmp_path / "photos", tmp_path / "tuned"
+    photos.mkdir()
+    for folder in (tiny_data / "train").iterdir():
+        (photos / folder.name).symlink_to(folder)
+    done = run_python("-m", "ppim", "finetune", photos, "--load", own_weights, "--output", output, "--val-share", "0.3",
+                      "-o", "TRAIN.MAX_STEPS", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    held_out = (output / "val_list.txt").read_text().splitlines()
+    assert 3 <= len(held_out) < 24
+    assert f"{24 - len(held_out)} training and {len(held_out)} validation images" in done.stdout
+    # evaluating the run by itself sees the same photos
+    again = run_python("-m", "ppim", "evaluate", "--load", output / "best.pdparams")
+    assert json.loads(again.stdout.splitlines()[-1])["count"] == len(held_out), again.stderr
+
+
+def test_published_weights_that_cannot_be_had_are_named_with_every_way_on(tiny_data, tmp_path):
+    unreachable = {"https_proxy": "http://127.0.0.1:9", "HOME": str(tmp_path)}
+    done = run_python("-m", "ppim", "finetune", tiny_data / "train", env=unreachable, cwd=ROOT)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    for word in ("DeiT_tiny_patch16_224.pdparams", str(tmp_path), "--load", "--from-scratch"):
+        assert word in done.stderr
