@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ppim.commands import guarded
+from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.demo import demo
 from ppim.commands.imagenet import lay_out
@@ -20,6 +21,7 @@ COMMANDS = {
     "models": models,
     "demo": demo,
     "data imagenet": lay_out,
+    "data collage": collage,
 }
 
 
