@@ -11,11 +11,13 @@ from ppim.commands.demo import demo
 from ppim.commands.imagenet import lay_out
 from ppim.commands.labels import make
 from ppim.commands.models import models
+from ppim.commands.probe import probe
 from ppim.commands.train import evaluate, train
 
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
+    "probe": probe,
     "labels make": make,
     "convert": convert,
     "models": models,
