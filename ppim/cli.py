@@ -5,23 +5,27 @@ import sys
 from collections.abc import Sequence
 
 from ppim.commands import guarded
+from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.demo import demo
 from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
 from ppim.commands.labels import make
 from ppim.commands.models import models
+from ppim.commands.probe import probe
 from ppim.commands.train import evaluate, train
 
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
     "finetune": finetune,
+    "probe": probe,
     "labels make": make,
     "convert": convert,
     "models": models,
     "demo": demo,
     "data imagenet": lay_out,
+    "data collage": collage,
 }
 
 

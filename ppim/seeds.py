@@ -2,6 +2,8 @@
 
     sample_rng      view and erasing of a sample (`data.augment`)       seed, epoch, index, copy
     order_rng       order of the samples of an epoch (`data.loader`)    seed, epoch
+    place_rng       where labels go that are misplaced on purpose        seed, epoch, index, copy
+                    (`token_labels.controls`)
     mix_rng         mix of a block of the global batch (`mixing`)       seed, micro-batch, block
     dropout_seed    dropout and drop-path: Paddle's generator           seed, process, micro-batch
     picture_rng     a picture of our own (`data.shapes`)                seed, split, index
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SAMPLE, ORDER, MIX = range(3)  # streams that never meet
+SAMPLE, ORDER, MIX, PLACE = range(4)  # streams that never meet
 SPLITS = ("train", "val")  # of pictures of our own, as they are numbered in keys
 
 
@@ -26,6 +28,11 @@ def _generator(key: list[int], stream: int, *place: int) -> np.random.Generator:
 def sample_rng(seed: int, epoch: int, index: int, copy: int = 0) -> np.random.Generator:
     """The generator of one sample."""
     return _generator([seed, epoch], SAMPLE, index, copy)
+
+
+def place_rng(seed: int, epoch: int, index: int, copy: int = 0) -> np.random.Generator:
+    """The generator of a sample's misplaced labels; the sample's own draws stay what they are."""
+    return _generator([seed, epoch], PLACE, index, copy)
 
 
 def order_rng(seed: int, epoch: int) -> np.random.Generator:

@@ -37,7 +37,7 @@ PARAMETERS = {  # the tables of the papers and of their code, fixed tables inclu
 
 def test_every_published_model_has_a_recipe():
     named = {get_config(CONFIGS / path).MODEL.NAME for path in RECIPES}
-    ours = {"lvvit_demo", "lvvit_cifar10", "deit_cifar10"}
+    ours = {"lvvit_demo", "lvvit_cifar10", "lvvit_collage", "deit_cifar10"}
     assert set(PARAMETERS) <= named <= set(list_models())
     assert {name for name in list_models() if name.startswith(("lvvit", "t2t", "deit"))} - ours == set(PARAMETERS)
 

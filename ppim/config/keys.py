@@ -218,6 +218,19 @@ KEYS: dict[str, Key] = {
     #: target of tokens that show mostly fill: `uniform`, `ignore` (weight 0) |
     #: 以填充为主的 token 的目标：`uniform` 均匀分布，`ignore` 权重 0
     "TOKEN_LABEL.FILL": key("uniform", choices=("uniform", "ignore")),
+    #: target of tokens of which the map says nothing, all classes of its cells having the same score: `uniform`,
+    #: `ignore` (weight 0) |
+    #: 标签图对某个 token 没有给出信息（其格子里所有类别分数相同）时该 token 的目标：`uniform` 均匀分布，`ignore` 权重 0
+    "TOKEN_LABEL.BLANK": key("uniform", choices=("uniform", "ignore")),
+    #: class target of a photo that is not mixed: `map`, what its map says of the view, as published; `label`, its own |
+    #: 未混合照片的类别目标：`map` 取标签图对该视图的描述，与论文相同；`label` 取照片自身的标签
+    "TOKEN_LABEL.CLASS_TARGET": key("map", choices=("map", "label")),
+    #: for experiments, which token gets which target of its view: `right`, `shuffled`, `pooled` (the mean) |
+    #: 供实验使用，视图中的目标交给哪个 token：`right` 原位，`shuffled` 打乱，`pooled` 取平均
+    "TOKEN_LABEL.PLACE": key("right", choices=("right", "shuffled", "pooled")),
+    #: for experiments: labels are taken from so many tokens away, in a direction drawn for each view |
+    #: 供实验使用：标签取自相距这么多个 token 的位置，方向按视图随机
+    "TOKEN_LABEL.DISPLACEMENT": key(0.0, least=0),
 
     #: weight of the class loss | 类别损失的权重
     "LOSS.CLASS_WEIGHT": key(1.0, least=0),

@@ -27,7 +27,8 @@ from ppim.data.datasets import ImageList, read_photo
 from ppim.data.transforms import HFlip, Operation, apply_all, history, to_array
 from ppim.geometry import HW, WH
 from ppim.mixing import Mixed
-from ppim.seeds import sample_rng
+from ppim.seeds import place_rng, sample_rng
+from ppim.token_labels.controls import misplaced, offset
 from ppim.token_labels.released import Move, released_targets
 from ppim.token_labels.store import MapFolder
 from ppim.token_labels.targets import SparseTargets, best_class, concat, label_targets, token_targets, with_ground_truth
@@ -55,6 +56,10 @@ class TrainSamples:
     fill: str = "uniform"
     geometry: str = "exact"  # or "released", the released code's own; needs the policy's order "released"
     ground_truth: bool = False  # mix the true label into the class target, as the released option of that name
+    class_target: str = "map"  # or "label": the photo's own label, whatever its map says of the view
+    blank: str = "uniform"  # see `token_targets`
+    place: str = "right"  # this and the next: see `token_labels.controls`
+    displacement: float = 0.0  # tokens
 
     def __post_init__(self):
         if self.geometry == "released" and self.policy.order != "released":
@@ -63,6 +68,8 @@ class TrainSamples:
         if self.geometry == "released" and self.maps is not None and self.maps.reading.frame != "whole":
             raise ValueError(f"geometry 'released' reads every map as one of the whole photo, got maps of {self.maps}; "
                              "leave it 'exact', or make maps of the whole photo")
+        if self.geometry == "released" and self.displacement:
+            raise ValueError("displacement wants geometry 'exact': the released code has no place to move labels from")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -78,22 +85,28 @@ class TrainSamples:
                   "erase_at": erase_at, "erase_value": erase_value}
         sample["class_targets"] = label_targets(label[None], self.num_classes, self.smoothing)
         if self.maps is not None:
-            of_map, sample["token_targets"] = self._map_targets(index, ops, photo.size)
+            of_map, sample["token_targets"] = self._map_targets(key, ops, photo.size)
             # where the map does not say what the view shows, its class is the photo's own label
-            if of_map.const[0, 2] > 0:
+            if of_map.const[0, 2] > 0 and self.class_target == "map":
                 sample["class_targets"] = of_map
             if self.ground_truth:
                 sample["class_targets"] = with_ground_truth(sample["class_targets"], label[None], self.num_classes,
                                                             self.smoothing)
         return sample
 
-    def _map_targets(self, index: int, ops: Sequence[Operation], wh: WH) -> tuple[SparseTargets, SparseTargets]:
+    def _map_targets(self, key: tuple[int, int, int], ops: Sequence[Operation], wh: WH,
+                     ) -> tuple[SparseTargets, SparseTargets]:
+        epoch, index, copy = key
         label_map = self.maps.read(self.images.paths[index], wh)
+        rng = place_rng(self.seed, epoch, index, copy)
         if self.geometry == "released":
-            return released_targets(label_map, *released_history(ops, wh), self.grid, self.num_classes,
-                                    smoothing=self.smoothing)
-        return token_targets(label_map, history(ops, wh), self.grid, self.num_classes, smoothing=self.smoothing,
-                             fill=self.fill, target=self.target)
+            whole, tokens = released_targets(label_map, *released_history(ops, wh), self.grid, self.num_classes,
+                                             smoothing=self.smoothing, blank=self.blank)
+        else:
+            whole, tokens = token_targets(label_map, history(ops, wh), self.grid, self.num_classes,
+                                          smoothing=self.smoothing, fill=self.fill, target=self.target,
+                                          blank=self.blank, offset=offset(self.displacement, self.grid, rng))
+        return whole, misplaced(tokens, self.place, rng)
 
 
 def released_history(ops: Sequence[Operation], wh: WH) -> tuple[list[Move], tuple[float, ...]]:

@@ -131,6 +131,10 @@ def train_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tup
         fill=labels.FILL,
         geometry=labels.GEOMETRY,
         ground_truth=config.LOSS.GROUND_TRUTH,
+        class_target=labels.CLASS_TARGET,
+        blank=labels.BLANK,
+        place=labels.PLACE,
+        displacement=labels.DISPLACEMENT,
     )
 
 

@@ -12,6 +12,7 @@ from ppim.engine import build
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation, evaluate_samples
 from ppim.engine.log import Log
+from ppim.engine.probe import Probed, probe
 from ppim.engine.run_folder import recipe_of, tokens_were_trained, weights_file
 from ppim.engine.train import train
 from ppim.engine.train_state import eval_token_weight
@@ -109,3 +110,32 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
     result = evaluate_samples(model, samples, world, **build.evaluation_arguments(config))
     log.say(str(result))
     return result
+
+
+def probe_weights(
+    path: str | None, weights: str, masks: Path, layers: Sequence[int], overrides: Sequence[str] = (),
+) -> Probed:
+    """`ppim probe`: what a linear layer can tell from the frozen tokens of these weights.
+
+    Args:
+        path: recipe; None: that of the weights.
+        masks: folder with train/ and val/.
+
+    Raises:
+        ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
+    """
+    if path is None:
+        path, classes, _ = recipe_of(weights)
+        overrides = [*classes, *overrides]
+    config = get_config(str(find_recipe(path)), overrides)
+    model = build_model(config)
+    if not hasattr(model, "features"):
+        raise ValueError(f"{config.MODEL.NAME} gives no maps of its tokens; probe LV-ViT, T2T-ViT or DeiT")
+    load_weights(model, weights_file(weights, weights, config.EVAL.WEIGHTS)[0])
+    train = build.train_images(config)
+    pictures = {split: build.eval_samples(config, config, images, model.grid)
+                for split, images in (("train", train), ("val", build.val_images(config, train)))}
+    how = build.evaluation_arguments(config)
+    del how["amp"]
+    return probe(model, pictures["train"], pictures["val"], (str(masks / "train"), str(masks / "val")), layers=layers,
+                 **how)

@@ -190,6 +190,11 @@ class T2TViT(TokenTransformer):
         performer = "tokens_to_token.attention1.w" in shapes
         return {**trunk_of(shapes, _PATCH), "token_type": "performer" if performer else "transformer"}
 
+    def positions_for(self, grid: tuple[int, int]) -> paddle.Tensor:
+        """The sinusoid (1, 1 + rows * columns, C) for another grid of tokens."""
+        rows, columns = grid
+        return paddle.to_tensor(sinusoid(1 + rows * columns, self.trunk.embed_dim))
+
     def embed(self, x: paddle.Tensor) -> paddle.Tensor:
         """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""
         return self.tokens_to_token(x)

@@ -182,9 +182,12 @@ class TokenTransformer(TokenModel):
         x = self.embed(x)
         if mix is not None and given(mix.owner):
             x = exchange(x, mix.owner)
+        return self._with_positions(x, self.pos_embed)
+
+    def _with_positions(self, x, positions: paddle.Tensor) -> paddle.Tensor:
         first = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
         x = paddle.concat([token.expand([x.shape[0], -1, -1]).astype(x.dtype) for token in first] + [x], axis=1)
-        return F.dropout(x + self.pos_embed, self.dropout, training=self.training)
+        return F.dropout(x + positions, self.dropout, training=self.training)
 
     def carried_shares(self, mix: Mixed | None) -> paddle.Tensor | None:
         """What blocks carry along for alignment, (B, E + N, 1): the class token starts with the mean over the patches.
@@ -239,9 +242,45 @@ class TokenTransformer(TokenModel):
             after.append(aligned(after[-1], passed_on))
         return after
 
-    def features(self, x, mix: Mixed | None = None):
-        """Normalised tokens (B, E + N, C) of images (B, 3, h, w): class token, distillation token, the grid's."""
-        return self.encode(x, mix)[0]
+    def features(self, x, layers: Sequence[int] = (-1,)) -> list[paddle.Tensor]:
+        """What the grid's tokens have become behind some blocks, for other tasks: a list of (B, C, rows, columns).
+
+        Every map went through the last norm. Images may have any size of whole patches: positions are those of the
+        model's own size, resized.
+
+        Args:
+            x: images (B, 3, h, w), normalised.
+            layers: numbers of blocks, 0 the first, -1 the last; maps come in this order.
+
+        Raises:
+            ValueError: no such block, or images that patches do not fill.
+        """
+        depth, patch = len(self.blocks), self.image_size[0] // self.grid[0]
+        unknown = [layer for layer in layers if not -depth <= layer < depth]
+        height, width = x.shape[2:]
+        if unknown or height % patch or width % patch:
+            raise ValueError(f"features wants blocks in -{depth} .. {depth - 1} and images of whole patches of {patch} "
+                             f"pixels, got blocks {list(layers)} and {height}x{width}")
+        grid = height // patch, width // patch
+        wanted, kept = {layer % depth for layer in layers}, {}
+        x = self._with_positions(self.embed(x), self.positions_for(grid))
+        for number, block in enumerate(self.blocks):
+            x, _ = block(x, None)
+            if number in wanted:
+                tokens = self.norm(x)[:, self.extra_tokens:]
+                kept[number] = tokens.transpose([0, 2, 1]).reshape([tokens.shape[0], -1, *grid])
+        return [kept[layer % depth] for layer in layers]
+
+    def positions_for(self, grid: tuple[int, int]) -> paddle.Tensor:
+        """The table of positions (1, E + rows * columns, C) for another grid of tokens: bicubic, the first tokens' as
+        they are."""
+        if tuple(grid) == self.grid:
+            return self.pos_embed
+        first, cells = self.pos_embed[:, :self.extra_tokens], self.pos_embed[:, self.extra_tokens:]
+        # (1, N, C) -> (1, C, rows, columns) and back
+        cells = cells.transpose([0, 2, 1]).reshape([1, -1, *self.grid])
+        cells = F.interpolate(cells, size=list(grid), mode="bicubic", align_corners=False)
+        return paddle.concat([first, cells.flatten(2).transpose([0, 2, 1])], axis=1)
 
     def classes(self, x, mix: Mixed | None = None) -> TokenOutput:
         """Class logits (B, K), those of the distillation head, and shares where `mix` asks for them."""
@@ -261,30 +300,30 @@ class TokenTransformer(TokenModel):
             dist_share=None if share is None or self.head_dist is None else 1 - share[:, 1],
         )
 
-    def _evaluate(self, features) -> TokenOutput:
-        """Evaluation logits (B, K) of what `features` gives, and those of the tokens where the token head has a say.
+    def _evaluate(self, encoded) -> TokenOutput:
+        """Evaluation logits (B, K) of what `encode` gives, and those of the tokens where the token head has a say.
 
         The class head's, averaged with the distillation head's where there is one, plus `eval_token_weight` * the
         maximum over tokens of the token head's.
         """
-        output = self._classify(features, None)
+        output = self._classify(encoded, None)
         logits = output.class_logits if self.head_dist is None else (output.class_logits + output.dist_logits) / 2
         if not self.eval_token_weight:
             return TokenOutput(logits)
-        token_logits = self.aux_head(features[:, self.extra_tokens :])
+        token_logits = self.aux_head(encoded[:, self.extra_tokens :])
         return TokenOutput(logits + self.eval_token_weight * token_logits.max(axis=1), token_logits)
 
     def evaluate_tokens(self, x) -> TokenOutput:
         """Evaluation logits, and logits of every token; of the class head where the token head has no say."""
-        features = self.features(x)
-        output = self._evaluate(features)
+        encoded = self.encode(x)[0]
+        output = self._evaluate(encoded)
         if output.token_logits is None:
-            return TokenOutput(output.class_logits, self.head(features[:, self.extra_tokens :]))
+            return TokenOutput(output.class_logits, self.head(encoded[:, self.extra_tokens :]))
         return output
 
     def forward(self, x):
         """Evaluation logits (B, K) of images (B, 3, h, w), see `evaluate_tokens`."""
-        return self._evaluate(self.features(x)).class_logits
+        return self._evaluate(self.encode(x)[0]).class_logits
 
 
 def trunk_of(shapes: Mapping[str, Sequence[int]], patch_size: int) -> dict[str, object]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ppim.geometry import HW, Step, trace
 from ppim.token_labels.maps import LabelMap
-from ppim.token_labels.targets import WHOLE, SparseTargets, sample_map, split_class, view_points
+from ppim.token_labels.targets import WHOLE, SparseTargets, blank_rows, sample_map, split_class, view_points
 
 Move = tuple[Any, ...]  # (name,) or (name, value) of `warp`
 
@@ -63,13 +63,14 @@ def warp(label_map: LabelMap, name: str, value: float = 0.0) -> LabelMap:
 
 
 def released_targets(label_map: LabelMap, ops: list[Move], crop: tuple[float, ...], grid: HW, num_classes: int, *,
-                     smoothing: float = 0.1) -> tuple[SparseTargets, SparseTargets]:
+                     smoothing: float = 0.1, blank: str = "uniform") -> tuple[SparseTargets, SparseTargets]:
     """Targets of the class token (R = 1) and of the tokens (R = rows * columns).
 
     Args:
         ops: in the order applied, for instance [('hflip',), ('rotate', 9.0)].
         crop: (top, left, height, width) as shares of the photo.
         grid: (rows, columns) of tokens.
+        blank: as of `targets.token_targets`; the released code has nothing of the kind.
     """
     for op in ops:
         label_map = warp(label_map, *op)
@@ -79,5 +80,7 @@ def released_targets(label_map: LabelMap, ops: list[Move], crop: tuple[float, ..
     box = Step(np.array([[max(height, 1 / shape[1]), 0, top], [0, max(width, 1 / shape[0]), left]], np.float64))
     points, row, asked = view_points([box], WHOLE, shape, grid)
     points, _ = trace(points, [box])
-    return split_class(sample_map(label_map, points, 1 / asked[row], row, len(asked), num_classes, smoothing,
-                                  "released"))
+    found = sample_map(label_map, points, 1 / asked[row], row, len(asked), num_classes, smoothing, "released")
+    if blank == "ignore":
+        found.const[1:, 2][blank_rows(label_map, points, 1 / asked[row], row, len(asked))[1:]] = 0
+    return split_class(found)

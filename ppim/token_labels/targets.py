@@ -24,6 +24,7 @@ from ppim.token_labels.maps import LabelMap
 
 TARGETS = ("released", "probs")
 FILLS = ("uniform", "ignore")
+BLANKS = ("uniform", "ignore")
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -268,6 +269,21 @@ def split_class(targets: SparseTargets) -> tuple[SparseTargets, SparseTargets]:
             SparseTargets(row[stop:] - np.int32(1), ids[stop:], weight[stop:], const[1:]))
 
 
+def blank_rows(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row: np.ndarray, rows: int) -> np.ndarray:
+    """(rows,) bool: the rows of which the map says nothing, more than half of what they read being blank cells.
+
+    A cell is blank where all the classes it keeps have the same score: maps of masks and of drawn pictures are, where
+    there is no object. Arguments as of `sample_map`.
+    """
+    scores = label_map.scores
+    if len(scores) < 2:
+        return np.zeros(rows, bool)
+    telling = (scores.max(axis=0) > scores.min(axis=0)).ravel()
+    cells, shares = _bilinear(points, scores.shape[1:])
+    told = np.bincount(row, (telling[cells] * shares).sum(axis=0) * weight, minlength=rows)
+    return told < 0.5 * np.bincount(row, weight, minlength=rows)
+
+
 def _check(label_map: LabelMap, target: str, fill: str) -> None:
     if target not in TARGETS:
         raise ValueError(f"target wants one of {', '.join(TARGETS)}; got {target!r}")
@@ -279,8 +295,8 @@ def _check(label_map: LabelMap, target: str, fill: str) -> None:
 
 
 def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: HW, num_classes: int, *,
-                  smoothing: float = 0.1, fill: str = "uniform", target: str = "released",
-                  ) -> tuple[SparseTargets, SparseTargets]:
+                  smoothing: float = 0.1, fill: str = "uniform", target: str = "released", blank: str = "uniform",
+                  offset: tuple[float, float] = (0.0, 0.0)) -> tuple[SparseTargets, SparseTargets]:
     """Targets of one view's class token and of its tokens; the class token is one token that covers the whole view.
 
     'released': scores are averaged over a token's points (classes a cell did not keep count as zero) and go through
@@ -297,6 +313,8 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: HW, num_clas
 
     Args:
         steps: the view's history (`ppim.geometry`); grid: (rows, columns) of tokens, row-major in the result.
+        blank: 'ignore' gives row weight 0 to tokens of which the map says nothing, see `blank_rows`.
+        offset: (x, y) in sides of the view: tokens are told what lies there of them, which is wrong on purpose.
 
     Returns:
         SparseTargets with R = 1 for the class token, and with R = rows * columns for the tokens.
@@ -306,6 +324,8 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: HW, num_clas
     """
     _check(label_map, target, fill)
     points, row, asked = view_points(steps, label_map.window, label_map.scores.shape[1:], grid)
+    if any(offset):
+        points = points + (row > 0)[:, None] * np.asarray(offset)
     points, inside = trace(points, steps)
     shown = labelled = np.bincount(row, inside)
     if label_map.window != WHOLE:
@@ -316,5 +336,7 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: HW, num_clas
     share = np.where(2 * labelled >= asked, 1 / np.maximum(labelled, 1), 0)
     targets = sample_map(label_map, points, inside * share[row], row, len(asked), num_classes, smoothing, target)
     unusable = share == 0 if fill == "ignore" else (share == 0) & (2 * shown >= asked)
+    if blank == "ignore":
+        unusable[1:] |= blank_rows(label_map, points, inside * share[row], row, len(asked))[1:]
     targets.const[unusable, 2] = 0
     return split_class(targets)

@@ -90,7 +90,7 @@ def _entry(name: str) -> Callable:
     def build(pretrained=False, return_transforms=False, **overrides):
         known = {_PPIM_WORDS.get(word, word): value for word, value in overrides.items()}
         if known.get("num_classes", 1) < 1:
-            raise ValueError("class_dim (num_classes) wants at least 1; model.features(x) gives tokens without a head")
+            raise ValueError("class_dim (num_classes) wants at least 1; model.features(x) gives maps without a head")
         path = _find_weights(name, pretrained) if pretrained else None
         model = create_model(name, **known)
         if path:

@@ -9,6 +9,7 @@ from ppim.mixing import Mixed
 from ppim.models.deit import DeiT
 from ppim.models.lvvit import LVViT
 from ppim.models.t2t_vit import T2TViT
+from ppim.weights.convert import resize_position
 from ppim.weights.load import load_weights
 from ppim.weights.write import save_state
 from tests.helpers import SMALL, images, small_lvvit, small_t2t_vit, spread_weights
@@ -63,7 +64,7 @@ def test_wide_images_give_their_grid(build):
     model = build(image_size=(32, 64))
     assert model.grid == (2, 4)
     extra = model.extra_tokens
-    assert model.features(images(2, 32, 64)).shape == [2, extra + 8, 24]
+    assert model.encode(images(2, 32, 64))[0].shape == [2, extra + 8, 24]
 
 
 @pytest.mark.parametrize("size", [40, (32, 30), 8])
@@ -92,7 +93,7 @@ def test_tokens_are_row_major_over_the_grid(build):
 def test_a_dense_head_sees_every_token_and_none_before_the_grid(build):
     model = build() if isinstance(build(), LVViT) else build(dense_head=True)
     x, extra = images(2), model.extra_tokens
-    out, features = model.tokens(x), model.features(x)
+    out, features = model.tokens(x), model.encode(x)[0]
     assert out.token_logits.shape == [2, 4, 5]
     np.testing.assert_allclose(out.token_logits.numpy(), model.aux_head(features[:, extra:]).numpy(), atol=1e-6)
     np.testing.assert_allclose(out.class_logits.numpy(), model.head(features[:, 0]).numpy(), atol=1e-6)
@@ -129,7 +130,7 @@ def test_a_file_without_the_token_head_fits_a_dense_model_only_with_new_heads(bu
 def test_mixed_tokens_come_from_the_partner(build):
     model, x = build(), images(2)
     whole = Mixed(owner=paddle.to_tensor([4, 5, 6, 7, 0, 1, 2, 3]))  # 2 x 2 tokens of two pictures
-    np.testing.assert_allclose(model.features(x, whole).numpy(), model.features(x.flip(0)).numpy(), atol=1e-6)
+    np.testing.assert_allclose(model.encode(x, whole)[0].numpy(), model.encode(x.flip(0))[0].numpy(), atol=1e-6)
 
 
 def test_another_size_resizes_positions_and_other_classes_need_new_heads(build, tmp_path):
@@ -149,3 +150,35 @@ def test_weight_decay_leaves_tokens_positions_and_vectors_alone(build):
     assert not decayed & {"cls_token", "dist_token", "pos_embed"}
     assert {"head.weight", "blocks.0.attn.qkv.weight", "blocks.1.mlp.fc2.weight"} <= decayed
     assert not any(name.endswith(".bias") or ".norm" in name for name in decayed)
+
+
+def test_features_are_the_grids_tokens_as_maps_in_the_order_asked_for(build):
+    model = build(image_size=(32, 64))
+    x, extra = images(2, 32, 64), model.extra_tokens
+    last, first, again = model.features(x, [-1, 0, len(model.blocks) - 1])
+    tokens = model.encode(x)[0][:, extra:]
+    np.testing.assert_allclose(last.numpy(), tokens.numpy().reshape(2, 2, 4, 24).transpose(0, 3, 1, 2), atol=1e-6)
+    np.testing.assert_array_equal(last.numpy(), again.numpy())
+    np.testing.assert_array_equal(last.numpy(), model.features(x)[0].numpy())
+    behind_first = model.norm(model.blocks[0](model.enter(x), None)[0])[:, extra:]
+    behind_first = behind_first.numpy().reshape(2, 2, 4, 24).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(first.numpy(), behind_first, atol=1e-6)
+
+
+@pytest.mark.parametrize("hw", [(48, 80), (16, 32)])
+def test_features_of_another_size_are_those_of_a_model_of_that_size(build, hw):
+    model, other, x = build(), build(image_size=hw), images(2, *hw)
+    state = {name: value.numpy() for name, value in model.state_dict().items()}
+    if isinstance(model, T2TViT):
+        state["pos_embed"] = other.pos_embed.numpy()
+    else:
+        state["pos_embed"] = resize_position(state["pos_embed"], model.extra_tokens, other.grid)
+    other.set_state_dict(state)
+    np.testing.assert_allclose(model.features(x)[0].numpy(), other.features(x)[0].numpy(), atol=2e-5)
+
+
+def test_features_refuse_blocks_and_sizes_that_are_not_there(build):
+    model = build()
+    for layers, hw in (([9], (32, 32)), ([-4], (32, 32)), ([0], (40, 32))):
+        with pytest.raises(ValueError, match="features wants blocks in"):
+            model.features(images(1, *hw), layers)

@@ -60,7 +60,7 @@ def test_evaluation_logits_of_the_small_model_equal_the_original(mixed):
 def test_a_batch_of_which_nothing_is_mixed_is_as_without_a_mix():
     model, x = small(), images(3)
     model.eval()
-    np.testing.assert_array_equal(model.features(x, Mixed()).numpy(), model.features(x).numpy())
+    np.testing.assert_array_equal(model.encode(x, Mixed())[0].numpy(), model.encode(x)[0].numpy())
 
 
 def test_every_sample_may_have_a_box_and_a_partner_of_its_own():
@@ -81,7 +81,7 @@ def test_evaluation_with_tokens_gives_the_same_logits(weight):
     model, x = small(), images(3)
     model.eval()
     model.eval_token_weight = weight
-    out, features = model.evaluate_tokens(x), model.features(x)
+    out, features = model.evaluate_tokens(x), model.encode(x)[0]
     np.testing.assert_allclose(out.class_logits.numpy(), model(x).numpy(), atol=1e-6)
     head = model.aux_head if weight else model.head  # a head without a say is one that nothing taught
     np.testing.assert_allclose(out.token_logits.numpy(), head(features[:, 1:]).numpy(), atol=1e-6)
@@ -99,13 +99,13 @@ def test_frozen_stem_keeps_its_statistics_and_uses_them_in_training():
     model, x = small(stem_bn="frozen"), images(4)
     before = model.patch_embed.bn1._mean.numpy().copy()
     model.train()
-    trained = model.features(x)
+    trained = model.encode(x)[0]
     trained.sum().backward()
     np.testing.assert_array_equal(model.patch_embed.bn1._mean.numpy(), before)
     assert model.patch_embed.bn1._mean.grad is None
     assert np.abs(model.patch_embed.bn1.weight.grad.numpy()).max() > 0
     model.eval()
-    np.testing.assert_allclose(model.features(x).numpy(), trained.numpy(), atol=1e-6)
+    np.testing.assert_allclose(model.encode(x)[0].numpy(), trained.numpy(), atol=1e-6)
 
 
 def test_frozen_stem_has_the_gradient_of_an_affine_map():
@@ -122,7 +122,7 @@ def test_frozen_stem_has_the_gradient_of_an_affine_map():
 def test_batch_stem_learns_statistics_from_the_batch():
     model = small()
     model.train()
-    model.features(images(4))
+    model.encode(images(4))
     assert np.abs(model.patch_embed.bn1._mean.numpy()).max() > 0
 
 

@@ -1,0 +1,92 @@
+"""Collages: what is written about a picture is what the picture shows, and a picture depends on its key alone."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from ppim.data.collage import CANVAS, GRID, LEAST_SEEN, class_is_lost, draw_collage, scrambled, write_collages
+from ppim.data.datasets import find_images
+from ppim.data.shapes import BACKGROUND
+from ppim.seeds import picture_rng
+from ppim.token_labels.card import read_card
+from ppim.token_labels.maps import read_map
+
+COLOURS = [(250, 20, 20), (20, 250, 20), (20, 20, 250)]  # of the photos of each class, which so are told apart
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """(training, test) photos of three classes, each of its class's colour with a little noise."""
+    root, rng = tmp_path_factory.mktemp("small"), np.random.default_rng(0)
+    for split in ("train", "test"):
+        for label, colour in enumerate(COLOURS):
+            (root / split / f"class{label}").mkdir(parents=True)
+            for number in range(4):
+                pixels = np.clip(np.array(colour) + rng.integers(-5, 6, (32, 32, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(root / split / f"class{label}" / f"{number}.png")
+    return find_images(str(root), "train"), find_images(str(root), "val")
+
+
+@pytest.mark.smoke
+def test_the_owner_of_a_pixel_is_the_class_its_colour_tells(photos):
+    for index in range(10):
+        collage = draw_collage(picture_rng(3, "train", index), photos[0])
+        pixels = np.asarray(collage.image).astype(int)
+        for label, colour in enumerate(COLOURS):
+            distance = np.abs(pixels - colour).max(axis=2)
+            assert (distance[collage.owner == label] < 25).all()
+        assert collage.image.size == CANVAS and (collage.owner == BACKGROUND).any()
+
+
+@pytest.mark.smoke
+def test_the_class_is_seen_most_in_the_centred_square(photos):
+    for index in range(40):
+        collage = draw_collage(picture_rng(4, "train", index), photos[0])
+        seen = collage.owner[:, 16:112]
+        areas = np.bincount(seen[seen >= 0], minlength=3)
+        assert areas[collage.label] >= LEAST_SEEN
+        # patches of a class may share a square, so a class may be seen more than that of the largest patch, with four
+        # patches never twice as much
+        assert areas.max() < 3 * areas[collage.label]
+    again = draw_collage(picture_rng(4, "train", 39), photos[0])
+    assert again.image.tobytes() == collage.image.tobytes() and again.label == collage.label
+
+
+@pytest.mark.smoke
+def test_scrambling_keeps_the_spectrum_and_loses_the_shape():
+    photo = np.full((32, 32, 3), 100, np.uint8)
+    photo[8:24, 8:24] = 140
+    mixed = scrambled(np.random.default_rng(0), photo)
+    spectra = [np.abs(np.fft.fft2(one[..., 0].astype(float))) for one in (photo, mixed)]
+    assert abs(spectra[0][0, 0] - spectra[1][0, 0]) < 1024  # the mean, within half a level
+    assert np.corrcoef(spectra[0].ravel()[1:], spectra[1].ravel()[1:])[0, 1] > 0.98
+    assert abs(np.corrcoef(photo[..., 0].ravel(), mixed[..., 0].ravel())[0, 1]) < 0.5
+
+
+def test_maps_masks_and_card_say_what_was_drawn(photos, tmp_path):
+    write_collages(tmp_path, *photos, seed=5, counts=(16, 12))
+    pictures = find_images(str(tmp_path / "data"), "train")
+    assert len(pictures) == 16 and len(find_images(str(tmp_path / "data"), "val")) == 12
+    for path in pictures.paths:
+        index = int(path[-9:-4])
+        collage = draw_collage(picture_rng(5, "train", index), photos[0])
+        assert path.startswith(f"class{collage.label}/")
+        mask = np.asarray(Image.open(tmp_path / "masks" / "train" / f"{path[:-4]}.png"))
+        np.testing.assert_array_equal(mask, collage.owner + 1)
+        label_map = read_map(str(tmp_path / "labels" / "train" / f"{path[:-4]}.npy"), 3)
+        assert label_map.scores.shape == (3, *GRID)
+        # shares of a cell, by counting on an enlarged picture: cells are 10 2/3 pixels wide
+        wide = collage.owner.repeat(3, axis=1).reshape(12, 8, 12, 32)
+        for label in range(3):
+            counted = (wide == label).mean(axis=(1, 3))
+            said = np.where(label_map.ids == label, np.expm1(label_map.scores) * 0.01, 0).sum(axis=0)
+            np.testing.assert_allclose(said, counted, atol=2e-3)
+    assert read_card(tmp_path / "labels" / "train").frame == "whole"
+    assert read_card(tmp_path / "labels_centre" / "train").frame == "centre-crop"
+
+
+def test_a_crop_that_shows_too_little_of_the_class_has_lost_it(photos):
+    collage = draw_collage(picture_rng(6, "train", 0), photos[0])
+    rows, columns = np.nonzero(collage.owner == collage.label)
+    whole, none = (0, 0, *CANVAS), (0, 0, 4, 4)
+    tight = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert class_is_lost(collage, [whole, tight, none]).tolist() == [False, False, True]

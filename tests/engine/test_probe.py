@@ -1,0 +1,88 @@
+"""A linear layer on frozen tokens: finds what is there, counts by the pixel, leaves the model alone."""
+import json
+
+import numpy as np
+import paddle
+import pytest
+from PIL import Image
+
+from ppim.data.datasets import find_images
+from ppim.data.loader import EvalSamples
+from ppim.data.transforms import eval_view
+from ppim.engine.probe import _summary, probe
+from tests.helpers import run_python, small_lvvit
+
+PALETTE = np.array([[90, 90, 90], [220, 30, 30], [30, 30, 220]], np.uint8)  # ground and two classes
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    """Pictures of 64x64 of four coloured blocks, and masks that name the colours; classes at random."""
+    root, rng = tmp_path_factory.mktemp("painted"), np.random.default_rng(0)
+    for split, count in (("train", 24), ("val", 6)):
+        for number in range(count):
+            mask = rng.integers(0, 3, (2, 2)).astype(np.uint8).repeat(32, 0).repeat(32, 1)
+            path = root / "data" / split / f"class{number % 2}" / f"{number}.png"
+            other = root / "masks" / split / f"class{number % 2}" / f"{number}.png"
+            for one in (path, other):
+                one.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(PALETTE[mask]).save(path)
+            Image.fromarray(mask).save(other)
+    return root
+
+
+def samples(root, split):
+    return EvalSamples(find_images(str(root / "data"), split), eval_view((64, 64), 1.0), num_classes=2)
+
+
+def test_colours_are_read_from_an_untrained_model_and_noise_is_not(painted):
+    paddle.seed(0)
+    model = small_lvvit(image_size=64, num_classes=2, patch_size=8)
+    before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
+    how = {"layers": [0, -1], "batch_size": 5, "workers": 0, "mean": [0.5] * 3, "std": [0.25] * 3}
+    masks = (str(painted / "masks" / "train"), str(painted / "masks" / "val"))
+    model.train()
+    found = probe(model, samples(painted, "train"), samples(painted, "val"), masks, **how)
+    assert found.miou > 75 and found.pixels == 6 * 64 * 64 and list(found.iou) == ["ground", "class0", "class1"]
+    assert model.training
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name])
+    # the same pictures with the masks of others
+    moved = painted.parent / "moved" / "train"
+    paths = sorted((painted / "masks" / "train").rglob("*.png"))
+    for path, other in zip(paths, [*paths[1:], paths[0]]):
+        target = moved / path.relative_to(painted / "masks" / "train")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(other.read_bytes())
+    lost = probe(model, samples(painted, "train"), samples(painted, "val"), (str(moved), masks[1]), **how)
+    assert lost.miou < 50
+
+
+def test_iou_against_a_hand_count():
+    confusion = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])  # the last name never occurs
+    found = _summary(confusion, ["ground", "cat", "dog"])
+    assert found.iou == {"ground": pytest.approx(100 * 6 / 9), "cat": pytest.approx(100 * 3 / 6), "dog": None}
+    assert found.miou == pytest.approx((100 * 6 / 9 + 50) / 2)
+    assert found.accuracy == pytest.approx(75) and found.pixels == 12
+
+
+def test_the_command_probes_the_weights_of_a_run_as_typed(painted, tmp_path):
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(f"""
+DATA: {{DATA_PATH: {painted}/data, IMAGE_SIZE: 64, BATCH_SIZE: 4, NUM_WORKERS: 0, CROP_PCT: 1.0}}
+MODEL:
+  NAME: tiny
+  NUM_CLASSES: 2
+  TRANS: {{PATCH_SIZE: 8, EMBED_DIM: 16, DEPTH: 2, NUM_HEADS: 2, MLP_RATIO: 3, QKV_BIAS: False, SKIP_LAM: 1.0,
+           STEM_CHANNELS: 8}}
+TRAIN: {{NUM_EPOCHS: 2, WARMUP_EPOCHS: 1, MAX_STEPS: 1}}
+SAVE: {tmp_path}/run
+""")
+    done = run_python("tools/train.py", "-c", recipe)
+    assert done.returncode == 0, done.stderr
+    done = run_python("-m", "ppim", "probe", "--load", tmp_path / "run", "--masks", painted / "masks", "--json",
+                      tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told == json.loads((tmp_path / "found.json").read_text()) and set(told["iou"]) == {"ground", "class0",
+                                                                                                "class1"}

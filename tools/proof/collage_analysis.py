@@ -1,0 +1,185 @@
+"""The analysis of the collage experiment, written before its first run; protocol: docs/en/results.md.
+
+    python tools/proof/collage_analysis.py [--results docs/results/collage_runs.jsonl] [--figure FILE]
+
+prints the tables of docs/en/results.md in markdown. A pair is complete for a comparison when both its arms have run.
+A run that failed, or whose figure is not a number, counts as 0.
+"""
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "collage_runs.jsonl"
+LEVEL = 0.05
+MATTERS = {"mIoU": 3.0, "top-1": 1.0}  # the smallest difference that would matter, points
+SEQUENCE = ("shuffled", "pooled", "released", "plain")  # against "right"; each is tested only if the one before holds
+DISPLACED = {"right": 0.0, "displaced 0.25": 0.25, "displaced 0.5": 0.5, "displaced 1": 1.0, "displaced 2": 2.0,
+             "displaced 4": 4.0}
+
+Figures = dict[tuple[int, str], dict[str, float]]
+
+
+def read(path: Path) -> Figures:
+    """{(pair, arm): {"mIoU", "top-1"}}; what failed or is no number is 0."""
+    found: Figures = {}
+    for line in map(json.loads, path.read_text().splitlines()):
+        key = line["pair"], line["arm"]
+        if key in found:
+            raise ValueError(f"{path} holds pair {key[0]}, {key[1]} twice; every run counts once")
+        failed = line["failed"] is not None
+        values = {} if failed else {"mIoU": line["probe"]["miou"], "top-1": line["evaluation"]["top1"]}
+        found[key] = {name: _number(values.get(name)) for name in MATTERS}
+    return found
+
+
+def _number(value: float | None) -> float:
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else 0.0
+
+
+def differences(figures: Figures, one: str, other: str, name: str) -> np.ndarray:
+    """`one` minus `other`, for every pair that has both, by pair."""
+    pairs = sorted({pair for pair, arm in figures if arm == one} & {pair for pair, arm in figures if arm == other})
+    return np.array([figures[pair, one][name] - figures[pair, other][name] for pair in pairs])
+
+
+def sign_flip_p(values: Sequence[float]) -> float:
+    """The exact two-sided p of a mean of zero: the share of all 2^n signs whose mean is at least as far from zero."""
+    values = np.asarray(values, np.float64)
+    if not len(values):
+        return 1.0
+    signs = np.array(list(itertools.product((1, -1), repeat=len(values))))
+    means = np.abs((signs * np.abs(values)).sum(axis=1))
+    return float((means >= abs(values.sum()) - 1e-9).mean())
+
+
+def interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
+    """The means that the exact sign-flip test does not refuse at `level`: a confidence interval of 1 - level."""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2 or 2.0 ** (1 - len(values)) > level:
+        return -math.inf, math.inf
+    return tuple(sorted(_edge(values, level, side) for side in (-1, 1)))
+
+
+def _edge(values: np.ndarray, level: float, side: int) -> float:
+    kept = values.mean()
+    refused = kept + side * (10 * np.ptp(values) + 1)
+    for _ in range(60):
+        middle = (kept + refused) / 2
+        kept, refused = (middle, refused) if sign_flip_p(values - middle) > level else (kept, middle)
+    return float(kept)
+
+
+def tested(figures: Figures, name: str = "mIoU") -> list[dict]:
+    """The fixed sequence: right against each control, tested as long as all before were significant."""
+    rows, open_ = [], True
+    for control in SEQUENCE:
+        values = differences(figures, "right", control, name)
+        p = sign_flip_p(values)
+        wide, narrow = interval(values), interval(values, 2 * LEVEL)  # 90 % is what two one-sided tests at 5 % ask
+        rows.append({
+            "comparison": f"right - {control}", "pairs": len(values),
+            "mean": float(values.mean()) if len(values) else math.nan, "low": wide[0], "high": wide[1], "p": p,
+            "verdict": _verdict(p, narrow, MATTERS[name]) if open_ else "not tested, one before did not hold",
+        })
+        open_ = open_ and p <= LEVEL and len(values) > 0 and values.mean() > 0
+    return rows
+
+
+def _verdict(p: float, narrow: tuple[float, float], matters: float) -> str:
+    if -matters < narrow[0] and narrow[1] < matters:
+        return "no difference that matters" + (", though significant" if p <= LEVEL else "")
+    return "holds" if p <= LEVEL else "undecided"
+
+
+def dose(figures: Figures, name: str = "mIoU") -> list[dict]:
+    """Arms by displacement, each minus the shuffled arm of its pair."""
+    rows = []
+    for arm, tokens in {**DISPLACED, "released": None, "frame": None, "pooled": None, "plain": None,
+                        "published": None}.items():
+        values = differences(figures, arm, "shuffled", name)
+        low, high = interval(values)
+        mean = float(values.mean()) if len(values) else math.nan
+        rows.append({"arm": arm, "tokens": tokens, "pairs": len(values), "values": values.tolist(), "mean": mean,
+                     "low": low, "high": high})
+    return rows
+
+
+def draw(figures: Figures, path: Path, placed: dict[str, float]) -> None:
+    """The figure: mIoU and top-1 minus the shuffled arm's of the same pair, by displacement; a line a pair, the mean
+    and its interval. `placed`: the measured displacement of arms that have another cause."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.2))
+    for panel, name in zip(panels, MATTERS):
+        rows = [row for row in dose(figures, name) if row["values"]]
+        line = [row for row in rows if row["tokens"] is not None]
+        # the axis is linear up to a quarter of a token and logarithmic beyond
+        panel.set_xscale("symlog", base=2, linthresh=0.25)
+        for values in zip(*(row["values"] for row in line if len(row["values"]) == len(line[0]["values"]))):
+            panel.plot([row["tokens"] for row in line][:len(values)], values, color="#b8c4d6", lw=0.8)
+        _points(panel, line, [row["tokens"] for row in line], "o-", "#1f4e9c", "labels displaced")
+        for arm, colour in (("released", "#c0392b"), ("frame", "#d98e04")):
+            own = [row for row in rows if row["arm"] == arm and arm in placed]
+            _points(panel, own, [placed[arm]] * len(own), "s", colour, arm)
+        panel.axhline(0, color="#888888", lw=0.8, ls="--")
+        panel.set_xlabel("displacement of the labels, tokens")
+        panel.set_ylabel(f"{name} minus the shuffled arm's, points")
+        panel.set_xticks([0, 0.25, 0.5, 1, 2, 4], ["0", "1/4", "1/2", "1", "2", "4"])
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=160)
+    plt.close(figure)
+
+
+def _points(panel, rows: list[dict], at: list[float], style: str, colour: str, label: str) -> None:
+    if rows:
+        means = np.array([row["mean"] for row in rows])
+        reach = [np.nan_to_num(means - [row["low"] for row in rows], posinf=0),
+                 np.nan_to_num([row["high"] for row in rows] - means, posinf=0)]
+        panel.errorbar(at, means, yerr=reach, fmt=style, color=colour, capsize=3, label=label)
+
+
+def tables(figures: Figures) -> str:
+    """Both tables in markdown."""
+    lines = []
+    for name in MATTERS:
+        lines += [f"| {name}, points | pairs | mean difference | 95 % interval | p | verdict |",
+                  "|---|---|---|---|---|---|"]
+        lines += [f"| {row['comparison']} | {_cells(row)} | {row['p']:.4f} | {row['verdict']} |"
+                  for row in tested(figures, name)]
+        lines += ["", f"| arm, {name} minus shuffled | pairs | mean | 95 % interval |", "|---|---|---|---|"]
+        lines += [f"| {row['arm']} | {_cells(row)} |" for row in dose(figures, name) if row["pairs"]]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cells(row: dict) -> str:
+    return f"{row['pairs']} | {row['mean']:+.2f} | {row['low']:+.2f} .. {row['high']:+.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--placed", type=json.loads, default={}, metavar="JSON",
+                        help='measured displacement of arms, tokens, e.g. {"released": 2.1}')
+    args = parser.parse_args()
+    figures = read(args.results)
+    print(tables(figures))
+    if args.figure:
+        draw(figures, args.figure, args.placed)
+
+
+if __name__ == "__main__":
+    main()
