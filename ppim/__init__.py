@@ -16,7 +16,7 @@ threads.set_before_paddle()
 mkl.set_before_products(os.environ, mkl.describe_processor())
 
 _LAZY = {
-    "create_model": "ppim.models",
+    "create_model": "ppim.trained",
     "list_models": "ppim.models",
     "load_weights": "ppim.weights.load",
     "get_config": "ppim.config",

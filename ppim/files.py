@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,10 +24,21 @@ def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool
         if durable:
             sync(beside)
         os.replace(beside, path)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say for which file
+            raise type(error)(error.errno, f"cannot write, {error.strerror}", str(path)) from error
+        raise
     finally:
         beside.unlink(missing_ok=True)
     if durable:
         sync(path.parent)
+
+
+def leftovers(path: str | Path) -> list[Path]:
+    """Unfinished files beside `path` that processes which were killed while they wrote it have left behind."""
+    path = Path(path)
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+")
+    return [found for found in path.parent.glob(".*") if name.fullmatch(found.name)]
 
 
 def sync(path: str | Path) -> None:

@@ -24,8 +24,10 @@ def _start(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     args = parser.parse_args(words)
     said = dict(zip(args.override[::2], args.override[1::2]))
     evaluates_weights = "EVAL.ONLY" in said and (said.get("MODEL.PRETRAINED") or said.get("MODEL.RESUME"))
-    if not args.config and not evaluates_weights:
-        parser.error("give a recipe: -c FILE or --model NAME; only weights that are evaluated can do without one")
+    goes_on = not said.get("MODEL.PRETRAINED") and said.get("MODEL.RESUME", "auto") != "auto"
+    if not args.config and not evaluates_weights and not goes_on:
+        parser.error("give a recipe: -c FILE or --model NAME; only weights that are evaluated, and a run that goes on "
+                     "(--resume FOLDER), can do without one")
     if os.environ.get("PADDLE_TRAINER_ID", "0") == "0":
         for note in [*notes, *_unused_devices()]:
             print(f"note: {note}", flush=True)
@@ -50,7 +52,8 @@ def train_parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument("--finetune", metavar="WEIGHTS",
                         help="as --load; the heads start afresh if their number of classes is another")
     parser.add_argument("--resume", nargs="?", metavar="PATH",
-                        help="go on from the newest checkpoint of the run folder, or from PATH")
+                        help="go on from the newest checkpoint of the run folder, or from PATH, a run or a checkpoint; "
+                             "with PATH the recipe may be left out")
     parser.add_argument("--evaluate-only", action="store_true", help="evaluate and stop; touches no training file")
     parser.add_argument("--tl-align", action="store_true",
                         help="token-label alignment, with cutmix on the token grid and, unless --mixup is given, no "

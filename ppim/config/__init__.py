@@ -15,6 +15,7 @@ from ppim.config.checks import check, has_teacher, teaches_tokens
 from ppim.config.keys import KEYS
 from ppim.config.merge import merge_file, merge_options, nested
 from ppim.config.recipes import find_recipe, published_recipes, recipe_path
+from ppim.files import write_whole
 
 __all__ = ["differences", "find_recipe", "get_config", "has_teacher", "published_recipes", "recipe_path", "save",
            "teaches_tokens"]
@@ -42,8 +43,8 @@ def get_config(path: str | Path | None = None, opts: Sequence[str] = ()) -> CfgN
 
 
 def save(config: CfgNode, path: str | Path) -> None:
-    """Write the resolved configuration, every key of it; `get_config(path)` gives it back."""
-    Path(path).write_text(config.dump(sort_keys=False), encoding="utf-8")
+    """Write the resolved configuration, every key of it, whole or not at all; `get_config(path)` gives it back."""
+    write_whole(path, lambda beside: beside.write_text(config.dump(sort_keys=False), encoding="utf-8"))
 
 
 def differences(config: CfgNode, other: CfgNode, prefix: str = "") -> list[tuple[str, object, object]]:

@@ -2,7 +2,8 @@
 
 A checkpoint is a folder `step_00001234`: `model`, `optimizer` and, with a running average, `ema` as safetensors with
 structured names; `state.json`; and `MANIFEST`, a line `sha256 bytes name` for each of them. The folder is written
-beside its place, synced, renamed: it is there whole or not at all. A reader takes the newest whose MANIFEST holds.
+beside its place, synced, renamed: it is there whole or not at all. A reader takes the newest whose MANIFEST holds
+(`ppim.weights.checkpoints`).
 
 Generator states are no part of it, because there are none to keep: every draw for a sample is keyed by (seed, epoch,
 index), every draw for a batch by (seed, step), and Paddle's own generator is seeded anew for every step and rank.
@@ -11,18 +12,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from ppim import mkl
-from ppim.files import sha256, sync
+from ppim.files import sync
+from ppim.weights.checkpoints import checkpoint_name, find_fault, list_checkpoints, listed_files, write_manifest
+from ppim.weights.safetensors_files import write_safetensors
 
-_PREFIX = "step_"
+_LEFTOVER = re.compile(r"\.step_[0-9]{8}\.[0-9]+(\.old)?")
 
 
 class State(NamedTuple):
@@ -50,59 +53,26 @@ class Checkpoint(NamedTuple):
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, step: int, keep: int) -> Path:
-    """Write `folder/step_<step>`; afterwards only the newest `keep` remain.
+    """Write `folder/step_<step>`; afterwards it and the `keep` - 1 before it remain. Later ones are left alone.
 
     Raises:
         ValueError: the disk is full or may not be written; the checkpoints there before are as they were.
     """
-    target = folder / f"{_PREFIX}{step:08d}"
+    target = folder / checkpoint_name(step)
     beside = folder / f".{target.name}.{os.getpid()}"
     try:
         _write(beside, checkpoint)
-        if target.exists():
-            shutil.rmtree(target)
+        if os.path.lexists(target):
+            _clear(target)
         os.replace(beside, target)
         sync(folder)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise ValueError(f"cannot write checkpoint {target}: {error}; earlier checkpoints are untouched") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    for old in list_checkpoints(folder)[keep:]:
-        shutil.rmtree(old)
+    for old in [path for path in list_checkpoints(folder) if path.name < target.name][keep - 1:]:
+        _remove(old)
     return target
-
-
-def list_checkpoints(folder: Path) -> list[Path]:
-    """Checkpoint folders, newest first, valid or not."""
-    return sorted(folder.glob(f"{_PREFIX}[0-9]*"), reverse=True)
-
-
-def newest_valid(folder: Path) -> tuple[Path | None, list[str]]:
-    """The newest checkpoint whose MANIFEST holds, or None; and a line about each newer one that was passed over."""
-    passed_over = []
-    for path in list_checkpoints(folder):
-        fault = find_fault(path)
-        if fault is None:
-            return path, passed_over
-        passed_over.append(f"{path}: {fault}")
-    return None, passed_over
-
-
-def find_fault(path: Path) -> str | None:
-    """Why this folder is no whole checkpoint, or None."""
-    manifest = path / "MANIFEST"
-    if not manifest.is_file():
-        return "no MANIFEST in it: it was not finished"
-    for line in manifest.read_text(encoding="utf-8").splitlines():
-        digest, size, name = line.split(" ", 2)
-        file = path / name
-        if not file.is_file():
-            return f"{name} is missing"
-        if file.stat().st_size != int(size):
-            return f"{name} has {file.stat().st_size} bytes, {size} were written"
-        if sha256(file) != digest:
-            return f"{name} has changed since it was written"
-    return None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -117,7 +87,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     fault = find_fault(path)
     if fault is not None:
         raise ValueError(f"{path} is no usable checkpoint: {fault}; --resume alone takes the newest usable one")
-    tensors = {file.stem: load_file(file) for file in sorted(path.glob("*.safetensors"))}
+    return read_checkpoint(path)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint folder in which `find_fault` has just found none.
+
+    Raises:
+        ValueError: it was written by another ppim.
+    """
+    tensors = {file.stem: load_file(file) for file in listed_files(path) if file.suffix == ".safetensors"}
     return Checkpoint(tensors, _read_state(path / "state.json"))
 
 
@@ -151,19 +130,46 @@ def unlike(state: State, processes: int) -> list[str]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed writer left behind."""
-    for leftover in folder.glob(f".{_PREFIX}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    """Delete what a killed writer left behind, which no process may be writing any more."""
+    for path in folder.glob(".step_*"):
+        if _LEFTOVER.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what has a checkpoint's name, so that it counts no more and nobody deletes it; its new path."""
+    number, aside = 1, path.with_name(f"{path.name}.aside")
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"{path.name}.aside{number}")
+    path.rename(aside)
+    return aside
+
+
+def _clear(target: Path) -> None:
+    """Make room for a checkpoint: another of the same step goes, a file or a link in its place is set aside."""
+    if target.is_dir() and not target.is_symlink():
+        _remove(target)
+    else:
+        set_aside(target)
+
+
+def _remove(checkpoint: Path) -> None:
+    """Delete a checkpoint in one moment, as seen by readers; what cannot be deleted now is a leftover."""
+    old = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}.old")
+    checkpoint.rename(old)
+    if old.is_symlink():
+        old.unlink()
+    else:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, tensors in checkpoint.tensors.items():
-        save_file(tensors, folder / f"{name}.safetensors", metadata={"layout": "paddle"})
+        write_safetensors(folder / f"{name}.safetensors", tensors, {"layout": "paddle"})
     (folder / "state.json").write_text(json.dumps(checkpoint.state._asdict(), indent=1), encoding="utf-8")
-    files = sorted(folder.iterdir())
-    lines = [f"{sha256(file)} {file.stat().st_size} {file.name}\n" for file in files]
-    (folder / "MANIFEST").write_text("".join(lines), encoding="utf-8")
-    for file in [*files, folder / "MANIFEST", folder]:
-        sync(file)
+    write_manifest(folder)
+    for path in [*sorted(folder.iterdir()), folder]:
+        sync(path)

@@ -18,14 +18,16 @@ from ppim.engine.train import train
 from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
 from ppim.weights.load import load_weights
-from ppim.weights.read import find_weights
+from ppim.weights.read import is_weights_file
+from ppim.weights.run_folders import config_of
 
 
 def run(path: str | None, overrides: Sequence[str] = (), *, advised: Sequence[str] = ()) -> Evaluation:
     """Train as the file at `path` says, or evaluate; prints the result as one JSON line at the end.
 
     Args:
-        path: a yaml file, or the name of a published recipe; None: that of the weights which the overrides name.
+        path: a yaml file, or the name of a published recipe; None: that of the weights which the overrides name, and
+            a run that goes on does so in its own folder unless they name another.
         overrides: alternating keys and values; MODEL.PRETRAINED, MODEL.RESUME and MODEL.NEW_HEADS say what to start
             from, EVAL.ONLY that nothing is trained.
         advised: the same of a command that knows better than the recipe; what the overrides say counts more.
@@ -35,9 +37,8 @@ def run(path: str | None, overrides: Sequence[str] = (), *, advised: Sequence[st
     """
     notes: list[str] = []
     if path is None:
-        said = dict(zip(overrides[::2], overrides[1::2]))
-        path, classes, notes = recipe_of(said.get("MODEL.PRETRAINED") or said["MODEL.RESUME"])
-        overrides = [*classes, *overrides]
+        path, implied, notes = _recipe_of_what_is_named(dict(zip(overrides[::2], overrides[1::2])))
+        overrides = [*implied, *overrides]
     path = str(find_recipe(path))
     config, recipe = resolve(path, [*advised, *overrides]), get_config(path, advised)
     world = join_world()
@@ -53,6 +54,22 @@ def run(path: str | None, overrides: Sequence[str] = (), *, advised: Sequence[st
     return result
 
 
+def _recipe_of_what_is_named(said: dict[str, str]) -> tuple[str, list[str], list[str]]:
+    """Recipe, overrides and lines to tell, where no recipe is named: of weights to evaluate, or of a run to go on with.
+
+    Raises:
+        ValueError: the run is to go on, and what is named lies in no run's folder.
+    """
+    weights = said.get("MODEL.PRETRAINED") or said["MODEL.RESUME"]
+    if "EVAL.ONLY" in said:
+        return recipe_of(weights)
+    own = config_of(weights)
+    if own is None:
+        raise ValueError(f"--resume {weights}: no folder of a run with config.yaml and log.jsonl is there; give the "
+                         "recipe as well, with -c FILE")
+    return str(own), ["SAVE", str(own.parent)], [f"recipe: {own}"]
+
+
 def resolve(path: str, overrides: Sequence[str]) -> CfgNode:
     """The configuration, with a run folder named after the file where none is set.
 
@@ -62,19 +79,12 @@ def resolve(path: str, overrides: Sequence[str]) -> CfgNode:
     config = get_config(path, overrides)
     if not config.SAVE:
         config = get_config(path, [*overrides, "SAVE", str(Path("output") / Path(path).stem)])
-    if config.MODEL.RESUME and not config.EVAL.ONLY and _is_weights_file(config.MODEL.RESUME):
+    if config.MODEL.RESUME and not config.EVAL.ONLY and is_weights_file(config.MODEL.RESUME):
         raise ValueError(
             f"--resume {config.MODEL.RESUME} is a file of weights; to go on, training wants the folder of a run or of "
             "a checkpoint; to start anew from these weights, give --load"
         )
     return config
-
-
-def _is_weights_file(path: str) -> bool:
-    try:
-        return bool(find_weights(path))
-    except FileNotFoundError:
-        return False
 
 
 def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluation:

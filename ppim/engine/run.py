@@ -15,14 +15,16 @@ from ppim.data.loader import EvalSamples, make_loader
 from ppim.data.split import as_list
 from ppim.engine import build
 from ppim.engine.activations import forecast_for
-from ppim.engine.checkpoint import Checkpoint, remove_leftovers, unlike
+from ppim.engine.checkpoint import Checkpoint, State, unlike
 from ppim.engine.distributed import World
+from ppim.engine.lock import FolderLock
 from ppim.engine.log import Log
 from ppim.engine.run_folder import RunFolder, find_resumed
 from ppim.engine.schedule import Schedule, schedule_of
 from ppim.engine.steps import Steps, resumed_micro_step
 from ppim.engine.summary import summary
 from ppim.engine.train_state import TrainState, build_model_for, build_train_state, restore
+from ppim.engine.writer import Writer
 from ppim.files import write_whole
 from ppim.objective.objective import LossTerms
 from ppim.objective.teacher import build_teacher
@@ -32,7 +34,10 @@ from ppim.weights.recognise import head_classes
 
 @dataclass
 class Run:
-    """What a run is made of; only `state` and `meter` change."""
+    """What a run is made of; only `state`, `meter` and what the writer does change.
+
+    `resumed`: of the checkpoint it goes on from; None where it starts anew.
+    """
 
     config: CfgNode
     world: World
@@ -44,11 +49,22 @@ class Run:
     val: EvalSamples
     log: Log
     meter: Meter
+    lock: FolderLock
+    resumed: State | None = None
+    writer: Writer = field(default_factory=Writer)
 
     @property
     def last(self) -> int:
         """The step to stop after."""
         return min(self.steps.total, self.config.TRAIN.MAX_STEPS or self.steps.total)
+
+    def close(self) -> None:
+        """Wait until all is written, whatever ended the run, and let go of its folder."""
+        try:
+            self.writer.wait()
+        finally:
+            self.log.close()
+            self.lock.release()
 
 
 @dataclass
@@ -72,7 +88,19 @@ class Meter:
 
 def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator[dict[str, paddle.Tensor]], int]:
     """The run, its micro-batches, and the number of the first of them; arguments and errors as of `train.train`."""
+    lock = FolderLock()
+    try:
+        return _start(config, recipe, world, lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _start(
+    config: CfgNode, recipe: CfgNode, world: World, lock: FolderLock
+) -> tuple[Run, Iterator[dict[str, paddle.Tensor]], int]:
     folder = RunFolder(config.SAVE)
+    warned = _take(lock, folder) if world.is_main and folder.path.is_dir() else []
     checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
     # the data, looked at before anything is built
     images = build.train_images(config)
@@ -93,14 +121,16 @@ def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator
     # where it stands
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
     notes += unlike(checkpoint.state, world.size) if checkpoint else []
+    notes += warned
     if world.is_main:
-        _open(folder, config)
+        notes += _open(folder, config, lock)
         if build.sets_aside(config):
             write_whole(folder.val_list, lambda path: path.write_bytes(as_list(val_images)))
             notes.append(f"validation photos set aside by name: {len(val_images)} of "
                          f"{len(images) + len(val_images)}, listed in {folder.val_list}")
     log = Log(world.is_main, folder, steps.total)
-    run = Run(config, world, folder, state, batches, steps, schedule, val, log, Meter())
+    run = Run(config, world, folder, state, batches, steps, schedule, val, log, Meter(), lock,
+              checkpoint.state if checkpoint else None)
     about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),
                     images=(len(images), len(val_images)))
     for line in [*notes, *about, *forecast_for(config, model, _trainable(model))]:
@@ -124,10 +154,22 @@ def _fresh_model(config: CfgNode, notes: list[str]) -> nn.Layer:
     return model
 
 
-def _open(folder: RunFolder, config: CfgNode) -> None:
+def _take(lock: FolderLock, folder: RunFolder) -> list[str]:
+    return lock.take(folder.path, f"wait for its end, or start another run with -o SAVE {folder.neighbour()}")
+
+
+def _open(folder: RunFolder, config: CfgNode, lock: FolderLock) -> list[str]:
+    """The folder ready to be written into; lines to tell about it. A new one is made as late as this, so that a start
+    that fails leaves none."""
+    is_new = not folder.path.is_dir()
     folder.prepare()
-    remove_leftovers(folder.checkpoints)
+    notes = _take(lock, folder) if is_new else []
+    if is_new:
+        folder.check_free()  # another run may have been faster
+    if lock.held:
+        folder.remove_leftovers()
     configuration.save(_without_sources(config), folder.config)
+    return notes
 
 
 def _starts_new_heads(model: CfgNode) -> bool:

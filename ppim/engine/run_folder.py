@@ -8,6 +8,7 @@
     last.pdparams         newest weights, plain {name: tensor} for paddle.load
     last_ema.pdparams     their running average
     best.pdparams         the weights of the best evaluation, best.json says which
+    .lock                 names the process that writes here (see lock.py)
 """
 from __future__ import annotations
 
@@ -15,8 +16,11 @@ import json
 from pathlib import Path
 
 from ppim.config import get_config, recipe_path, teaches_tokens
-from ppim.engine.checkpoint import Checkpoint, load_checkpoint, newest_valid
+from ppim.engine.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, remove_leftovers
+from ppim.files import leftovers
+from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid, step_of
 from ppim.weights.recognise import recognise_file
+from ppim.weights.run_folders import config_of, weights_in
 
 
 class RunFolder:
@@ -47,8 +51,15 @@ class RunFolder:
         if self.is_used():
             raise ValueError(
                 f"{self.path} holds a run already: add --resume to go on with it, "
-                f"or start another beside it with -o SAVE {self.path}_2"
+                f"or start another beside it with -o SAVE {self.neighbour()}"
             )
+
+    def neighbour(self) -> str:
+        """A path beside this folder at which there is nothing."""
+        number = 2
+        while (path := self.path.with_name(f"{self.path.name}_{number}")).exists():
+            number += 1
+        return str(path)
 
     def prepare(self) -> None:
         """Make the folder.
@@ -61,12 +72,20 @@ class RunFolder:
         except OSError as error:
             raise ValueError(f"cannot write the run folder {self.path}: {error.strerror}; set another SAVE") from error
 
+    def remove_leftovers(self) -> None:
+        """Delete what killed writers left unfinished; only for the one process that may write here."""
+        remove_leftovers(self.checkpoints)
+        for path in vars(self).values():
+            for leftover in leftovers(path) if path.parent == self.path else ():
+                leftover.unlink(missing_ok=True)
+
 
 def find_resumed(folder: RunFolder, resume: str | None) -> tuple[Checkpoint | None, list[str]]:
     """What to go on from, and lines to tell about it.
 
     Raises:
-        ValueError: the run folder is in use and `resume` is None, or a checkpoint is damaged.
+        ValueError: the run folder is in use and `resume` is None or of elsewhere, or names an earlier checkpoint than
+            the folder has; or a checkpoint is damaged.
         FileNotFoundError: `resume` names nothing that can be resumed.
     """
     if resume is None:
@@ -75,15 +94,33 @@ def find_resumed(folder: RunFolder, resume: str | None) -> tuple[Checkpoint | No
     source = folder.checkpoints if resume == "auto" else Path(resume)
     if (source / "checkpoints").is_dir():
         source = source / "checkpoints"
-    if (source / "MANIFEST").is_file():
-        return load_checkpoint(source), [f"going on from {source}"]
+    if step_of(source) is not None or (source / "MANIFEST").is_file():
+        checkpoint = load_checkpoint(source)
+        _check_goes_on(folder, source, resume)
+        return checkpoint, [f"going on from {source}"]
     newest, passed_over = newest_valid(source)
     if newest is None:
         if resume == "auto" and not passed_over:
             return None, [f"no checkpoint in {source} yet: starting anew"]
         why = "; ".join(passed_over) or "there is none"
         raise FileNotFoundError(f"no usable checkpoint in {source}: {why}")
-    return load_checkpoint(newest), [*(f"passed over {line}" for line in passed_over), f"going on from {newest}"]
+    _check_goes_on(folder, newest, resume)
+    return read_checkpoint(newest), [*(f"passed over {line}" for line in passed_over), f"going on from {newest}"]
+
+
+def _check_goes_on(folder: RunFolder, taken: Path, resume: str) -> None:
+    """Raise ValueError if what follows `taken` would be mixed up with other steps in the folder."""
+    branch = f"--resume {resume} -o SAVE {folder.neighbour()}"
+    own = {path.resolve(): path for path in list_checkpoints(folder.checkpoints)}
+    if taken.resolve() not in own:
+        if folder.is_used():
+            raise ValueError(f"{folder.path} holds a run already: to go on with that, give --resume alone; to go on "
+                             f"from {taken}, start a new folder: {branch}")
+        return
+    later = [path for path in own.values() if path.name > taken.name and find_fault(path) is None]
+    if later:
+        raise ValueError(f"{folder.path} has gone on to {later[0].name}, from which the next --resume would go on "
+                         f"instead; to branch off at {taken.name}, start a new folder: {branch}")
 
 
 def weights_file(path: str, run_folder: str, which: str) -> tuple[str, str]:
@@ -92,16 +129,10 @@ def weights_file(path: str, run_folder: str, which: str) -> tuple[str, str]:
     `path` is a weights file, a run folder, a checkpoint folder, or "auto" for the newest checkpoint of `run_folder`.
     """
     folder = Path(run_folder if path == "auto" else path)
-    if (folder / "checkpoints").is_dir():
-        folder = newest_valid(folder / "checkpoints")[0] or folder
     if not folder.is_dir():
         return path, "ema" if _names_ema(folder) else ""
-    ema = folder / "ema.safetensors"
-    if not (folder / "model.safetensors").is_file():
-        raise FileNotFoundError(f"no checkpoint in {folder}; give a weights file, or the folder of a run")
-    if which == "ema" and not ema.is_file():
-        raise ValueError(f"{folder} has no averaged weights; give -o EVAL.WEIGHTS raw")
-    return (str(ema), "ema") if ema.is_file() and which != "raw" else (str(folder / "model.safetensors"), "raw")
+    file, kind = weights_in(folder, which)
+    return str(file), kind
 
 
 def _names_ema(path: Path) -> bool:
@@ -115,15 +146,6 @@ def tokens_were_trained(weights: str) -> bool:
     """Was the token head of these weights trained? Known where they lie in a run folder; published files: yes."""
     own = config_of(weights)
     return teaches_tokens(get_config(own)) if own else True
-
-
-def config_of(weights: str) -> Path | None:
-    """The configuration of the run whose folder holds these weights, or is meant by them."""
-    path = Path(weights).resolve()
-    for folder in (path, *list(path.parents)[:3]):
-        if (folder / "config.yaml").is_file() and (folder / "log.jsonl").is_file():
-            return folder / "config.yaml"
-    return None
 
 
 def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:

@@ -6,7 +6,6 @@ handed, not here.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 
@@ -15,7 +14,6 @@ import paddle
 from yacs.config import CfgNode
 
 from ppim.engine import best, build
-from ppim.engine.checkpoint import arithmetic, save_checkpoint
 from ppim.engine.distributed import World, average_statistics
 from ppim.engine.ema import swapped_in
 from ppim.engine.evaluate import Evaluation, evaluate_samples
@@ -23,13 +21,12 @@ from ppim.engine.interrupt import StopRequest
 from ppim.engine.log import peak_memory_mb
 from ppim.engine.optimizer import take_step
 from ppim.engine.run import Meter, Run, start
+from ppim.engine.saving import finish, save, save_best, settle
 from ppim.engine.steps import Steps
-from ppim.engine.train_state import TrainState, as_arrays, capture
-from ppim.files import write_whole
+from ppim.engine.train_state import TrainState
 from ppim.objective.objective import LossTerms
 from ppim.paddle_compat import be_deterministic
 from ppim.seeds import dropout_seed
-from ppim.weights.write import save_state
 
 _OVERFLOWS = 8  # micro-batches in a row whose loss may overflow float16; their steps are left out
 
@@ -51,11 +48,13 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
         be_deterministic()
     run, batches, micro = start(config, recipe, world)
     try:
+        settle(run, micro)
         last = fit(run, batches, micro)
+        finish(run)
         run.log.say(best.summary(run.state.best))
         return last, run.state.best
     finally:
-        run.log.close()
+        run.close()
 
 
 def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Evaluation:
@@ -64,6 +63,7 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
     evaluation = None
     with StopRequest() as stop:
         while state.step < run.last:
+            run.writer.check()
             # accumulate the gradients of one step
             state.optimizer.set_lr(run.schedule.at(steps.epoch(state.step)))
             for part in range(steps.accumulate):
@@ -91,10 +91,11 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
             if evaluates and not stopping:
                 evaluation = _evaluate_and_keep_best(run)
             if saves:
-                _save(run, micro)
+                save(run, micro)
             if saves or evaluates:
                 run.meter.restart()
             if stopping and not is_last:
+                finish(run)
                 raise KeyboardInterrupt(f"stopped by a signal after step {state.step}; saved, go on with --resume")
     return evaluation or _evaluate_and_keep_best(run)
 
@@ -169,7 +170,7 @@ def _finite(losses: np.ndarray, meter: Meter, state: TrainState, steps: Steps) -
 
 def _evaluate_and_keep_best(run: Run) -> Evaluation:
     """Evaluate the weights and their running average; what is best so far goes to best.pdparams. Returns the better."""
-    state, folder = run.state, run.folder
+    state = run.state
     results = {"raw": _evaluate(run)}
     if state.ema:
         with swapped_in(state.model, state.ema.state_dict()):
@@ -179,32 +180,10 @@ def _evaluate_and_keep_best(run: Run) -> Evaluation:
         run.log.record(f"eval_{weights}", state.step, {"epoch": epoch, **result.as_dict()})
         run.log.say(f"epoch {epoch:6.2f}  {weights:>3} weights  {result}")
     before, state.best = state.best, best.after(state.best, results, state.step, epoch)
-    if run.world.is_main:
-        if not before or state.best["top1"] > before["top1"]:
-            chosen = state.ema if state.best["weights"] == "ema" else state.model
-            save_state(as_arrays(chosen.state_dict()), folder.best)
-        write_whole(folder.best_card, lambda path: path.write_text(json.dumps(state.best, indent=1)))
+    is_better = not before or state.best["top1"] > before["top1"]
+    save_best(run, state.best["weights"] if is_better else None)
     return results[best.better(results)]
 
 
 def _evaluate(run: Run) -> Evaluation:
     return evaluate_samples(run.state.model, run.val, run.world, **build.evaluation_arguments(run.config))
-
-
-def _save(run: Run, micro: int) -> None:
-    """A checkpoint and the newest weights; the main process writes, the others wait."""
-    state, folder, batches = run.state, run.folder, run.batches
-    if run.world.is_main:
-        position = {
-            "epoch": micro // batches.steps_per_epoch,
-            "offset": micro % batches.steps_per_epoch * batches.global_batch,
-            "samples_per_micro": batches.global_batch,
-            "seed": run.config.SEED,
-            **arithmetic(run.world.size),
-        }
-        checkpoint = capture(state, **position)
-        save_checkpoint(folder.checkpoints, checkpoint, state.step, run.config.KEEP_CHECKPOINTS)
-        save_state(checkpoint.tensors["model"], folder.last)
-        if state.ema:
-            save_state(checkpoint.tensors["ema"], folder.last_ema)
-    run.world.barrier()

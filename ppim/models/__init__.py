@@ -37,13 +37,21 @@ def create_model(name: str, **overrides) -> TokenModel:
     raise ValueError(f"no model is called {name!r}; nearest: {', '.join(nearest) or 'none, see list_models()'}")
 
 
-def build_model(config) -> TokenModel:
+def is_name(name: str) -> bool:
+    """Does `create_model` know a model of this name?"""
+    known = normalise_name(name)
+    return known in names() or known in paddle_vision.zoo.__all__
+
+
+def build_model(config, **overrides) -> TokenModel:
     """The model a config describes: MODEL.NAME's, where DATA and MODEL say nothing else.
 
-    A name of one's own is as good, where MODEL.TYPE says the family and MODEL.TRANS all of the size.
+    A name of one's own is as good, where MODEL.TYPE says the family and MODEL.TRANS all of the size. `overrides` are
+    arguments of the model's constructor.
 
     Raises:
-        ValueError: an unknown MODEL.TYPE; a name of one's own, and what is missing in MODEL.TRANS.
+        ValueError: an unknown MODEL.TYPE; a name of one's own, and what is missing in MODEL.TRANS; an override that
+            the model does not take.
     """
     network, name = _network(config.MODEL.TYPE), normalise_name(config.MODEL.NAME)
     given = {
@@ -56,8 +64,11 @@ def build_model(config) -> TokenModel:
         "stem_bn": config.MODEL.STEM_BN,
         "dense_head": config.MODEL.DENSE_HEAD,
     }
-    given = {**size_of(name, {**config.MODEL.TRANS, "DISTILLED": config.MODEL.DISTILLED}), **given}
+    given = {**size_of(name, {**config.MODEL.TRANS, "DISTILLED": config.MODEL.DISTILLED}), **given, **overrides}
     takes = network.arguments()
+    unknown = [argument for argument in overrides if argument not in takes]
+    if unknown:
+        raise ValueError(f"{network.__name__} takes no {', '.join(unknown)}; it takes {', '.join(takes)}")
     missing = [argument for argument in takes if takes[argument] is REQUIRED and argument not in given]
     if missing:
         raise ValueError(

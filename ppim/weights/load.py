@@ -1,13 +1,14 @@
 """Weights into a model: rename, convert, resize positions, check both sides, report what was done."""
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ppim.models.base import TokenModel, compare_states, describe_diff
 from ppim.weights.convert import from_torch, resize_position
-from ppim.weights.read import read_state
+from ppim.weights.read import find_weights, read_state
 
 
 class LoadReport(NamedTuple):
@@ -90,15 +91,17 @@ def load_weights(
     adapted unasked.
 
     Args:
-        path: with or without suffix.
+        path: with or without suffix; or the folder of a run (its newest usable checkpoint) or of a checkpoint.
         strict: False loads what fits and reports the rest.
         new_heads: keep the model's fresh heads, even where the file's would fit (another data set may have the same
             number of classes).
-        which: of a file with raw and averaged weights, `raw` or `ema`; `auto` prefers the average.
+        which: of a file or folder with raw and averaged weights, `raw` or `ema`; `auto` prefers the average.
     Raises:
         FileNotFoundError: no such file.
         ValueError: a damaged file; with `strict`, names or shapes that differ. The model is unchanged then.
     """
+    if os.path.isdir(path):
+        path = find_weights(path, which)
     weights = read_state(path, which)
     source = f"{path} ({weights.part})" if weights.part else str(path)
     report = load_state(model, weights.state, weights.layout, strict=strict, new_heads=new_heads, source=source)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ppim.weights import pickles
 from ppim.weights.pickles import Array, TorchTensor
+from ppim.weights.run_folders import weights_in
 from ppim.weights.safetensors_files import open_safetensors
 from ppim.weights.scan import scan
 from ppim.weights.torch_files import is_legacy, open_legacy, open_zip
@@ -43,29 +44,41 @@ class Weights(NamedTuple):
         return self.part in _AVERAGED
 
 
-def find_weights(path) -> str:
-    """The file meant by `path`, which may lack its suffix.
+def find_weights(path, which: str = "auto") -> str:
+    """The file meant by `path`, which may lack its suffix, or be the folder of a run or of a checkpoint.
 
     Raises:
         FileNotFoundError: there is none.
+        ValueError: the folder has no running average, and `which` asks for it.
     """
-    for candidate in (path, f"{path}.pdparams", f"{path}.safetensors"):
+    for candidate in _candidates(path):
         if os.path.isfile(candidate):
             return candidate
+    if os.path.isdir(path):
+        return str(weights_in(path, which)[0])
     raise FileNotFoundError(f"no weights at {path} (nor with .pdparams or .safetensors added)")
+
+
+def is_weights_file(path) -> bool:
+    """Is a single file meant by `path`, with or without its suffix, and no folder?"""
+    return any(map(os.path.isfile, _candidates(path)))
+
+
+def _candidates(path) -> tuple[str, ...]:
+    return path, f"{path}.pdparams", f"{path}.safetensors"
 
 
 def read_state(path, which: str = "auto") -> Weights:
     """The weights in a file of any of the formats.
 
     Args:
-        path: with or without `.pdparams` / `.safetensors`.
-        which: of a file with raw and averaged weights, `raw` or `ema`; `auto` prefers the average.
+        path: with or without `.pdparams` / `.safetensors`; or a folder, see `find_weights`.
+        which: of a file or folder with raw and averaged weights, `raw` or `ema`; `auto` prefers the average.
     Raises:
         FileNotFoundError: no such file.
         ValueError: damaged, cut off, of another format, calling for code, or without the weights asked for.
     """
-    path = find_weights(os.fspath(path))
+    path = find_weights(os.fspath(path), which)
     with open(path, "rb") as file:
         try:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -1,8 +1,11 @@
-"""Files of safetensors: 8 bytes of header length, a JSON header, raw little-endian data, mapped and not copied."""
+"""Files of safetensors: 8 bytes of header length, a JSON header, raw little-endian data; read without a copy, written
+without one."""
 from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -37,6 +40,33 @@ def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:
             raise ValueError(f"damaged or cut off (the data of {name!r} is not all there)")
         state[name] = np.ndarray(entry["shape"], dtype, data, start + begin)
     return state, "paddle" if layout == "paddle" else "torch"
+
+
+def write_safetensors(
+    path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> None:
+    """Write {name: array} as the library would, but array by array without a copy of them all, from any thread without
+    holding up the others, and with the mode that new files have here (the library's are its owner's alone).
+
+    Raises:
+        ValueError: an array of a type that the format lacks.
+        OSError: the disk is full, or may not be written.
+    """
+    codes = {np.dtype(code): name for name, code in _DTYPES.items() if name != "BF16"}  # numpy has none
+    header, end = {"__metadata__": dict(metadata)}, 0
+    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))  # which keeps each aligned
+    for name in names:
+        if arrays[name].dtype not in codes:
+            raise ValueError(f"entry {name!r} has type {arrays[name].dtype}, which safetensors lack")
+        start, end = end, end + arrays[name].nbytes
+        header[name] = {"dtype": codes[arrays[name].dtype], "shape": list(arrays[name].shape),
+                        "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            file.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
 
 
 def _int(digits: str) -> int:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import paddle
-import safetensors.numpy
 
 from ppim.files import write_whole
+from ppim.weights.safetensors_files import write_safetensors
 
 
 def _array_of(value) -> np.ndarray:
@@ -33,7 +33,7 @@ def save_state(state: Mapping, path, layout: str = "paddle") -> None:
     arrays = {name: _array_of(value) for name, value in state.items()}
     if os.fspath(path).endswith(".safetensors"):
         metadata = {"layout": "paddle"} if layout == "paddle" else {"format": "pt"}
-        write_whole(path, lambda file: safetensors.numpy.save_file(arrays, file, metadata=metadata))
+        write_whole(path, lambda file: write_safetensors(file, arrays, metadata))
     elif layout != "paddle":
         raise ValueError(f"weights in PyTorch's layout are written as .safetensors, got {path}")
     else:

@@ -26,4 +26,5 @@ def checkpoint() -> Checkpoint:
         step=3, epoch=1, offset=8, samples_per_micro=4, seed=7, processes=2, threads="2", best={"top1": 50.0},
         ema_updates=3, scaler={"scale": [1024.0]}, versions={"ppim": "0.0"},
     )
-    return Checkpoint({"model": {"w": np.arange(6, dtype="float32").reshape(2, 3)}, "ema": {}}, state)
+    w = np.arange(6, dtype="float32").reshape(2, 3)
+    return Checkpoint({"model": {"w": w}, "optimizer": {"w/moment1_0": w / 2}, "ema": {"w": w + 1}}, state)

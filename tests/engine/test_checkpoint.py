@@ -1,6 +1,7 @@
 """Checkpoints: whole or not there, found again, and never spoilt by a failed successor."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,15 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from ppim.engine.checkpoint import (
-    find_fault,
-    list_checkpoints,
-    load_checkpoint,
-    newest_valid,
-    remove_leftovers,
-    save_checkpoint,
-)
+from ppim.engine.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint, set_aside
 from ppim.files import sha256
+from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid
 
 
 def test_a_checkpoint_comes_back_as_it_was(checkpoint, tmp_path):
@@ -27,10 +22,72 @@ def test_a_checkpoint_comes_back_as_it_was(checkpoint, tmp_path):
     np.testing.assert_array_equal(back.tensors["model"]["w"], checkpoint.tensors["model"]["w"])
 
 
+def names(paths) -> list[str]:
+    return [path.name for path in paths]
+
+
 def test_only_the_newest_are_kept(checkpoint, tmp_path):
     for step in (1, 2, 10):
         save_checkpoint(tmp_path, checkpoint, step, keep=2)
-    assert [path.name for path in list_checkpoints(tmp_path)] == ["step_00000010", "step_00000002"]
+    assert names(list_checkpoints(tmp_path)) == ["step_00000010", "step_00000002"]
+
+
+def test_the_checkpoint_just_written_stays_though_later_ones_are_there(checkpoint, tmp_path):
+    for step in (6, 9, 12, 3, 4, 5):
+        path = save_checkpoint(tmp_path, checkpoint, step, keep=2)
+        assert find_fault(path) is None
+    assert [int(path.name[-2:]) for path in list_checkpoints(tmp_path)] == [12, 9, 5, 4]
+
+
+def test_only_exact_names_count_and_nothing_else_is_deleted(checkpoint, tmp_path):
+    first = save_checkpoint(tmp_path, checkpoint, 3, keep=2)
+    others = ["step_00000003_mine", "step_3", "step_000000003", "step_0000000a", "my_step_00000003"]
+    for name in others:
+        shutil.copytree(first, tmp_path / name)
+    (tmp_path / ".step_00000003.mine").write_text("a note")
+    for step in (4, 5, 6):
+        save_checkpoint(tmp_path, checkpoint, step, keep=2)
+    remove_leftovers(tmp_path)
+    assert names(list_checkpoints(tmp_path)) == ["step_00000006", "step_00000005"]
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert kept == {"step_00000006", "step_00000005", ".step_00000003.mine", *others}
+
+
+@pytest.mark.parametrize("thing", ["file", "dangling link", "link to a folder", "empty folder"])
+def test_what_has_the_name_of_a_checkpoint_is_in_nobodys_way(checkpoint, tmp_path, thing):
+    folder, elsewhere = tmp_path / "checkpoints", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "data").write_text("precious")
+    earlier = save_checkpoint(folder, checkpoint, 6, keep=2)
+    place = folder / "step_00000009"
+    if thing == "file":
+        place.write_text("precious")
+    elif thing == "empty folder":
+        place.mkdir()
+    else:
+        place.symlink_to(elsewhere if thing == "link to a folder" else tmp_path / "nowhere")
+    found, passed_over = newest_valid(folder)
+    assert found == earlier and len(passed_over) == ("folder" in thing)
+    assert find_fault(save_checkpoint(folder, checkpoint, 9, keep=2)) is None and not place.is_symlink()
+    for step in (12, 15):  # by then what lay there would have been rotated out
+        save_checkpoint(folder, checkpoint, step, keep=2)
+    aside = folder / "step_00000009.aside"
+    assert os.path.lexists(aside) == (thing != "empty folder")
+    assert thing != "file" or aside.read_text() == "precious"
+    assert (elsewhere / "data").read_text() == "precious"
+
+
+def test_what_is_set_aside_counts_no_more_and_is_never_overwritten(checkpoint, tmp_path):
+    aside = [set_aside(save_checkpoint(tmp_path, checkpoint, 3, keep=2)) for _ in range(3)]
+    assert len(set(aside)) == 3 and all(find_fault(path) is None for path in aside)
+    assert list_checkpoints(tmp_path) == []
+
+
+def test_files_have_the_mode_that_new_files_have(checkpoint, tmp_path):
+    (tmp_path / "new").touch()
+    path = save_checkpoint(tmp_path, checkpoint, 3, keep=2)
+    assert len(list(path.iterdir())) == 5
+    assert {file.stat().st_mode for file in path.iterdir()} == {(tmp_path / "new").stat().st_mode}
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "manifest"])
@@ -55,6 +112,83 @@ def test_a_damaged_checkpoint_is_told_from_a_whole_one_and_passed_over(checkpoin
         load_checkpoint(newer)
 
 
+FILES = ("MANIFEST", "ema.safetensors", "model.safetensors", "optimizer.safetensors", "state.json")
+
+
+def damages(data: bytes, rng) -> dict[str, bytes]:
+    """Damaged forms of a file's bytes by what befell them; none is what it was."""
+    n = len(data)
+    found = {"empty": b"", "NUL": bytes(n), "doubled": data + data, "newline": data + b"\n"}
+    for at in {0, 1, n // 2, n - 1, *rng.integers(0, n, 6).tolist()}:
+        found[f"cut at {at}"] = data[:at]
+        found[f"inverted at {at}"] = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1:]
+        found[f"bit at {at}"] = data[:at] + bytes([data[at] ^ 1 << int(rng.integers(8))]) + data[at + 1:]
+        found[f"NUL from {at}"] = data[:at] + bytes(n - at)
+        found[f"inserted at {at}"] = data[:at] + bytes([int(rng.integers(256))]) + data[at:]
+    lines = data.splitlines(keepends=True)
+    for number in range(len(lines)):
+        found[f"without line {number}"] = b"".join(lines[:number] + lines[number + 1:])
+        found[f"line {number} twice"] = b"".join(lines[:number + 1] + lines[number:])
+    return {name: changed for name, changed in found.items() if changed != data}
+
+
+def forged(manifest: bytes) -> dict[str, bytes]:
+    """Manifests that are spelt well and yet name what they should not."""
+    digest, size, _ = manifest.splitlines()[-1].split(b" ")
+    entry = digest + b" " + size + b" "
+    return {
+        "path": manifest + entry + b"../step_00000001/state.json\n", "absolute": manifest + entry + b"/etc/passwd\n",
+        "itself": manifest + entry + b"MANIFEST\n", "stranger": manifest + entry + b"extra.safetensors\n",
+        "another path": manifest.replace(b" model.", b" ./model."), "reversed": b"".join(
+            reversed(manifest.splitlines(keepends=True))),
+        "negative": manifest.replace(b" " + size, b" -" + size), "huge": manifest.replace(size, b"9" * 5000),
+        "leading zero": manifest.replace(b" " + size, b" 0" + size), "capitals": manifest.upper(),
+        "Windows": manifest.replace(b"\n", b"\r\n"), "long": manifest + b"#" * 10_000_000,
+    }
+
+
+def test_no_damage_to_a_checkpoint_goes_unnoticed_or_raises(checkpoint, tmp_path):
+    older = save_checkpoint(tmp_path, checkpoint, 1, keep=2)
+    newer = save_checkpoint(tmp_path, checkpoint, 2, keep=2)
+    rng, cases = np.random.default_rng(0), 0
+
+    def assert_noticed(case: str) -> None:
+        fault = find_fault(newer)
+        assert fault and "\n" not in fault, case
+        found, passed_over = newest_valid(tmp_path)
+        assert found == older and passed_over == [f"{newer}: {fault}"], case
+
+    for name in FILES:
+        file, whole = newer / name, (newer / name).read_bytes()
+        changed = {**damages(whole, rng), **(forged(whole) if name == "MANIFEST" else {})}
+        for case, data in changed.items():
+            file.write_bytes(data)
+            assert_noticed(f"{name}: {case}")
+            cases += 1
+        file.unlink()
+        assert_noticed(f"{name} removed")
+        file.mkdir()
+        assert_noticed(f"{name} a folder")
+        file.rmdir()
+        os.mkfifo(file)
+        assert_noticed(f"{name} a pipe")
+        file.unlink()
+        file.symlink_to("nowhere")
+        assert_noticed(f"{name} a dangling link")
+        file.unlink()
+        file.write_bytes(whole)
+        assert find_fault(newer) is None
+        cases += 4
+    assert cases >= 300
+
+
+def test_files_that_the_manifest_does_not_list_are_not_opened(checkpoint, tmp_path):
+    path = save_checkpoint(tmp_path, checkpoint, 1, keep=2)
+    (path / "junk.safetensors").write_bytes(b"junk")
+    os.mkfifo(path / "pipe.safetensors")
+    assert load_checkpoint(path).tensors.keys() == {"model", "optimizer", "ema"}
+
+
 WRITER = """
 import sys
 import numpy as np
@@ -65,7 +199,8 @@ step = 0
 while True:
     step += 1
     state = State(*[step] * len(State._fields))
-    save_checkpoint(Path(sys.argv[1]), Checkpoint({"model": {"w": big + step}}, state), step, keep=2)
+    tensors = {part: {"w": big + step} for part in ("model", "optimizer", "ema")}
+    save_checkpoint(Path(sys.argv[1]), Checkpoint(tensors, state), step, keep=2)
     print(step, flush=True)
 """
 
@@ -88,11 +223,10 @@ def test_a_writer_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from(tmp_pat
 
 
 FULL_DISK = """
-import resource, sys
+import resource, signal, sys
 import numpy as np
 from pathlib import Path
 from ppim.engine.checkpoint import Checkpoint, State, save_checkpoint
-import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
 try:

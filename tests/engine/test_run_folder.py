@@ -26,3 +26,18 @@ def test_resuming_a_run_that_has_saved_nothing_yet_starts_it(tmp_path):
 def test_resuming_from_a_path_without_checkpoints_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no usable checkpoint"):
         find_resumed(RunFolder(tmp_path / "run"), str(tmp_path / "nowhere"))
+
+
+def test_a_path_beside_a_run_is_one_where_nothing_is(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    assert folder.neighbour() == str(tmp_path / "run_2")
+    (tmp_path / "run_2").mkdir()
+    (tmp_path / "run_3").touch()
+    assert folder.neighbour() == str(tmp_path / "run_4")
+
+
+def test_a_checkpoint_that_was_never_finished_is_named_so(checkpoint, tmp_path):
+    path = save_checkpoint(tmp_path / "elsewhere", checkpoint, 3, keep=2)
+    (path / "MANIFEST").unlink()
+    with pytest.raises(ValueError, match="step_00000003 is no usable checkpoint: no MANIFEST in it"):
+        find_resumed(RunFolder(tmp_path / "run"), str(path))

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import paddle
 import pytest
-import safetensors
+import safetensors.numpy
 
 from ppim.weights import read_state, save_state
+from ppim.weights.safetensors_files import write_safetensors
 
 pytestmark = pytest.mark.smoke
 
@@ -40,6 +41,35 @@ def test_safetensors_read_our_file(tmp_path, state):
     with safetensors.safe_open(tmp_path / "w.safetensors", "np") as file:
         assert file.metadata() == {"layout": "paddle"}
         np.testing.assert_array_equal(file.get_tensor("b"), state["b"])
+
+
+def test_safetensors_are_those_of_the_library_byte_for_byte_but_for_the_mode(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {f"层.{n}": rng.normal(size=shape).astype("float32") for n, shape in enumerate([(3, 4), (), (0, 2), (5,)])}
+    arrays["transposed"] = arrays["层.0"].T
+    for metadata in ({"layout": "paddle"}, {}):
+        write_safetensors(tmp_path / "ours", arrays, metadata)
+        whole = {name: np.ascontiguousarray(array) if array.shape else array for name, array in arrays.items()}
+        assert (tmp_path / "ours").read_bytes() == safetensors.numpy.save(whole, metadata)
+    save_state(arrays, tmp_path / "w.safetensors")
+    save_state(arrays, tmp_path / "w.pdparams")
+    (tmp_path / "new").touch()
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"])
+def test_the_library_reads_every_type_we_write_beside_others(tmp_path, dtype):
+    arrays = {"odd": np.arange(3).astype("uint8"), "x": np.arange(5).astype(dtype), "half": np.ones(1, "float16")}
+    write_safetensors(tmp_path / "w", arrays, {"layout": "paddle"})
+    back = safetensors.numpy.load_file(tmp_path / "w")
+    assert {name: (array.dtype, array.tolist()) for name, array in back.items()} == {
+        name: (array.dtype, array.tolist()) for name, array in arrays.items()}
+
+
+def test_a_type_that_safetensors_lack_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'w' has type complex64"):
+        save_state({"w": np.ones(2, "complex64")}, tmp_path / "w.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bfloat16_is_saved_as_float32(tmp_path):

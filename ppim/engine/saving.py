@@ -1,0 +1,106 @@
+"""What of a run is written when, and in which order? Copied at once, written in the background.
+
+A save writes the checkpoint first, then the newest weights, so that these can always be made of a checkpoint; the best
+weights are written before any checkpoint that speaks of them. Only the main process writes.
+"""
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import numpy as np
+
+from ppim.engine.checkpoint import Checkpoint, arithmetic, save_checkpoint, set_aside
+from ppim.engine.run import Run
+from ppim.engine.run_folder import RunFolder
+from ppim.engine.train_state import as_arrays, capture
+from ppim.files import write_whole
+from ppim.weights.checkpoints import checkpoint_name, list_checkpoints, step_of
+from ppim.weights.write import save_state
+
+
+def save(run: Run, micro: int) -> None:
+    """A checkpoint and the newest weights; returns when they are copied, `micro` micro-batches into the run."""
+    if run.world.is_main:
+        run.writer.wait()  # before the copy, so that there is one at a time
+        batches = run.batches
+        checkpoint = capture(
+            run.state,
+            epoch=micro // batches.steps_per_epoch,
+            offset=micro % batches.steps_per_epoch * batches.global_batch,
+            samples_per_micro=batches.global_batch,
+            seed=run.config.SEED,
+            **arithmetic(run.world.size),
+        )
+        run.writer.start(partial(_write, run.folder, checkpoint, run.config.KEEP_CHECKPOINTS))
+    run.world.barrier()
+
+
+def save_best(run: Run, weights: str | None) -> None:
+    """The card of the best weights, and, where they have just become the best, the weights: "raw" or "ema"."""
+    if run.world.is_main:
+        run.writer.wait()
+        arrays = _arrays(run, weights) if weights else None
+        run.writer.start(partial(_write_best, run.folder, arrays, json.dumps(run.state.best, indent=1)))
+    run.world.barrier_if_impatient()
+
+
+def finish(run: Run) -> None:
+    """Return when all is written, in every process at once."""
+    run.writer.wait()
+    run.world.barrier()
+
+
+def settle(run: Run, micro: int) -> None:
+    """Make the folder of a run that goes on agree with where it stands, `micro` micro-batches into it.
+
+    Afterwards its newest checkpoint is of this very step, and its newest weights are that checkpoint's. Checkpoints of
+    a higher number, damaged or counted in other batches, are set aside: the next --resume would prefer them.
+    """
+    run.world.barrier()  # by now every process has read what it goes on from
+    if run.resumed is None:
+        return
+    step, checkpoints = run.state.step, run.folder.checkpoints
+    if run.resumed.step != step or not (checkpoints / checkpoint_name(step)).is_dir():
+        save(run, micro)
+        finish(run)
+    elif run.world.is_main:
+        _write_newest(run.folder, _arrays(run, "raw"), _arrays(run, "ema") if run.state.ema else None)
+    if run.world.is_main:
+        _settle_best(run)
+        for path in list_checkpoints(checkpoints):
+            if step_of(path) > step:
+                run.log.say(f"{path} counts no more: set aside as {set_aside(path).name}, delete it when you like")
+
+
+def _settle_best(run: Run) -> None:
+    """A best that is spoken of must be there: where it is not, it is made of the weights at hand, or forgotten."""
+    best = run.state.best
+    if not best or run.folder.best.is_file():
+        return
+    if best["step"] == run.state.step:
+        save_best(run, best["weights"])
+    else:
+        run.state.best = {}
+        run.log.say(f"no {run.folder.best} of step {best['step']}: the best is chosen anew from here on")
+
+
+def _arrays(run: Run, weights: str) -> dict[str, np.ndarray]:
+    return as_arrays((run.state.ema if weights == "ema" else run.state.model).state_dict())
+
+
+def _write(folder: RunFolder, checkpoint: Checkpoint, keep: int) -> None:
+    save_checkpoint(folder.checkpoints, checkpoint, checkpoint.state.step, keep)
+    _write_newest(folder, checkpoint.tensors["model"], checkpoint.tensors.get("ema"))
+
+
+def _write_newest(folder: RunFolder, raw: dict[str, np.ndarray], ema: dict[str, np.ndarray] | None) -> None:
+    save_state(raw, folder.last)
+    if ema:
+        save_state(ema, folder.last_ema)
+
+
+def _write_best(folder: RunFolder, arrays: dict[str, np.ndarray] | None, card: str) -> None:
+    if arrays:
+        save_state(arrays, folder.best)
+    write_whole(folder.best_card, lambda path: path.write_text(card, encoding="utf-8"))

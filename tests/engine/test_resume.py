@@ -1,0 +1,279 @@
+"""Where a run goes on, in which folder, and what that folder holds afterwards. One short run, copied and spoilt."""
+import errno
+import fcntl
+import json
+import os
+import shutil
+import threading
+
+import pytest
+
+from ppim.commands.train import train as ppim_train
+from ppim.config import get_config
+from ppim.engine.command import run
+from ppim.engine.distributed import World
+from ppim.engine.lock import FolderLock
+from ppim.engine.run import start
+from ppim.engine.saving import settle
+from ppim.engine.train import fit
+from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid, write_manifest
+from tests.helpers import losses, write_tiny_recipe
+
+NEWEST = ("last.pdparams", "last_ema.pdparams")
+BEST = ("best.pdparams", "best.json")
+OPTIONS = ["TRAIN.MAX_STEPS", "6", "SAVE_STEPS", "2", "KEEP_CHECKPOINTS", "3"]
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_data, tmp_path_factory):
+    """Recipe and folder of a run of 6 steps with checkpoints at 2, 4 and 6, evaluated at its end."""
+    root = tmp_path_factory.mktemp("whole")
+    config = write_tiny_recipe(root, tiny_data)
+    run(str(config), OPTIONS)
+    return str(config), root / "run"
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    """The same with a folder of one's own, and the options to go on in it."""
+    config, folder = whole
+    copy = shutil.copytree(folder, tmp_path / "copied")
+    return config, copy, [*OPTIONS, "SAVE", str(copy), "MODEL.RESUME", "auto"]
+
+
+def steps_in(folder) -> list[int]:
+    return [int(path.name[5:]) for path in list_checkpoints(folder / "checkpoints")]
+
+
+def assert_same_bytes(folder, other, names=(*NEWEST, *BEST)):
+    for name in names:
+        assert (folder / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def damage(checkpoint):
+    (checkpoint / "MANIFEST").write_bytes(b"")
+
+
+@pytest.mark.parametrize("lost", ["missing", "of an earlier step"])
+def test_a_finished_run_is_completed_from_its_last_checkpoint(whole, copied, lost):
+    config, folder, options = copied
+    for name in (*NEWEST, *BEST):
+        if lost == "missing":
+            (folder / name).unlink()
+        elif name in NEWEST:
+            (folder / name).write_bytes(b"as it was at step 4")
+    result = run(config, options)
+    assert_same_bytes(folder, whole[1])
+    assert json.loads((folder / "best.json").read_text())["last"]["raw"]["count"] == result.count == 11
+    assert steps_in(folder) == [6, 4, 2]
+
+
+def test_a_damaged_newest_checkpoint_is_set_aside_and_the_run_ends_as_if_it_never_was(whole, copied, capsys):
+    config, folder, options = copied
+    damage(folder / "checkpoints" / "step_00000006")
+    run(config, [*options, "KEEP_CHECKPOINTS", "2"])
+    said = capsys.readouterr().out
+    assert "step_00000006: MANIFEST is damaged" in said and "set aside as step_00000006.aside" in said
+    assert_same_bytes(folder, whole[1])
+    assert steps_in(folder) == [6, 4] and newest_valid(folder / "checkpoints")[1] == []
+    assert (folder / "checkpoints" / "step_00000006.aside" / "MANIFEST").read_bytes() == b""
+
+
+def test_a_damaged_checkpoint_of_a_higher_number_does_not_come_back(copied):
+    config, folder, options = copied
+    checkpoints = folder / "checkpoints"
+    for number in (8, 9):
+        shutil.copytree(checkpoints / "step_00000006", checkpoints / f"step_0000000{number}")
+        damage(checkpoints / f"step_0000000{number}")
+    run(config, [*options, "TRAIN.MAX_STEPS", "7", "KEEP_CHECKPOINTS", "2"])
+    assert steps_in(folder) == [7, 6]
+    assert all(find_fault(path) is None for path in list_checkpoints(checkpoints))
+    assert {path.name for path in checkpoints.glob("*.aside")} == {"step_00000008.aside", "step_00000009.aside"}
+
+
+def test_steps_counted_anew_in_larger_batches_do_not_lose_to_the_old_count(copied, tmp_path):
+    config, folder, options = copied
+    options = [*options, "DATA.BATCH_SIZE", "8"]  # step 6 of 4 images is step 3 of 8
+    run(config, [*options, "TRAIN.MAX_STEPS", "3"])
+    assert steps_in(folder) == [3, 2] and (folder / "checkpoints" / "step_00000006.aside").is_dir()
+    run(config, [*options, "TRAIN.MAX_STEPS", "5"])
+    assert newest_valid(folder / "checkpoints")[0].name == "step_00000005"
+    state = json.loads((folder / "checkpoints" / "step_00000005" / "state.json").read_text())
+    assert (state["epoch"], state["offset"]) == (1, 16)
+
+
+def test_an_earlier_checkpoint_is_refused_in_its_folder_and_goes_on_in_a_new_one(whole, copied, tmp_path):
+    config, folder, options = copied
+    earlier = folder / "checkpoints" / "step_00000002"
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ValueError) as refused:
+        run(config, [*OPTIONS, "SAVE", str(folder), "MODEL.RESUME", str(earlier)])
+    told = f"--resume {earlier} -o SAVE {folder}_2"
+    assert str(refused.value).endswith(f"start a new folder: {told}") and "step_00000006" in str(refused.value)
+    assert {*before, folder / ".lock"} == set(folder.rglob("*")) and steps_in(folder) == [6, 4, 2]
+
+    # typed as told, but killed before the first step was saved: the folder already knows where it stands
+    branch = tmp_path / "copied_2"
+    resumed = get_config(config, [*OPTIONS, "SAVE", str(branch), "MODEL.RESUME", str(earlier)])
+    killed, _, micro = start(resumed, resumed, World())
+    settle(killed, micro)
+    killed.close()
+    assert steps_in(branch) == [2]
+    ppim_train(["--resume", str(branch)])
+    assert_same_bytes(branch, whole[1])
+    assert steps_in(branch) == [6, 4, 2] and {1, 2} & losses(branch).keys() == set()
+
+
+def test_the_newest_usable_checkpoint_may_be_named(copied):
+    config, folder, options = copied
+    damage(folder / "checkpoints" / "step_00000006")
+    run(config, [*options, "MODEL.RESUME", str(folder / "checkpoints" / "step_00000004")])
+    assert steps_in(folder) == [6, 4, 2]
+
+
+def test_a_run_of_elsewhere_is_refused_in_a_used_folder(whole, copied):
+    config, folder, options = copied
+    for named in (whole[1], whole[1] / "checkpoints" / "step_00000006"):
+        with pytest.raises(ValueError) as refused:
+            run(config, [*options, "MODEL.RESUME", str(named)])
+        assert f"--resume {named} -o SAVE {folder}_2" in str(refused.value)
+    assert steps_in(folder) == [6, 4, 2]
+
+
+def test_a_copy_that_a_user_made_of_a_checkpoint_is_not_resumed_from_by_itself(copied):
+    config, folder, options = copied
+    mine = folder / "checkpoints" / "step_00000009_mine"
+    shutil.copytree(folder / "checkpoints" / "step_00000002", mine)
+    run(config, [*options, "TRAIN.MAX_STEPS", "8", "KEEP_CHECKPOINTS", "2"])
+    assert steps_in(folder) == [8, 6] and find_fault(mine) is None
+    with pytest.raises(ValueError, match="-o SAVE"):
+        run(config, [*options, "MODEL.RESUME", str(mine)])
+
+
+def test_a_best_whose_weights_are_not_in_the_folder_is_not_spoken_of(copied, tmp_path, capsys):
+    config, folder, _ = copied
+    source, new = folder / "checkpoints" / "step_00000006", tmp_path / "new"
+    state = json.loads((source / "state.json").read_text())
+    unbeaten = {**json.loads((folder / "best.json").read_text()), "top1": 101.0, "step": 5}
+    (source / "state.json").write_text(json.dumps({**state, "best": unbeaten}))
+    (source / "MANIFEST").unlink()
+    write_manifest(source)
+    run(config, [*OPTIONS, "SAVE", str(new), "MODEL.RESUME", str(folder), "TRAIN.MAX_STEPS", "7"])
+    assert "of step 5: the best is chosen anew" in capsys.readouterr().out
+    assert json.loads((new / "best.json").read_text())["step"] == 7 and (new / "best.pdparams").is_file()
+
+
+def test_a_run_named_without_a_recipe_goes_on_as_itself_where_it_lies(whole, copied, capsys):
+    _, folder, _ = copied
+    before = (whole[1] / "log.jsonl").read_bytes()
+    ppim_train(["--resume", str(folder), "-o", "TRAIN.MAX_STEPS", "7"])
+    said = capsys.readouterr().out
+    assert f"recipe: {folder / 'config.yaml'}" in said and f"writing to {folder}" in said
+    assert steps_in(folder) == [7, 6, 4] and get_config(folder / "config.yaml").SAVE_STEPS == 2
+    assert (whole[1] / "log.jsonl").read_bytes() == before
+
+
+def test_what_is_no_run_asks_for_a_recipe(whole, tmp_path, capsys):
+    shutil.copytree(whole[1] / "checkpoints" / "step_00000006", tmp_path / "step_00000006")
+    with pytest.raises(ValueError, match="give the recipe as well, with -c"):
+        ppim_train(["--resume", str(tmp_path / "step_00000006")])
+    with pytest.raises(SystemExit):
+        ppim_train(["--resume"])
+    assert "give a recipe" in capsys.readouterr().err
+
+
+def test_a_folder_in_use_is_refused_by_name_and_yet_evaluated(copied):
+    config, folder, options = copied
+    lock = FolderLock()
+    lock.take(folder, "")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    for resume in (["MODEL.RESUME", "auto"], []):
+        with pytest.raises(ValueError, match=f"{folder} is in use by process {os.getpid()} on .*-o SAVE {folder}_2"):
+            run(config, [*OPTIONS, "SAVE", str(folder), *resume])
+    assert run(config, [*options, "EVAL.ONLY", "True"]).count == 11
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    lock.release()
+    run(config, options)
+
+
+def test_a_start_that_fails_makes_no_folder_and_keeps_no_lock(whole, copied, tmp_path):
+    config, folder, options = copied
+    with pytest.raises(FileNotFoundError):
+        run(config, [*OPTIONS, "SAVE", str(tmp_path / "new"), "DATA.DATA_PATH", str(tmp_path / "nowhere")])
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(FileNotFoundError):
+        run(config, [*options, "DATA.DATA_PATH", str(tmp_path / "nowhere")])
+    run(config, options)
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_what_dead_writers_left_goes_and_nothing_else(copied, monkeypatch, locks):
+    config, folder, options = copied
+    litter = [".last.pdparams.4242", ".best.json.1", ".config.yaml.77", "checkpoints/.step_00000003.99/state.json",
+              "checkpoints/.step_00000003.99.old/state.json"]
+    users = [".notes.1", ".last.pdparams.bak", "last.pdparams.4242", "checkpoints/.step_00000003.mine/state.json"]
+    for name in (*litter, *users):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+    if not locks:
+        def unsupported(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", unsupported)
+    run(config, options)
+    assert all((folder / name).exists() for name in users)
+    # without a lock it may be a living process's
+    assert [(folder / name).exists() for name in litter] == [not locks] * len(litter)
+
+
+def test_all_files_have_the_mode_that_new_files_have(whole, tmp_path):
+    (tmp_path / "new").touch()
+    files = [path for path in whole[1].rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "new").stat().st_mode}
+
+
+def test_no_step_waits_for_the_disk(whole, tmp_path, monkeypatch):
+    config = get_config(whole[0], [*OPTIONS, "SAVE", str(tmp_path / "run")])
+    started, batches, micro = start(config, config, World())
+    fsync, waiting = os.fsync, []
+
+    def watched(handle):
+        waiting.append(threading.current_thread() is threading.main_thread())
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    fit(started, batches, micro)
+    started.close()
+    assert len(waiting) > 20 and not any(waiting)
+    assert_same_bytes(tmp_path / "run", whole[1])
+
+
+def test_a_run_that_cannot_write_stops_and_says_so(whole, tmp_path):
+    folder = tmp_path / "run"
+    config = get_config(whole[0], ["SAVE_STEPS", "1", "SAVE", str(folder)])
+    started, batches, micro = start(config, config, World())
+
+    def spoiling():
+        for number, batch in enumerate(batches):
+            if number == 2:
+                started.writer.wait()
+                shutil.rmtree(folder / "checkpoints")
+                (folder / "checkpoints").write_text("in the way")
+            yield batch
+
+    with pytest.raises(ValueError, match="cannot write checkpoint .*step_00000003"):
+        fit(started, spoiling(), micro)
+    assert started.state.step < 6
+    started.close()
+
+
+def test_a_run_that_ends_badly_ends_when_all_is_written(whole, tmp_path):
+    config = get_config(whole[0], [*OPTIONS, "SAVE", str(tmp_path / "run")])
+    started, _, _ = start(config, config, World())
+    written = threading.Event()
+    threading.Timer(0.3, written.set).start()
+    started.writer.start(lambda: written.wait(60))
+    started.close()
+    assert written.is_set()
+    FolderLock().take(tmp_path / "run", "")

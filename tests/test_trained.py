@@ -1,0 +1,71 @@
+"""A trained model for a user's program: a run's folder is as good as a name."""
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+import safetensors.numpy
+
+import ppim
+from ppim.engine.command import run
+from ppim.weights.checkpoints import newest_valid
+from tests.helpers import images, weights, write_tiny_recipe
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_data, tmp_path_factory):
+    """A short run with plain labels, so that nothing has taught its token head."""
+    root = tmp_path_factory.mktemp("run")
+    run(str(write_tiny_recipe(root, tiny_data)), ["TRAIN.MAX_STEPS", "3", "TOKEN_LABEL.ENABLE", "False"])
+    return root / "run"
+
+
+def state(model) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in model.state_dict().items()}
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+@pytest.mark.parametrize("as_given", [str, Path, lambda folder: newest_valid(folder / "checkpoints")[0]])
+def test_a_run_folder_gives_the_model_and_what_evaluation_takes(folder, as_given):
+    model = ppim.create_model(as_given(folder))
+    assert_equal(state(model), weights(folder / "last_ema.pdparams"))
+    model.eval()
+    other = ppim.create_model(folder, image_size=32)
+    other.eval()
+    other.eval_token_weight = 0.0  # the token head was never taught anything
+    np.testing.assert_array_equal(model(images(2)).numpy(), other(images(2)).numpy())
+
+
+@pytest.mark.parametrize(("which", "file"), [("auto", "ema"), ("ema", "ema"), ("raw", "model")])
+def test_weights_are_loaded_from_a_run_folder_as_from_its_newest_checkpoint(folder, which, file):
+    model = ppim.create_model(folder)
+    for parameter in model.parameters():
+        parameter.set_value(paddle.zeros_like(parameter))
+    report = ppim.load_weights(model, folder, which=which)
+    path = newest_valid(folder / "checkpoints")[0] / f"{file}.safetensors"
+    assert_equal(state(model), {**state(model), **safetensors.numpy.load_file(path)})
+    assert report.source == str(path)
+
+
+def test_a_folder_without_a_run_is_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match="no folder of a run"):
+        ppim.create_model(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no checkpoint in"):
+        ppim.load_weights(ppim.create_model(folder), tmp_path)
+    with pytest.raises(ValueError, match="no model is called"):
+        ppim.create_model(str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="LVViT takes no colour; it takes .*image_size"):
+        ppim.create_model(folder, colour=3)
+
+
+def test_a_name_counts_before_a_folder_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lvvit_demo").mkdir()
+    assert ppim.create_model("lvvit_demo", class_dim=3).num_classes == 3
+    with pytest.raises(ValueError, match="no folder of a run"):
+        ppim.create_model("./lvvit_demo")
