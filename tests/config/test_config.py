@@ -10,6 +10,16 @@ def test_a_saved_configuration_comes_back_equal(tmp_path):
     assert differences(config, get_config(tmp_path / "config.yaml")) == []
 
 
+def test_saving_replaces_the_file_instead_of_writing_into_it(tmp_path):
+    path, before = tmp_path / "config.yaml", tmp_path / "before"
+    save(get_config(), path)
+    before.hardlink_to(path)
+    text = path.read_text()
+    save(get_config(None, ["SEED", "3"]), path)
+    assert before.read_text() == text != path.read_text()
+    assert {found.name for found in tmp_path.iterdir()} == {"config.yaml", "before"}
+
+
 def test_a_configuration_is_frozen():
     with pytest.raises(AttributeError):
         get_config().SEED = 1
