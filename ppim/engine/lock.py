@@ -48,6 +48,9 @@ class FolderLock:
             self._handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
             _open_here.add(self._handle)
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            line = f"process {os.getpid()} on {socket.gethostname()}, started {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+            os.pwrite(self._handle, line.encode(), 0)
+            os.ftruncate(self._handle, len(line.encode()))
         except BlockingIOError:
             holder = os.pread(self._handle, 400, 0).decode("utf-8", "replace").partition("\n")[0]
             self.release()
@@ -59,9 +62,6 @@ class FolderLock:
             return [f"warning: the file system of {folder} has no locks ({error.strerror}): nothing keeps a second run "
                     "from writing there as well"]
         self.held = True
-        line = f"process {os.getpid()} on {socket.gethostname()}, started {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-        os.pwrite(self._handle, line.encode(), 0)
-        os.ftruncate(self._handle, len(line.encode()))
         return []
 
     def release(self) -> None:

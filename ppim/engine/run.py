@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 
 from ppim import config as configuration
 from ppim.data.batches import TrainBatches
+from ppim.data.datasets import ImageList
 from ppim.data.loader import EvalSamples, make_loader
 from ppim.data.split import as_list
 from ppim.engine import build
@@ -100,7 +101,9 @@ def _start(
     config: CfgNode, recipe: CfgNode, world: World, lock: FolderLock
 ) -> tuple[Run, Iterator[dict[str, paddle.Tensor]], int]:
     folder = RunFolder(config.SAVE)
-    warned = _take(lock, folder) if world.is_main and folder.path.is_dir() else []
+    # a new folder is made and locked as late as in `_open`, so that a start that fails leaves none
+    is_new = not folder.path.is_dir()
+    warned = _take(lock, folder) if world.is_main and not is_new else []
     checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
     # the data, looked at before anything is built
     images = build.train_images(config)
@@ -120,14 +123,10 @@ def _start(
     schedule = schedule_of(config, batches.global_batch * steps.accumulate)
     # where it stands
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
-    notes += unlike(checkpoint.state, world.size) if checkpoint else []
-    notes += warned
+    notes += warned + (unlike(checkpoint.state, world.size) if checkpoint else [])
     if world.is_main:
-        notes += _open(folder, config, lock)
-        if build.sets_aside(config):
-            write_whole(folder.val_list, lambda path: path.write_bytes(as_list(val_images)))
-            notes.append(f"validation photos set aside by name: {len(val_images)} of "
-                         f"{len(images) + len(val_images)}, listed in {folder.val_list}")
+        notes += _open(folder, config, lock, is_new)
+        notes += _list_set_aside(folder, images, val_images) if build.sets_aside(config) else []
     log = Log(world.is_main, folder, steps.total)
     run = Run(config, world, folder, state, batches, steps, schedule, val, log, Meter(), lock,
               checkpoint.state if checkpoint else None)
@@ -158,18 +157,23 @@ def _take(lock: FolderLock, folder: RunFolder) -> list[str]:
     return lock.take(folder.path, f"wait for its end, or start another run with -o SAVE {folder.neighbour()}")
 
 
-def _open(folder: RunFolder, config: CfgNode, lock: FolderLock) -> list[str]:
-    """The folder ready to be written into; lines to tell about it. A new one is made as late as this, so that a start
-    that fails leaves none."""
-    is_new = not folder.path.is_dir()
+def _open(folder: RunFolder, config: CfgNode, lock: FolderLock, is_new: bool) -> list[str]:
+    """Make the folder ready to be written into; lines to tell about it."""
     folder.prepare()
-    notes = _take(lock, folder) if is_new else []
+    notes = []
     if is_new:
+        notes = _take(lock, folder)
         folder.check_free()  # another run may have been faster
     if lock.held:
         folder.remove_leftovers()
     configuration.save(_without_sources(config), folder.config)
     return notes
+
+
+def _list_set_aside(folder: RunFolder, images: ImageList, val_images: ImageList) -> list[str]:
+    write_whole(folder.val_list, lambda path: path.write_bytes(as_list(val_images)))
+    return [f"validation photos set aside by name: {len(val_images)} of {len(images) + len(val_images)}, listed in "
+            f"{folder.val_list}"]
 
 
 def _starts_new_heads(model: CfgNode) -> bool:

@@ -4,6 +4,8 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -17,7 +19,7 @@ from ppim.engine.run import start
 from ppim.engine.saving import settle
 from ppim.engine.train import fit
 from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid, write_manifest
-from tests.helpers import losses, write_tiny_recipe
+from tests.helpers import ROOT, losses, write_tiny_recipe
 
 NEWEST = ("last.pdparams", "last_ema.pdparams")
 BEST = ("best.pdparams", "best.json")
@@ -91,15 +93,20 @@ def test_a_damaged_checkpoint_of_a_higher_number_does_not_come_back(copied):
     assert {path.name for path in checkpoints.glob("*.aside")} == {"step_00000008.aside", "step_00000009.aside"}
 
 
-def test_steps_counted_anew_in_larger_batches_do_not_lose_to_the_old_count(copied, tmp_path):
+@pytest.mark.parametrize(("batch", "now"), [(8, 3), (12, 2)])
+def test_steps_counted_anew_in_larger_batches_do_not_lose_to_the_old_count(copied, batch, now):
     config, folder, options = copied
-    options = [*options, "DATA.BATCH_SIZE", "8"]  # step 6 of 4 images is step 3 of 8
-    run(config, [*options, "TRAIN.MAX_STEPS", "3"])
-    assert steps_in(folder) == [3, 2] and (folder / "checkpoints" / "step_00000006.aside").is_dir()
-    run(config, [*options, "TRAIN.MAX_STEPS", "5"])
-    assert newest_valid(folder / "checkpoints")[0].name == "step_00000005"
-    state = json.loads((folder / "checkpoints" / "step_00000005" / "state.json").read_text())
-    assert (state["epoch"], state["offset"]) == (1, 16)
+    options = [*options, "DATA.BATCH_SIZE", str(batch)]  # step 6 of 4 images is step 3 of 8 and step 2 of 12
+
+    def position():
+        newest = newest_valid(folder / "checkpoints")[0]
+        state = json.loads((newest / "state.json").read_text())
+        return state["step"], state["epoch"], state["offset"], int(newest.name[5:])
+
+    run(config, [*options, "TRAIN.MAX_STEPS", str(now)])
+    assert position() == (now, 1, 0, now) and (folder / "checkpoints" / "step_00000006.aside").is_dir()
+    run(config, [*options, "TRAIN.MAX_STEPS", str(now + 1)])
+    assert position() == (now + 1, 1, batch, now + 1)
 
 
 def test_an_earlier_checkpoint_is_refused_in_its_folder_and_goes_on_in_a_new_one(whole, copied, tmp_path):
@@ -121,7 +128,7 @@ def test_an_earlier_checkpoint_is_refused_in_its_folder_and_goes_on_in_a_new_one
     assert steps_in(branch) == [2]
     ppim_train(["--resume", str(branch)])
     assert_same_bytes(branch, whole[1])
-    assert steps_in(branch) == [6, 4, 2] and {1, 2} & losses(branch).keys() == set()
+    assert steps_in(branch) == [6, 4, 2] and losses(branch).keys() == {3, 4, 5, 6}
 
 
 def test_the_newest_usable_checkpoint_may_be_named(copied):
@@ -194,6 +201,18 @@ def test_a_folder_in_use_is_refused_by_name_and_yet_evaluated(copied):
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     lock.release()
     run(config, options)
+
+
+def test_of_two_starts_at_once_in_a_new_folder_one_trains_and_the_other_is_told(whole, tmp_path):
+    command = [sys.executable, "tools/train.py", "-c", whole[0], "-o", *OPTIONS, "SAVE", str(tmp_path / "run")]
+    both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             env={**os.environ, "PPIM_THREADS": "1"}) for _ in range(2)]
+    told = {process.communicate(timeout=120)[1]: process.returncode for process in both}
+    assert sorted(told.values()) == [0, 1], told
+    (line,) = (stderr.strip() for stderr, code in told.items() if code)
+    assert line.startswith(f"error: {tmp_path / 'run'} ") and "\n" not in line
+    assert f"-o SAVE {tmp_path / 'run'}_2" in line
+    assert list(losses(tmp_path / "run")) == [1, 2, 3, 4, 5, 6] and steps_in(tmp_path / "run") == [6, 4, 2]
 
 
 def test_a_start_that_fails_makes_no_folder_and_keeps_no_lock(whole, copied, tmp_path):

@@ -79,7 +79,7 @@ def main() -> None:
     print(f"{args.model}, {parameters / 1e6:.1f} M parameters, a checkpoint of {size / 2**20:.0f} MiB, medians of "
           f"{args.rounds}")
     for name, seconds in times.items():
-        print(f"{name:15} {statistics.median(seconds):6.3f} s (smallest {min(seconds):.3f}, largest {max(seconds):.3f})")
+        print(f"{name:15} {statistics.median(seconds):6.3f} s ({min(seconds):.3f} to {max(seconds):.3f})")
     print(f"memory          {peak / size:.2f} x the checkpoint at most")
 
 
