@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import paddle
 
-from ppim.data.datasets import SUFFIXES, read_photo
+from ppim.data.photos import SUFFIXES, read_photo
 from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
 from ppim.engine.run_folder import tokens_were_trained
 from ppim.files import sha256

@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from ppim.data.augment import Policy, draw_erasing, draw_view
-from ppim.data.datasets import ImageList, read_photo
+from ppim.data.datasets import ImageList
+from ppim.data.photos import read_photo
 from ppim.data.transforms import HFlip, Operation, apply_all, history, to_array
 from ppim.geometry import HW, WH
 from ppim.mixing import Mixed
