@@ -130,7 +130,8 @@ def test_a_backslash_that_is_part_of_a_name_stays(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "encoding", "says"), [
-    ("dog.jpg 0\n\u732b/\u5976\u725b.jpg \u732b\u54aa\n", "gbk", "list.txt:2: not UTF-8, it looks like GBK.*iconv -f GBK"),
+    ("dog.jpg 0\n\u732b/\u5976\u725b.jpg \u732b\u54aa\n", "gbk",
+     "list.txt:2: not UTF-8, it looks like GBK.*iconv -f GBK"),
     ("\u732b.jpg 0\n", "utf-16", "list.txt:1: not UTF-8, it looks like UTF-16.*iconv -f UTF-16"),
     ("a.jpg 0\nb.jpg 1\ncaf\xe9.jpg 2\n", "latin-1", "list.txt:3: not UTF-8, in an encoding of its own.*ENCODING"),
 ])

@@ -3,15 +3,13 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps, ImageSequence
 
 from ppim.data.photos import EXIF, FORMATS, SUFFIXES, as_rgb, read_photo, read_turned
-from tests.helpers import ROOT
+from tests.helpers import run_python
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 CORNERS = [[RED, WHITE, WHITE], [(0, 255, 0), (0, 0, 255), (0, 0, 0)]]  # 3 x 2, no two turns of it alike
@@ -127,7 +125,8 @@ def test_the_orientation_of_a_tiff_is_applied_once(tmp_path):
     assert all(np.array_equal(pixels(read_photo(path, exif)), expected) for exif in EXIF)
 
 
-@pytest.mark.parametrize("block", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"Exif\0\0junk"])
+@pytest.mark.parametrize("block", [
+    b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff", b"Exif\0\0junk"])
 def test_a_damaged_exif_block_says_nothing(tmp_path, block):
     Image.fromarray(np.array(CORNERS, np.uint8)).save(tmp_path / "photo.jpg", exif=block)
     assert read_photo(tmp_path / "photo.jpg", "apply").size == (3, 2)
@@ -152,8 +151,7 @@ def test_postscript_under_an_images_name_starts_no_program(tmp_path):
             "try: (read_photo if sys.argv[2] == 'ours' else lambda path: Image.open(path).load())(sys.argv[1])\n"
             "except Exception as error: print(error)")
     for reader, started in (("ours", False), ("Pillow's", True)):
-        done = subprocess.run([sys.executable, "-c", code, str(photo), reader], cwd=ROOT, capture_output=True, text=True,
-                              timeout=60, env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"})
+        done = run_python("-c", code, photo, reader, env={"PATH": f"{program.parent}:{os.environ['PATH']}"})
         assert (tmp_path / "started").exists() == started, done
         assert started or "it looks like PostScript" in done.stdout
 

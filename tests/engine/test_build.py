@@ -166,7 +166,7 @@ def test_published_recipes_take_photos_as_they_are_stored(name):
 def test_two_photos_that_would_share_a_map_are_both_named(tiny_data, recipe_of, tmp_path):
     data = shutil.copytree(tiny_data, tmp_path / "data")
     shutil.copy(data / "train" / "class0" / "photo.0.png", data / "train" / "class0" / "photo.0.jpg")
-    with pytest.raises(ValueError, match=r"class0/photo\.0\.jpg and class0/photo\.0\.png of .*one label map.*rename one"):
+    with pytest.raises(ValueError, match=r"class0/photo\.0\.jpg and class0/photo\.0\.png of .*one label map.*rename"):
         reading(recipe_of(data / "maps"), ["DATA.DATA_PATH", str(data)])
 
 
