@@ -53,23 +53,37 @@ def find_images(data_path: str, split: str = "train") -> ImageList:
         FileNotFoundError: the path or the split's folder does not exist.
         ValueError: no class folders, images beside them, a class without images, a list line that cannot be read.
     """
+    place = split_place(os.fspath(data_path), split)
+    if os.path.isfile(place):
+        return _from_list(os.fspath(data_path), place, split)
+    found = scan_folders(place)
+    for fault in folder_faults(place, found):
+        raise ValueError(fault)
+    return listed(place, found)
+
+
+def split_place(data_path: str, split: str) -> str:
+    """Where a split's images come from: its list file, or its folder of class folders.
+
+    Raises:
+        FileNotFoundError: the path or the split's folder does not exist. ValueError: no such split.
+    """
     if split not in SPLIT_FOLDERS:
         raise ValueError(f"split must be one of {sorted(SPLIT_FOLDERS)}, got {split!r}")
-    data_path = os.fspath(data_path)
     if not os.path.isdir(data_path):
         raise FileNotFoundError(f"{data_path}: no such folder; set DATA.DATA_PATH to the images")
     list_file = os.path.join(data_path, f"{split}_list.txt")
     if os.path.isfile(list_file):
-        return _from_list(data_path, list_file, split)
+        return list_file
     folders = [os.path.join(data_path, name) for name in SPLIT_FOLDERS[split]]
     for folder in folders:
         if os.path.isdir(folder):
-            return _from_folders(folder)
+            return folder
     others = [name for name in ("train", "val", "test") if os.path.isdir(os.path.join(data_path, name))]
     if others:
         raise FileNotFoundError(f"{' or '.join(folders)}: no such folder beside {', '.join(others)}/; "
                                 f"add it, or a list {split}_list.txt")
-    return _from_folders(data_path)
+    return data_path
 
 
 def validation_path(data_path: str) -> str:
@@ -156,10 +170,8 @@ def skipped_note(images: ImageList) -> list[str]:
             f"out: {shown}{more}{convert}"]
 
 
-def _from_folders(folder: str) -> ImageList:
-    found = scan_folders(folder)
-    for fault in folder_faults(folder, found):
-        raise ValueError(fault)
+def listed(folder: str, found: ClassFolders) -> ImageList:
+    """What was found in a folder of class folders, one image after the other."""
     paths = [path for images in found.images.values() for path in images]
     labels = np.repeat(np.arange(len(found.images)), [len(images) for images in found.images.values()])
     return ImageList(folder, paths, labels.astype(np.int64), list(found.images), found.skipped)

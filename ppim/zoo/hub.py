@@ -43,8 +43,8 @@ def evaluation_transforms(image_size: tuple[int, int]) -> T.Compose:
     """PPIM's view for evaluation: a PIL picture to a normalised (3, h, w) tensor of `image_size`.
 
     The short side goes to 248 pixels for 224, else to the size itself, bicubic; then the centre is cut out. The
-    originals' view, which the recipes use, has `crop_pct` instead; see the model zoo's pages. Pictures of any mode become
-    RGB as photos of a data set do (`ppim.data.photos.as_rgb`); an EXIF orientation is not applied.
+    originals' view, which the recipes use, has `crop_pct` instead; see the model zoo's pages. Pictures of any mode
+    become RGB as photos of a data set do (`ppim.data.photos.as_rgb`); an EXIF orientation is not applied.
     """
     return T.Compose([
         _rgb,
