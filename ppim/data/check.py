@@ -123,7 +123,7 @@ def find_splits(data_path: str) -> tuple[dict[str, ImageList], list[Fault]]:
             continue
         try:
             splits[name], more = _images(path, place, split)
-        except ValueError as error:  # a list that cannot be read
+        except (ValueError, OSError) as error:  # a list that cannot be read, links in a circle
             more = [str(error)]
         faults += [Fault("layout", line) for line in more]
     return splits, faults

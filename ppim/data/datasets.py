@@ -126,18 +126,24 @@ class ClassFolders(NamedTuple):
 
     images: dict[str, list[str]]  # by class, classes sorted
     beside: list[str]  # images that lie in no class folder
+    dangling: list[str]  # links that lead nowhere, where a class folder may be meant
     skipped: Counter[str]  # suffixes that are none of an image's; "" for files without one
 
 
 def scan_folders(folder: str) -> ClassFolders:
-    """What is there, right or wrong; names that begin with a dot are passed over."""
+    """What is there, right or wrong; names that begin with a dot are passed over.
+
+    Raises:
+        OSError: a folder that may not be read, or links that lead in a circle.
+    """
     with os.scandir(folder) as entries:
         entries = [entry for entry in entries if not entry.name.startswith(".")]
     skipped: Counter[str] = Counter()
     classes = sorted(entry.name for entry in entries if entry.is_dir())
     images = {name: _images_below(os.path.join(folder, name), name, skipped) for name in classes}
-    beside = sorted(entry.name for entry in entries if not entry.is_dir() and _is_image(entry.name, skipped))
-    return ClassFolders(images, beside, skipped)
+    dangling = sorted(entry.name for entry in entries if entry.is_symlink() and not os.path.exists(entry.path))
+    others = [entry.name for entry in entries if not entry.is_dir() and entry.name not in dangling]
+    return ClassFolders(images, sorted(name for name in others if _is_image(name, skipped)), dangling, skipped)
 
 
 def folder_faults(folder: str, found: ClassFolders) -> list[str]:
@@ -148,7 +154,8 @@ def folder_faults(folder: str, found: ClassFolders) -> list[str]:
                 "one class, give the folder above it"]
     if not found.images:
         return [f"{folder}: wanted one folder of images per class, found none; or give train_list.txt and val_list.txt"]
-    faults = []
+    faults = [f"{os.path.join(folder, name)}: a link that leads nowhere, where a class folder may be meant; mend or "
+              "remove it" for name in found.dangling]
     if beside:
         faults.append(f"{folder}: {len(beside)} images lie beside the class folders {_few(list(found.images))}, the "
                       f"first is {beside[0]}; move them into their classes, or, if this is one class, give the folder "
@@ -179,11 +186,20 @@ def listed(folder: str, found: ClassFolders) -> ImageList:
 
 def _images_below(folder: str, prefix: str, skipped: Counter[str]) -> list[str]:
     found = []
-    for here, _, files in os.walk(folder, followlinks=True):
+    for here, _, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        if os.path.islink(here):
+            target = os.path.realpath(here)
+            if os.path.commonpath([target, os.path.realpath(os.path.dirname(here))]) == target:
+                raise OSError(f"{here}: a link back to a folder above it, so that its images would come again and "
+                              "again; remove it")
         inner = os.path.relpath(here, folder).replace(os.sep, "/")
         head = prefix if inner == "." else f"{prefix}/{inner}"
         found += [f"{head}/{name}" for name in files if name[0] != "." and _is_image(name, skipped)]
     return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise OSError(f"{error.filename}: {error.strerror}; make the folder readable, or remove it") from error
 
 
 def _is_image(name: str, skipped: Counter[str]) -> bool:

@@ -71,7 +71,7 @@ def read_state(path, which: str = "auto") -> Weights:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             return _read(file, data, which)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{path}: {' '.join(str(error).split()):.1000}") from error
 
 
 def _read(file, data, which: str) -> Weights:

@@ -272,3 +272,10 @@ def test_a_file_of_bfloat16_alone_is_within_the_limit(tmp_path):
     assert read_state(safetensors_file(tmp_path / "s.safetensors", entries, halves.tobytes())).state["w"].nbytes == 4000
     (tmp_path / "w.pdparams").write_bytes(pickle.dumps({"w": halves, "tied": halves}, 4))
     assert len(read_state(tmp_path / "w.pdparams").state) == 2
+
+
+def test_the_words_of_a_hostile_file_stay_in_one_line(tmp_path):
+    (tmp_path / "w.pdparams").write_bytes(b"\x80\x04\x8c\x04os\nx\x8c\x06system\x93.")
+    with pytest.raises(ValueError, match="w.pdparams: wanted plain arrays") as error:
+        read_state(tmp_path / "w.pdparams")
+    assert "\n" not in str(error.value)
