@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ppim.commands import guarded
 from ppim.commands.collage import collage
 from ppim.commands.convert import convert
+from ppim.commands.data_check import check_data
 from ppim.commands.demo import demo
 from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
@@ -24,6 +25,7 @@ COMMANDS = {
     "convert": convert,
     "models": models,
     "demo": demo,
+    "data check": check_data,
     "data imagenet": lay_out,
     "data collage": collage,
 }

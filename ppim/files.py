@@ -1,11 +1,30 @@
-"""How does a file appear? Whole or not at all: written beside its place, synced to the disk, renamed."""
+"""How does a file appear? Whole or not at all: written beside its place, synced to the disk, renamed. And how is one
+opened that somebody else has put there?"""
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
+
+_KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file to be read, as bytes; what is no file is not opened, since a pipe or a device may never answer.
+
+    Raises:
+        FileNotFoundError: no such file. OSError: it may not be read.
+        ValueError: a pipe, a socket, a device or a folder.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        what = next((name for test, name in _KINDS if test(mode)), "a device")
+        raise ValueError(f"{os.fspath(path)} is {what}, wanted a file")
+    return open(path, "rb")
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool = True) -> None:

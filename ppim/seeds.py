@@ -1,6 +1,7 @@
 """Every key of randomness: what is drawn with it, and all that the draw depends on.
 
     sample_rng      view and erasing of a sample (`data.augment`)       seed, epoch, index, copy
+    stand_in_rng    who stands in for a photo that cannot be read      seed, epoch, index
     order_rng       order of the samples of an epoch (`data.loader`)    seed, epoch
     place_rng       where labels go that are misplaced on purpose        seed, epoch, index, copy
                     (`token_labels.controls`)
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SAMPLE, ORDER, MIX, PLACE = range(4)  # streams that never meet
+SAMPLE, ORDER, MIX, PLACE, STAND_IN = range(5)  # streams that never meet
 SPLITS = ("train", "val")  # of pictures of our own, as they are numbered in keys
 
 
@@ -33,6 +34,11 @@ def sample_rng(seed: int, epoch: int, index: int, copy: int = 0) -> np.random.Ge
 def place_rng(seed: int, epoch: int, index: int, copy: int = 0) -> np.random.Generator:
     """The generator of a sample's misplaced labels; the sample's own draws stay what they are."""
     return _generator([seed, epoch], PLACE, index, copy)
+
+
+def stand_in_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The generator of the samples that may stand in for one whose photo cannot be read."""
+    return _generator([seed, epoch], STAND_IN, index, 0)
 
 
 def order_rng(seed: int, epoch: int) -> np.random.Generator:

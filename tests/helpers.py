@@ -64,7 +64,8 @@ def load_script(path: Path) -> ModuleType:
 # ---- recipes and runs ----------------------------------------------------------------------------------------------
 
 TINY = """
-DATA: {{DATA_PATH: {data}, IMAGE_SIZE: 32, BATCH_SIZE: 4, BATCH_SIZE_EVAL: 4, NUM_WORKERS: 0, CROP_PCT: 1.0}}
+DATA: {{DATA_PATH: {data}, IMAGE_SIZE: 32, BATCH_SIZE: 4, BATCH_SIZE_EVAL: 4, NUM_WORKERS: 0, CROP_PCT: 1.0,
+       EXIF: ignore}}
 MODEL:
   NAME: tiny
   NUM_CLASSES: 3

@@ -6,7 +6,8 @@ import pytest
 from tests.helpers import result_of, run_python, write_tiny_recipe
 
 ANNOTATOR = """
-DATA: {{DATA_PATH: {data}, IMAGE_SIZE: 64, BATCH_SIZE: 4, BATCH_SIZE_EVAL: 8, NUM_WORKERS: 0}}
+DATA: {{DATA_PATH: {data}, IMAGE_SIZE: 64, BATCH_SIZE: 4, BATCH_SIZE_EVAL: 8, NUM_WORKERS: 0,
+       EXIF: ignore}}
 MODEL: {{TYPE: paddle_vision, NAME: shufflenet_v2_x0_25, NUM_CLASSES: {classes}}}
 TRAIN: {{MAX_STEPS: 2, MIXUP_ALPHA: 0.0, CUTMIX_ALPHA: 0.0}}
 SAVE: {save}

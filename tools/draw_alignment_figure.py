@@ -131,7 +131,7 @@ def main(argv: list[str]) -> None:
     import_paddle_quietly()
 
     from ppim.config import get_config
-    from ppim.data.datasets import read_photo
+    from ppim.data.photos import read_photo
     from ppim.data.transforms import apply_all, eval_view
     from ppim.models import build_model
     from ppim.weights.load import load_weights

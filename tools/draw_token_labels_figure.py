@@ -20,7 +20,7 @@ from matplotlib.patheffects import withStroke
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ppim.data import shapes  # noqa: E402
-from ppim.data.datasets import read_photo  # noqa: E402
+from ppim.data.photos import read_photo  # noqa: E402
 from ppim.data.transforms import CropResize, HFlip, Warp, apply_all, history  # noqa: E402
 from ppim.geometry import centre_window, trace  # noqa: E402
 from ppim.token_labels.maps import LabelMap, read_map  # noqa: E402

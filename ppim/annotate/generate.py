@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import paddle
 
-from ppim.data.datasets import SUFFIXES, read_photo
+from ppim.data.photos import SUFFIXES, read_photo
 from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
 from ppim.engine.run_folder import tokens_were_trained
 from ppim.files import sha256
@@ -27,8 +27,9 @@ from ppim.geometry import HW
 from ppim.models import build_model
 from ppim.models.paddle_vision import PaddleVision
 from ppim.objective.pixels import normalise
-from ppim.token_labels.card import Reading, card_fields, load_card, save_card
+from ppim.token_labels.card import WHOLE, Reading, card_fields, load_card, save_card
 from ppim.token_labels.maps import MapError, map_path, read_map, write_map
+from ppim.token_labels.store import first_shared
 from ppim.weights.load import load_weights
 from ppim.weights.read import find_weights
 
@@ -41,6 +42,7 @@ class View(NamedTuple):
     std: Sequence[float] = (0.229, 0.224, 0.225)
     interpolation: str = "bicubic"
     centre_crop: float | None = None  # side of the square cut per resized short side, in (0, 1]; None: squashed whole
+    exif: str = "ignore"  # see `photos.read_photo`
 
 
 class Report(NamedTuple):
@@ -86,7 +88,7 @@ def look(path, view: View) -> np.ndarray:
     Raises:
         ValueError: not a readable image, the message names the path; or a centre crop that is not square.
     """
-    photo, (height, width) = read_photo(str(path)), view.hw
+    photo, (height, width) = read_photo(path, view.exif), view.hw
     if view.centre_crop is None:
         return to_array(photo.resize((width, height), INTERPOLATION[view.interpolation]))
     if height != width:
@@ -143,7 +145,8 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
     """
     weights = Path(find_weights(weights))
     whole = view.centre_crop is None
-    reading = Reading(log_z=True) if whole else Reading("centre-crop", view.centre_crop, log_z=True)
+    reading = WHOLE if whole else Reading("centre-crop", view.centre_crop)
+    reading = reading._replace(log_z=True, exif=view.exif)
     origin = {
         "form": 1,
         "model": name,
@@ -184,11 +187,9 @@ def _batches(files: Sequence[str], batch_size: int, read, threads: int) -> Itera
 
 def _places(files: Sequence[str], output) -> dict[str, str]:
     """Where the map of each file goes; two photos whose names differ by the last suffix alone would share one."""
-    place = {name: map_path(str(output), name) for name in files}
-    owner: dict[str, str] = {}
-    for name, path in place.items():
-        if owner.setdefault(path, name) != name:
-            raise ValueError(f"{owner[path]} and {name} would share the map {path}; rename one of them")
+    place, pair = {name: map_path(str(output), name) for name in files}, first_shared(files)
+    if pair:
+        raise ValueError(f"{pair[0]} and {pair[1]} would share the map {place[pair[0]]}; rename one of them")
     return place
 
 

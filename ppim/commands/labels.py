@@ -24,7 +24,7 @@ def make(argv: list[str]) -> None:
     model = load_annotator(config, args.load)
     data = config.DATA
     view = View((data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION,
-                args.centre_crop)
+                args.centre_crop, data.EXIF)
     write_card(args.output, model, view, args.top_k, config.MODEL.NAME, args.load, args.overwrite)
     with progress(len(files)) as advance:
         report = generate(model, args.images, files, args.output, view, top_k=args.top_k,

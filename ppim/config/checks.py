@@ -1,6 +1,8 @@
 """What does a configuration ask for, and which keys contradict each other? A single value is checked by its row."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from yacs.config import CfgNode
 
 from ppim.families import facts, family_of, size_of
@@ -39,8 +41,13 @@ def _check_pairs(config: CfgNode) -> None:
     for key, pair, limit in (("DATA.CROP_SCALE", config.DATA.CROP_SCALE, ""),
                              ("DATA.CROP_RATIO", config.DATA.CROP_RATIO, ""),
                              ("TRAIN.CUTMIX_MINMAX", config.TRAIN.CUTMIX_MINMAX, " < 1")):
-        if pair is not None and (len(pair) != 2 or not 0 < pair[0] <= pair[1] or (limit and pair[1] >= 1)):
+        if pair is not None and not (_are_numbers(pair) and len(pair) == 2 and 0 < pair[0] <= pair[1]
+                                     and (not limit or pair[1] < 1)):
             raise ValueError(f"{key} wants [least, most] with 0 < least <= most{limit}; got {list(pair)}")
+
+
+def _are_numbers(values: Sequence[object]) -> bool:
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
 def _check_model(config: CfgNode) -> None:

@@ -30,6 +30,15 @@ KEYS: dict[str, Key] = {
     #: evaluation: short side resized to floor(`IMAGE_SIZE` / `CROP_PCT`), then a centre crop |
     #: 评估：短边缩放到 floor(`IMAGE_SIZE` / `CROP_PCT`)，再做中心裁剪
     "DATA.CROP_PCT": key(0.9, least=0.01, most=1),
+    #: what is done about the orientation that a camera has noted: `apply` turns photos upright, `ignore` takes them as
+    #: they are stored, as the published accuracies do and so the recipes; see [photos](#photos) |
+    #: 如何处理相机记录的方向：`apply` 把照片转正；`ignore` 按存储的样子使用，已公布的精度如此得来，配方也如此；
+    #: 见[照片](#照片)
+    "DATA.EXIF": key("apply", choices=("apply", "ignore")),
+    #: a training photo that cannot be read: `raise` ends the run, `skip` replaces it by another one and says so, see
+    #: [photos](#photos) |
+    #: 遇到读不了的训练照片：`raise` 结束训练；`skip` 用另一张代替并说明，见[照片](#照片)
+    "DATA.ON_BAD": key("raise", choices=("raise", "skip")),
     #: loader processes per training process; 0 loads in the training process itself |
     #: 每个训练进程的数据加载进程数；0 表示在训练进程内加载
     "DATA.NUM_WORKERS": key(4, least=0),

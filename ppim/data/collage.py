@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ppim.data.datasets import ImageList, read_photo
+from ppim.data.datasets import ImageList
+from ppim.data.photos import read_photo
 from ppim.data.shapes import BACKGROUND, label_map_of
 from ppim.geometry import HW, WH
 from ppim.seeds import SPLITS, picture_rng

@@ -1,4 +1,4 @@
-"""Which images are there, of which class, and how one is read.
+"""Which images are there, and of which class?
 
 Three layouts on disk, told apart by what is there:
 - `{train,val}_list.txt` in the data path: one image per line, "path label" or "path class-name", paths relative to it;
@@ -6,17 +6,21 @@ Three layouts on disk, told apart by what is there:
 - anything else: the data path is the split itself, one folder per class; training on a folder named `train` takes the
   validation images from val/ (or test/) beside it.
 Class folders may hold sub-folders. The order is sorted, so an index means the same image on every machine.
+Links are followed, and lists out of the data path too (`..`, absolute paths): whoever wrote them is trusted.
 """
 from __future__ import annotations
 
 import os
-import warnings
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
+from ppim.data.lists import read_list
+from ppim.data.photos import SUFFIXES
+
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "test")}
 
 
@@ -28,6 +32,7 @@ class ImageList:
     paths: list[str]  # relative to root, with forward slashes
     labels: np.ndarray  # (n,) int64, positions in `classes`
     classes: list[str]
+    skipped: Mapping[str, int] = field(default_factory=dict)  # files that are no images by their suffix: how many
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -46,25 +51,39 @@ def find_images(data_path: str, split: str = "train") -> ImageList:
 
     Raises:
         FileNotFoundError: the path or the split's folder does not exist.
-        ValueError: no class folders, a class without images, a list line that cannot be read.
+        ValueError: no class folders, images beside them, a class without images, a list line that cannot be read.
+    """
+    place = split_place(os.fspath(data_path), split)
+    if os.path.isfile(place):
+        return _from_list(os.fspath(data_path), place, split)
+    found = scan_folders(place)
+    for fault in folder_faults(place, found):
+        raise ValueError(fault)
+    return listed(place, found)
+
+
+def split_place(data_path: str, split: str) -> str:
+    """Where a split's images come from: its list file, or its folder of class folders.
+
+    Raises:
+        FileNotFoundError: the path or the split's folder does not exist. ValueError: no such split.
     """
     if split not in SPLIT_FOLDERS:
         raise ValueError(f"split must be one of {sorted(SPLIT_FOLDERS)}, got {split!r}")
-    data_path = os.fspath(data_path)
     if not os.path.isdir(data_path):
         raise FileNotFoundError(f"{data_path}: no such folder; set DATA.DATA_PATH to the images")
     list_file = os.path.join(data_path, f"{split}_list.txt")
     if os.path.isfile(list_file):
-        return _from_list(data_path, list_file, split)
+        return list_file
     folders = [os.path.join(data_path, name) for name in SPLIT_FOLDERS[split]]
     for folder in folders:
         if os.path.isdir(folder):
-            return _from_folders(folder)
+            return folder
     others = [name for name in ("train", "val", "test") if os.path.isdir(os.path.join(data_path, name))]
     if others:
         raise FileNotFoundError(f"{' or '.join(folders)}: no such folder beside {', '.join(others)}/; "
                                 f"add it, or a list {split}_list.txt")
-    return _from_folders(data_path)
+    return data_path
 
 
 def validation_path(data_path: str) -> str:
@@ -102,84 +121,98 @@ def check_classes(train: ImageList, val: ImageList) -> None:
         f"{_few(only_train)}, only the second {_few(only_val)}; labels would not mean the same, make the classes equal")
 
 
-def read_photo(path: str) -> Image.Image:
-    """An image file as 8-bit RGB, decoded completely. An EXIF orientation is not applied (the training sets and their
-    label maps were made without it). Transparency is dropped. Greys of 16 bits and more are scaled by their range.
+class ClassFolders(NamedTuple):
+    """What is found in a folder of class folders; paths are relative to it, with forward slashes, sorted."""
+
+    images: dict[str, list[str]]  # by class, classes sorted
+    beside: list[str]  # images that lie in no class folder
+    dangling: list[str]  # links that lead nowhere, where a class folder may be meant
+    skipped: Counter[str]  # suffixes that are none of an image's; "" for files without one
+
+
+def scan_folders(folder: str) -> ClassFolders:
+    """What is there, right or wrong; names that begin with a dot are passed over.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: anything that keeps the file from being decoded, with its path.
+        OSError: a folder that may not be read, or links that lead in a circle.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with open(path, "rb") as file, Image.open(file) as image:
-                image.load()
-                return _as_rgb(image)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such image; is the list or the folder out of date?") from None
-    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, EOFError, ... on damaged files
-        raise ValueError(f"{path}: cannot be read as an image ({error}); replace or remove the file") from error
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode[0] in "IF":
-        return _grey_by_range(np.asarray(image), sixteen_bits=image.mode.startswith("I;16")).convert("RGB")
-    return image.convert("RGB")
-
-
-def _grey_by_range(values: np.ndarray, sixteen_bits: bool) -> Image.Image:
-    """Wide greys to 8 bits: 0..65535 where that is the range, otherwise from the least to the largest value."""
-    values = values.astype(np.float64)
-    low, high = values.min(), values.max()
-    if sixteen_bits or (low >= 0 and 255 < high <= 65535):
-        low, high = 0.0, 65535.0
-    scaled = (values - low) * (255 / max(high - low, 1e-12))
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
-
-
-def _from_folders(folder: str) -> ImageList:
     with os.scandir(folder) as entries:
-        classes = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-    if not classes:
-        raise ValueError(f"{folder}: wanted one folder of images per class, found none; "
-                         "or give train_list.txt and val_list.txt")
-    paths, labels = [], []
-    for label, name in enumerate(classes):
-        found = _images_below(os.path.join(folder, name), name)
-        if not found:
-            raise ValueError(f"{os.path.join(folder, name)}: no images in this class folder "
-                             f"(looked for {' '.join(SUFFIXES)}); fill or remove it")
-        paths += found
-        labels += [label] * len(found)
-    return ImageList(folder, paths, np.array(labels, np.int64), classes)
+        entries = [entry for entry in entries if not entry.name.startswith(".")]
+    skipped: Counter[str] = Counter()
+    classes = sorted(entry.name for entry in entries if entry.is_dir())
+    images = {name: _images_below(os.path.join(folder, name), name, skipped) for name in classes}
+    dangling = sorted(entry.name for entry in entries if entry.is_symlink() and not os.path.exists(entry.path))
+    others = [entry.name for entry in entries if not entry.is_dir() and entry.name not in dangling]
+    return ClassFolders(images, sorted(name for name in others if _is_image(name, skipped)), dangling, skipped)
 
 
-def _images_below(folder: str, prefix: str) -> list[str]:
+def folder_faults(folder: str, found: ClassFolders) -> list[str]:
+    """Why a folder cannot be a split, each in a line that says what to do; empty where it can."""
+    beside, empty = found.beside, [name for name, paths in found.images.items() if not paths]
+    if beside and not any(found.images.values()):
+        return [f"{folder}: wanted one folder of images per class, found {len(beside)} images themselves; if this is "
+                "one class, give the folder above it"]
+    if not found.images:
+        return [f"{folder}: wanted one folder of images per class, found none; or give train_list.txt and val_list.txt"]
+    faults = [f"{os.path.join(folder, name)}: a link that leads nowhere, where a class folder may be meant; mend or "
+              "remove it" for name in found.dangling]
+    if beside:
+        faults.append(f"{folder}: {len(beside)} images lie beside the class folders {_few(list(found.images))}, the "
+                      f"first is {beside[0]}; move them into their classes, or, if this is one class, give the folder "
+                      "above it")
+    faults += [f"{os.path.join(folder, name)}: no images in this class folder (looked for {' '.join(SUFFIXES)}); fill "
+               "or remove it" for name in empty]
+    return faults
+
+
+def skipped_note(images: ImageList) -> list[str]:
+    """A line that counts the files passed over for their suffix; none where there are none."""
+    if not images.skipped:
+        return []
+    counts = Counter(images.skipped).most_common()
+    shown = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in counts[:5])
+    more = f" and {len(counts) - 5} more suffixes" if len(counts) > 5 else ""
+    convert = "; HEIC is not read, convert it to JPEG" if {".heic", ".heif"} & set(images.skipped) else ""
+    return [f"note: {sum(images.skipped.values()):,} files in {images.root} are no images by their suffix and left "
+            f"out: {shown}{more}{convert}"]
+
+
+def listed(folder: str, found: ClassFolders) -> ImageList:
+    """What was found in a folder of class folders, one image after the other."""
+    paths = [path for images in found.images.values() for path in images]
+    labels = np.repeat(np.arange(len(found.images)), [len(images) for images in found.images.values()])
+    return ImageList(folder, paths, labels.astype(np.int64), list(found.images), found.skipped)
+
+
+def _images_below(folder: str, prefix: str, skipped: Counter[str]) -> list[str]:
     found = []
-    for here, _, files in os.walk(folder, followlinks=True):
+    for here, _, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        if os.path.islink(here):
+            target = os.path.realpath(here)
+            if os.path.commonpath([target, os.path.realpath(os.path.dirname(here))]) == target:
+                raise OSError(f"{here}: a link back to a folder above it, so that its images would come again and "
+                              "again; remove it")
         inner = os.path.relpath(here, folder).replace(os.sep, "/")
         head = prefix if inner == "." else f"{prefix}/{inner}"
-        found += [f"{head}/{name}" for name in files if name.lower().endswith(SUFFIXES) and name[0] != "."]
+        found += [f"{head}/{name}" for name in files if name[0] != "." and _is_image(name, skipped)]
     return sorted(found)
 
 
+def _refuse(error: OSError) -> None:
+    raise OSError(f"{error.filename}: {error.strerror}; make the folder readable, or remove it") from error
+
+
+def _is_image(name: str, skipped: Counter[str]) -> bool:
+    """By its suffix; others are counted in `skipped`."""
+    is_image = name.lower().endswith(SUFFIXES)
+    if not is_image:
+        skipped[os.path.splitext(name)[1].lower()] += 1
+    return is_image
+
+
 def _from_list(data_path: str, list_file: str, split: str) -> ImageList:
-    paths, names = [], []
-    with open(list_file, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            parts = line.strip().rsplit(maxsplit=1)
-            if len(parts) != 2:
-                raise ValueError(f"{list_file}:{number}: wanted 'path label', got {line.strip()!r}")
-            paths.append(parts[0])
-            names.append(parts[1])
-    if not paths:
-        raise ValueError(f"{list_file}: the list is empty; write one 'path label' per line")
-    if all(name.isdigit() for name in names):
+    paths, names = read_list(list_file, data_path)
+    if all(name.isdecimal() for name in names):
         classes = [str(i) for i in range(max(map(int, names)) + 1)]
         labels = [int(name) for name in names]
     else:

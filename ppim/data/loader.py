@@ -7,11 +7,13 @@ ship numpy only: uint8 images, sparse targets, and what mixing is to do to them.
     image uint8 (B, 3, H, W), label int64 (B,), index int64 (B,)
     training:     class_row, class_id int32, class_weight float32 (T,), class_const float32 (B, 3); the same four for
                   token_* with label maps, token_const (B * N, 3); erase_at int64 (E,), erase_value float32 (E, 3);
-                  mix_* where it is mixed, see `ppim.mixing.Mixed`
+                  mix_* where it is mixed, see `ppim.mixing.Mixed`; bad, a list of text, where samples stand in for
+                  others whose photos could not be read (`bad_photos.BadPhotos` takes it out)
     evaluation:   with label maps token_best int64 (B, N), the class of each token, -1 where it has none
 """
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import warnings
@@ -21,13 +23,16 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ppim.data.augment import Policy, draw_erasing, draw_view
-from ppim.data.datasets import ImageList, read_photo
+from ppim.data.bad_photos import first_readable
+from ppim.data.datasets import ImageList
+from ppim.data.photos import read_photo
 from ppim.data.transforms import HFlip, Operation, apply_all, history, to_array
 from ppim.geometry import HW, WH
 from ppim.mixing import Mixed
-from ppim.seeds import place_rng, sample_rng
+from ppim.seeds import place_rng, sample_rng, stand_in_rng
 from ppim.token_labels.controls import misplaced, offset
 from ppim.token_labels.released import Move, released_targets
 from ppim.token_labels.store import MapFolder
@@ -60,6 +65,8 @@ class TrainSamples:
     blank: str = "uniform"  # see `token_targets`
     place: str = "right"  # this and the next: see `token_labels.controls`
     displacement: float = 0.0  # tokens
+    exif: str = "ignore"  # see `read_photo`
+    on_bad: str = "raise"  # or "skip": another sample stands in for one whose photo cannot be read, see `bad_photos`
 
     def __post_init__(self):
         if self.geometry == "released" and self.policy.order != "released":
@@ -76,8 +83,8 @@ class TrainSamples:
 
     def __getitem__(self, key: tuple[int, int, int]) -> dict[str, Any]:
         epoch, index, copy = key
-        photo = read_photo(self.images.full_path(index))
-        rng = sample_rng(self.seed, epoch, index, copy)
+        index, photo, bad = self._readable(epoch, index)
+        rng = sample_rng(self.seed, *key)
         ops = draw_view(rng, photo.size, self.policy)
         erase_at, erase_value = draw_erasing(rng, self.policy)
         label = self.images.labels[index]
@@ -85,14 +92,21 @@ class TrainSamples:
                   "erase_at": erase_at, "erase_value": erase_value}
         sample["class_targets"] = label_targets(label[None], self.num_classes, self.smoothing)
         if self.maps is not None:
-            of_map, sample["token_targets"] = self._map_targets(key, ops, photo.size)
+            of_map, sample["token_targets"] = self._map_targets((epoch, index, copy), ops, photo.size)
             # where the map does not say what the view shows, its class is the photo's own label
             if of_map.const[0, 2] > 0 and self.class_target == "map":
                 sample["class_targets"] = of_map
             if self.ground_truth:
                 sample["class_targets"] = with_ground_truth(sample["class_targets"], label[None], self.num_classes,
                                                             self.smoothing)
-        return sample
+        return {**sample, "bad": bad} if bad else sample
+
+    def _readable(self, epoch: int, index: int) -> tuple[int, Image.Image, list[str]]:
+        """The photo of sample `index` or of the one that stands in for it: whose, the photo, what was wrong before."""
+        read = functools.partial(read_photo, exif=self.exif)
+        if self.on_bad == "raise":
+            return index, read(self.images.full_path(index)), []
+        return first_readable(read, self.images, index, stand_in_rng(self.seed, epoch, index))
 
     def _map_targets(self, key: tuple[int, int, int], ops: Sequence[Operation], wh: WH,
                      ) -> tuple[SparseTargets, SparseTargets]:
@@ -130,12 +144,13 @@ class EvalSamples:
     num_classes: int
     maps: MapFolder | None = None
     grid: HW | None = None  # (rows, columns) of tokens
+    exif: str = "ignore"  # see `read_photo`
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        photo = read_photo(self.images.full_path(index))
+        photo = read_photo(self.images.full_path(index), self.exif)
         sample = {"image": to_array(apply_all(self.ops, photo)), "label": self.images.labels[index],
                   "index": np.int64(index)}
         if self.maps is not None:
@@ -161,6 +176,9 @@ def collate(samples: Sequence[Mapping[str, Any]], mixed: Mixed | None = None) ->
         if not len(at):  # a pixel that keeps its value, see pixels.erase
             at, value = np.zeros(1, np.int64), np.full((1, 3), np.nan, np.float32)
         batch["erase_at"], batch["erase_value"] = at, value
+    bad = [line for sample in samples for line in sample.get("bad", ())]
+    if bad:
+        batch["bad"] = bad
     return {**batch, **mixed.as_fields()} if mixed else batch
 
 
@@ -250,7 +268,7 @@ def _shared_memory_suffices(samples, batches, workers: int) -> bool:
     first = _Reporting(samples, None)[0, keys[:1]]
     if "error" in first:  # reported when its batch comes
         return True
-    size = sum(value.nbytes for value in first.values()) * len(keys)
+    size = sum(value.nbytes for value in first.values() if isinstance(value, np.ndarray)) * len(keys)
     processes = int(os.environ.get("PADDLE_LOCAL_SIZE") or 1)  # each has its workers and sees the same free space
     # twice: samples differ in size, and a mix adds a few bytes per token
     needed = 2 * size * (AHEAD + 1) * workers * processes

@@ -22,7 +22,7 @@ from ppim.paddle_compat import half_precision_pays
 from ppim.seeds import mix_rng
 from ppim.token_labels.card import CARD, Reading, read_card
 from ppim.token_labels.maps import map_path
-from ppim.token_labels.store import MapFolder
+from ppim.token_labels.store import MapFolder, first_shared
 
 
 def train_images(config: CfgNode) -> ImageList:
@@ -61,13 +61,20 @@ def map_reading(config: CfgNode, recipe: CfgNode, path: str) -> tuple[Reading, s
     """How the maps in `path` are to be read, and by whose word: their card's, or, without one, the configuration's.
 
     Raises:
-        ValueError: the card is damaged; or the configuration departs from its recipe to say what the card denies.
+        ValueError: the card is damaged; the configuration departs from its recipe to say what the card denies; or the
+            maps are of photos read in another way than this run reads them.
     """
-    labels = config.TOKEN_LABEL
+    labels, exif = config.TOKEN_LABEL, config.DATA.EXIF
     crop_pct = labels.FRAME_CROP_PCT if labels.FRAME == "centre-crop" else 1.0
-    stated, card = Reading(labels.FRAME, crop_pct, labels.ORIENTATION), read_card(path)
+    stated, card = Reading(labels.FRAME, crop_pct, labels.ORIENTATION, exif=exif), read_card(path)
     if card is None:
         return stated, "the configuration"
+    if card.exif != exif:
+        raise ValueError(
+            f"{Path(path) / CARD} says that its maps are of photos read with DATA.EXIF {card.exif}, this run has "
+            f"DATA.EXIF {exif}: labels would lie beside what they mean; set -o DATA.EXIF {card.exif}, or make the maps "
+            "again"
+        )
     keys = {"frame": "FRAME", "crop_pct": "FRAME_CROP_PCT", "orientation": "ORIENTATION"}
     denied = {keys[name]: said for name, said in card._asdict().items()
               if name in keys and said != getattr(stated, name)}
@@ -98,6 +105,12 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
     needs_log_z = labels.TARGET == "probs" and path == labels.PATH
     if needs_log_z and reading.log_z is False:
         raise _no_log_z(Path(path) / CARD)
+    shared = first_shared(images.paths)
+    if shared:
+        raise ValueError(
+            f"{shared[0]} and {shared[1]} of {images.root} would share one label map in {path}; rename one of them and "
+            "its map, or remove it"
+        )
     missing = maps.missing(images.paths)
     if missing:
         raise FileNotFoundError(
@@ -135,6 +148,8 @@ def train_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tup
         blank=labels.BLANK,
         place=labels.PLACE,
         displacement=labels.DISPLACEMENT,
+        exif=config.DATA.EXIF,
+        on_bad=config.DATA.ON_BAD,
     )
 
 
@@ -188,6 +203,7 @@ def eval_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tupl
         num_classes=config.MODEL.NUM_CLASSES,
         maps=label_maps(config, recipe, images, path) if path else None,
         grid=grid,
+        exif=data.EXIF,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from ppim.config import find_recipe, get_config
+from ppim.data.datasets import skipped_note
 from ppim.engine import build
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation, evaluate_samples
@@ -114,6 +115,8 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained)
     log.say(f"evaluating {kind} weights on {len(images):,} images of {images.root}, "
             f"token head {'on' if model.eval_token_weight else 'off'} (MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")
+    for line in skipped_note(images):
+        log.say(line)
     samples = build.eval_samples(config, recipe, images, model.grid)
     if samples.maps:
         log.say(f"label maps in {samples.maps}")

@@ -99,6 +99,7 @@ _FROM_SCRATCH = [
 # As for any few photos: they are shown whole and unmixed, in a short run whose rate is meant for its batch.
 USUAL = {
     "DATA.BATCH_SIZE_EVAL": 32,
+    "DATA.EXIF": "apply",
     "DATA.REPEATED_AUG": 1,
     "DATA.AUG_ORDER": "crop-first",
     "TRAIN.LINEAR_SCALED_LR": None,

@@ -1,6 +1,7 @@
 """What is a training run made of, and how is it put together from its configuration, or taken up where it stopped?"""
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from paddle import nn
 from yacs.config import CfgNode
 
 from ppim import config as configuration
+from ppim.data.bad_photos import BadPhotos
 from ppim.data.batches import TrainBatches
-from ppim.data.datasets import ImageList
+from ppim.data.datasets import ImageList, skipped_note
 from ppim.data.loader import EvalSamples, make_loader
 from ppim.data.split import as_list
 from ppim.engine import build
@@ -112,6 +114,7 @@ def _start(
     model = _fresh_model(config, notes) if checkpoint is None else _model(config)
     samples = build.train_samples(config, recipe, images, model.grid)
     val = build.eval_samples(config, recipe, val_images, model.grid)
+    notes += [*skipped_note(images), *skipped_note(val_images)]
     notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
     teacher, report = build_teacher(config)
     notes += [f"teacher: {report}"] if teacher else []
@@ -136,7 +139,8 @@ def _start(
         log.say(line)
     ahead = build.train_batches(config, len(images), world, micro, run.last * steps.accumulate)
     loader = make_loader(samples, ahead, config.DATA.NUM_WORKERS, build.mix_of_step(config, ahead, model))
-    return run, _timed(loader, run.meter), micro
+    bad = BadPhotos(len(images), log.say if world.is_main else functools.partial(print, flush=True))
+    return run, _timed(bad.taken_out(loader), run.meter), micro
 
 
 def _model(config: CfgNode) -> nn.Layer:

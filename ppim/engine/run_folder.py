@@ -155,7 +155,9 @@ def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
     """
     own = config_of(weights)
     if own:
-        return str(own), [], [f"recipe: {own}"]
+        # before there was the key, photos were taken as they are stored
+        old = [] if "EXIF:" in own.read_text(encoding="utf-8") else ["DATA.EXIF", "ignore"]
+        return str(own), old, [f"recipe: {own}"]
     found = recognise_file(weights)
     twins = f" (or {', '.join(found.twins)}, of the same shapes: give --model then)" if found.twins else ""
     note = f"recipe: {found.name}, recognised by the weights in {weights}{twins}"

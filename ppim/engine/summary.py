@@ -14,7 +14,8 @@ from ppim.models import changed_size
 
 # What an accuracy in the tables hangs on.
 _RECIPE_KEYS = ("TRAIN.", "DATA.BATCH_SIZE", "DATA.IMAGE_SIZE", "DATA.CROP", "DATA.HFLIP", "DATA.AUG_ORDER",
-                "DATA.REPEATED_AUG", "DATA.TRAIN_INTERPOLATION", "MIX.", "LOSS.", "DISTILL.", "MODEL.DROPPATH")
+                "DATA.EXIF", "DATA.REPEATED_AUG", "DATA.TRAIN_INTERPOLATION", "MIX.", "LOSS.", "DISTILL.",
+                "MODEL.DROPPATH")
 _HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS", "TRAIN.RECOMPUTE")
 
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ppim.files import write_whole
+from ppim.files import open_regular, write_whole
 from ppim.token_labels.maps import ORIENTATIONS
 
 CARD = "annotation.json"
 FRAMES = ("whole", "centre-crop")
+EXIF = ("ignore", "apply")  # see `data.photos.read_photo`
 
 
 class Reading(NamedTuple):
@@ -23,32 +24,36 @@ class Reading(NamedTuple):
     crop_pct: float = 1.0  # 'centre-crop': side of that square per resized short side, in (0, 1]
     orientation: str = "rows-first"  # see `maps.read_map`
     log_z: bool | None = None  # do they hold the annotator's log-sum-exp? None: not known
+    exif: str = "ignore"  # how the photos were read that they are of
 
     def __str__(self) -> str:
         share = f" {self.crop_pct:g}" if self.frame == "centre-crop" else ""
         form = {True: ", with log-sum-exp", False: ", without log-sum-exp", None: ""}[self.log_z]
-        return f"{self.frame}{share}, {self.orientation}{form}"
+        turned = ", of photos turned upright" if self.exif == "apply" else ""
+        return f"{self.frame}{share}, {self.orientation}{form}{turned}"
 
 
 WHOLE = Reading()
+_LONGEST = 1 << 20  # bytes; a card has some hundred
 
 
 def load_card(folder: str | Path) -> dict[str, Any] | None:
-    """All that the card of a folder says; None where there is no card.
+    """All that the card of a folder says, of old ones without it `exif` "ignore"; None where there is no card.
 
     Raises:
         ValueError: the file is damaged; the message names it.
     """
     path = Path(folder) / CARD
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            card = json.loads(file.read(_LONGEST).decode("utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     if not isinstance(card, dict):
         raise _damaged(path, f"wanted an object, got {type(card).__name__}")
-    return card
+    return {"exif": "ignore", **card}
 
 
 def read_card(folder: str | Path) -> Reading | None:
@@ -61,13 +66,14 @@ def read_card(folder: str | Path) -> Reading | None:
     if card is None:
         return None
     path = Path(folder) / CARD
-    for key, allowed in (("frame", FRAMES), ("orientation", ORIENTATIONS), ("log_z", (True, False))):
+    for key, allowed in (("frame", FRAMES), ("orientation", ORIENTATIONS), ("log_z", (True, False)),
+                         ("exif", EXIF)):
         if card.get(key) not in allowed:
-            raise _damaged(path, f"{key} wants one of {', '.join(map(str, allowed))}, got {card.get(key)!r}")
+            raise _damaged(path, f"{key} wants one of {', '.join(map(str, allowed))}, got {card.get(key)!r:.80}")
     crop_pct = card.get("crop_pct") if card["frame"] == "centre-crop" else 1.0
     if not isinstance(crop_pct, (int, float)) or not 0 < crop_pct <= 1:
-        raise _damaged(path, f"crop_pct wants a number above 0, at most 1, got {crop_pct!r}")
-    return Reading(card["frame"], float(crop_pct), card["orientation"], bool(card["log_z"]))
+        raise _damaged(path, f"crop_pct wants a number above 0, at most 1, got {crop_pct!r:.80}")
+    return Reading(card["frame"], float(crop_pct), card["orientation"], bool(card["log_z"]), card["exif"])
 
 
 def save_card(folder: str | Path, reading: Reading, origin: Mapping[str, object]) -> None:
@@ -81,7 +87,7 @@ def card_fields(reading: Reading) -> dict[str, Any]:
     fields = {"log_z": reading.log_z, "frame": reading.frame}
     if reading.frame == "centre-crop":
         fields["crop_pct"] = reading.crop_pct
-    return {**fields, "orientation": reading.orientation}
+    return {**fields, "orientation": reading.orientation, "exif": reading.exif}
 
 
 def _damaged(path: Path, what: str) -> ValueError:

@@ -13,17 +13,19 @@ orientation 'columns-first'. The published set: K = 5, H = W = 18, float16 (arXi
 from __future__ import annotations
 
 import io
+import math
 import os
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ppim.files import write_whole
+from ppim.files import open_regular, write_whole
 from ppim.geometry import Window
 
 ORIENTATIONS = ("rows-first", "columns-first")
 HALF_EXACT = 2048
+_MOST_HEADER = 1 << 16  # bytes read at once: all of a usual map
 DTYPES = ("f2", "f4", "f8", "i2", "i4")
 
 
@@ -58,25 +60,29 @@ def _parse_header(header: bytes) -> tuple[tuple[int, ...], np.dtype, bool]:
 def _read_array(path: str) -> np.ndarray:
     """The array of an `.npy` file, pickles never unpacked; any damage is a MapError."""
     try:
-        with open(path, "rb") as stream:
-            data = stream.read()
+        with open_regular(path) as stream:
+            data = stream.read(_MOST_HEADER)
+            # the length of the header stands in two bytes (version 1) or four (later versions) behind the magic
+            start = 10 + int.from_bytes(data[8:10], "little") if data[6:7] == b"\x01" else \
+                12 + int.from_bytes(data[8:12], "little")
+            shape, dtype, fortran = _parse_header(data[:start])
+            size = os.fstat(stream.fileno()).st_size
+            if dtype.str[1:] not in DTYPES:
+                raise MapError(f"{path}: wanted a map of dtype float16, float32, float64, int16 or int32, got {dtype}")
+            if size - start != dtype.itemsize * math.prod(shape):
+                raise MapError(f"{path}: the header promises {shape} of {dtype}, the file holds {size - start} bytes "
+                               "of it; it was cut off or overwritten, generate this map again")
+            data += stream.read(size - len(data))
+        array = np.frombuffer(data, dtype, offset=start)
+        return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no label map there; maps lie beside one another as <class>/<image>.npy, "
                                 "generate the missing ones or correct the folder's path") from None
-    # The length of the header stands in two bytes (version 1) or four (later versions) behind the magic.
-    start = 10 + int.from_bytes(data[8:10], "little") if data[6:7] == b"\x01" else \
-        12 + int.from_bytes(data[8:12], "little")
-    try:
-        shape, dtype, fortran = _parse_header(data[:start])
-    except (ValueError, SyntaxError, EOFError) as error:
-        raise MapError(f"{path}: not a whole .npy file ({error}); generate this map again") from None
-    if dtype.str[1:] not in DTYPES:
-        raise MapError(f"{path}: wanted a map of dtype float16, float32, float64, int16 or int32, got {dtype}")
-    if len(data) - start != dtype.itemsize * int(np.prod(shape)):
-        raise MapError(f"{path}: the header promises {shape} of {dtype}, the file holds {len(data) - start} bytes of "
-                       "it; it was cut off or overwritten, generate this map again")
-    array = np.frombuffer(data, dtype, offset=start)
-    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+    except MapError:
+        raise
+    except Exception as error:  # numpy parses the header as Python, which fails in as many ways as there are
+        why = " ".join(f"{type(error).__name__}: {error}".replace(str(path), "it").split())
+        raise MapError(f"{path}: not a whole .npy file ({why:.300}); generate this map again") from None
 
 
 def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarray, num_classes: int) -> None:
@@ -100,7 +106,8 @@ def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarra
                        "(scores first, ids second) exchanged?")
     if not scores.any() and not ids.any():
         raise MapError(f"{path}: all zero, so it was never written; generate this map again")
-    if (ids[1:] == ids[:-1]).any():
+    ordered = np.sort(ids, axis=0)
+    if (ordered[1:] == ordered[:-1]).any():
         raise MapError(f"{path}: one class stands twice in a cell; wanted the K best classes, each once")
 
 
@@ -125,14 +132,14 @@ def read_map(path: str, num_classes: int, orientation: str = "rows-first") -> La
     if orientation == "columns-first":
         # (P, K, W, H) -> (P, K, H, W)
         array = array.transpose(0, 1, 3, 2)
-    scores = array[0].astype(np.float32)
     # What is not a number gets some id here; the check below looks at what the file holds and refuses it.
-    with np.errstate(invalid="ignore"):
-        ids = array[1].astype(np.int32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        scores, ids = array[0].astype(np.float32), array[1].astype(np.int32)
     check_map(path, scores, array[1], ids, num_classes)
     if array.shape[0] == 2:
         return LabelMap(scores, ids)
-    log_z = array[2, 0].astype(np.float32)
+    with np.errstate(over="ignore"):
+        log_z = array[2, 0].astype(np.float32)
     if not np.isfinite(log_z).all():
         raise MapError(f"{path}: {np.count_nonzero(~np.isfinite(log_z))} of {log_z.size} log-sum-exps are not finite")
     return LabelMap(scores, ids, log_z)

@@ -13,6 +13,16 @@ from ppim.token_labels.card import FRAMES, WHOLE, Reading
 from ppim.token_labels.maps import LabelMap, map_path, read_map
 
 
+def first_shared(image_relative_paths: Iterable[str]) -> tuple[str, str] | None:
+    """The first two images that would share one map, because their names differ by the last suffix alone."""
+    owner: dict[str, str] = {}
+    for image in image_relative_paths:
+        other = owner.setdefault(os.path.splitext(image)[0], image)
+        if other != image:
+            return other, image
+    return None
+
+
 @dataclass(frozen=True)
 class MapFolder:
     """One `.npy` per photo.

@@ -84,7 +84,7 @@ def read_state(path, which: str = "auto") -> Weights:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             return _read(file, data, which)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(f"{path}: {' '.join(str(error).split()):.1000}") from error
 
 
 def _read(file, data, which: str) -> Weights:
@@ -110,11 +110,11 @@ def _limited(arrays: Iterable[tuple[str, np.ndarray]], file_size: int) -> dict[s
     """The arrays by name, bfloat16 as float32. A file may hand out one storage again and again, but not without end."""
     state, left = {}, _MOST_SHARING * file_size
     for name, array in arrays:
-        left -= array.nbytes
+        left -= array.nbytes * (2 if array.dtype == np.uint16 else 1)
         if left < 0:
             raise ValueError(f"arrays of more than {_MOST_SHARING} times the size of the file")
-        state[name] = _from_bf16(array)
-    return state
+        state[name] = array
+    return {name: _from_bf16(array) for name, array in state.items()}  # all counted before any is widened
 
 
 def _unwrap(tree, which: str) -> tuple[dict[str, Any], str]:
@@ -145,4 +145,6 @@ def _from_bf16(array: np.ndarray) -> np.ndarray:
     """bfloat16, which numpy only knows as uint16, as float32; other arrays as they are."""
     if array.dtype != np.uint16:
         return array
-    return (array.astype(np.uint32) << 16).view(np.float32)
+    wide = array.astype(np.uint32)
+    wide <<= 16
+    return wide.view(np.float32)

@@ -28,7 +28,7 @@ def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:
     # of bytes, json would guess the encoding
     header = json.loads(data[8:start].decode("utf-8"), parse_int=_int)
     layout = header.pop("__metadata__", {}).get("layout")
-    state = {}
+    state, places = {}, []
     for name, entry in header.items():
         if entry["dtype"] not in _DTYPES:
             raise ValueError(f"entry {name!r} has type {entry['dtype']}, wanted one of {[*_DTYPES]}")
@@ -39,6 +39,8 @@ def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:
         if not 0 <= begin <= end <= len(data) - start or end - begin != count * dtype.itemsize:
             raise ValueError(f"damaged or cut off (the data of {name!r} is not all there)")
         state[name] = np.ndarray(entry["shape"], dtype, data, start + begin)
+        places.append((begin, end, name))
+    _check_apart(places)
     return state, "paddle" if layout == "paddle" else "torch"
 
 
@@ -67,6 +69,15 @@ def write_safetensors(
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
             file.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8))
+
+
+def _check_apart(places: list[tuple[int, int, str]]) -> None:
+    """Every array has its own bytes, as the format has it: a file costs no more memory than its size says."""
+    taken, owner = 0, ""
+    for begin, end, name in sorted(places):
+        if begin < taken:
+            raise ValueError(f"damaged (the data of {owner!r:.80} and {name!r:.80} overlap)")
+        taken, owner = end, name
 
 
 def _int(digits: str) -> int:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.parse import parse_qs, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from ppim.files import sync
 
@@ -24,6 +26,8 @@ except ImportError:  # Windows, where an open file could not be renamed either
 
 _ATTEMPTS = 3  # connections, when they break one after another
 _TIMEOUT = 30  # seconds without a byte
+_PATIENCE = 60.0  # seconds in which ...
+_LEAST = 60_000  # ... at least so many bytes must come
 _BLOCK = 1 << 20
 
 
@@ -37,11 +41,27 @@ def is_url(text: object) -> bool:
 
 
 def name_of(url: str) -> str:
-    """The file name a URL stands for: what its storage is asked to call it, or the last part of its path."""
+    """The file name a URL stands for: what its storage is asked to call it, or the last part of its path.
+
+    Raises:
+        ValueError: it names no file.
+    """
     parts = urlsplit(url)
     asked = parse_qs(parts.query).get("responseContentDisposition", [""])[0]
     _, found, name = asked.partition("filename=")
-    return Path(name.strip('"') if found else parts.path).name
+    name = Path(name.strip('"') if found else parts.path).name
+    if name in ("", ".", "..") or not name.isprintable():
+        raise ValueError(f"{url}: the address names no file; give the name to keep it under, or another address")
+    return name
+
+
+class _WebOnly(HTTPRedirectHandler):
+    """Follows redirections to other web addresses, and nowhere else."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if not is_url(newurl):
+            raise URLError(f"redirected to {newurl:.200}, which is no web address")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 @contextlib.contextmanager
@@ -69,29 +89,67 @@ def _version(headers) -> str:
     return headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
 
 
-def _receive(url: str, partial: Path, tag: Path) -> None:
-    """One connection: bytes go to the end of `partial`, or to its beginning where the server starts over."""
-    with urlopen(Request(url, headers={"User-Agent": "ppim", **_rest_of(partial, tag)}), timeout=_TIMEOUT) as response:
-        have, length = partial.stat().st_size, response.headers.get("Content-Length")
+def _receive(url: str, partial: Path, tag: Path) -> bool:
+    """One connection: bytes go to the end of `partial`, or to its beginning where the server starts over. Has the
+    server said where the file ends? Else it is not known to be whole."""
+    asked = _rest_of(partial, tag)
+    request = Request(url, headers={"User-Agent": "ppim", **asked})
+    with build_opener(_WebOnly).open(request, timeout=_TIMEOUT) as response:
+        have, length = partial.stat().st_size, response.length
         if response.status == 206:
-            if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            try:
+                total = _end_of_rest(response.headers, have, asked.get("If-Range")) or (length and have + length)
+            except ConnectionError:
                 partial.write_bytes(b"")
-                raise ConnectionError(f"asked for bytes from {have}, got {response.headers.get('Content-Range')}")
+                raise
         else:
-            have = 0
+            have, total = 0, length
             partial.write_bytes(b"")
             tag.write_text(_version(response.headers), encoding="utf-8")
-        total = have + int(length) if length else None
         size = f"{total / 1e6:.1f} MB" if total else "unknown size"
         print(f"downloading {partial.stem} ({size}{', the rest' if have else ''}) to {partial.parent}", file=sys.stderr)
         with open(partial, "ab") as file:
-            while block := response.read(_BLOCK):
+            for block in _blocks(response):
                 file.write(block)
     if total is not None and partial.stat().st_size != total:
         raise ConnectionError(f"the connection broke after {partial.stat().st_size} of {total} bytes")
+    return total is not None or response.chunked
 
 
-def _receive_all(url: str, partial: Path, tag: Path) -> None:
+def _end_of_rest(headers, have: int, version: str | None) -> int | None:
+    """The size of the whole file, as said with the rest from byte `have` of it; None: not said.
+
+    Raises:
+        ConnectionError: another rest than asked for, or of another version.
+    """
+    said = headers.get("Content-Range", "")
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said.strip())
+    if version is None or not found or int(found[1]) != have:
+        raise ConnectionError(f"asked for bytes from {have}, got {said!r:.80}")
+    now = _version(headers)
+    if now != version and (now or version.startswith('"')):  # with an ETag asked for, the rest must carry it
+        raise ConnectionError(f"the file has changed: its version was {version:.80}, is {now or 'unknown':.80}")
+    return None if found[3] == "*" else int(found[3])
+
+
+def _blocks(response) -> Iterator[bytes]:
+    """What comes in, as it comes.
+
+    Raises:
+        TimeoutError: too little for too long; a socket's own limit starts anew with every byte.
+    """
+    since, received = time.monotonic(), 0
+    while block := response.read1(_BLOCK):
+        yield block
+        received += len(block)
+        if time.monotonic() - since > _PATIENCE:
+            if received < _LEAST:
+                raise TimeoutError(f"the server sent {received} bytes in {_PATIENCE:g} seconds")
+            since, received = time.monotonic(), 0
+
+
+def _receive_all(url: str, partial: Path, tag: Path) -> bool:
+    """As many connections as it takes, within reason; the answer of `_receive`."""
     for attempt in range(_ATTEMPTS):
         try:
             return _receive(url, partial, tag)
@@ -104,6 +162,15 @@ def _receive_all(url: str, partial: Path, tag: Path) -> None:
         except (HTTPException, OSError):
             if attempt + 1 == _ATTEMPTS:
                 raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _refuse_pages(partial: Path) -> None:
+    """Where a file has moved, or a network wants a login, a page comes in its place."""
+    with open(partial, "rb") as file:
+        start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise ValueError("got a web page instead of the file")
 
 
 def download(
@@ -116,10 +183,14 @@ def download(
     Args:
         name: by default what the URL calls it.
         check: given the path of the complete file; raises ValueError if it is not what it should be.
+
     Raises:
+        ValueError: not an address of the web, or one that names no file.
         DownloadError: not to be had. What came in is kept as `name.part` and the next call goes on from there,
             unless `check` has refused it.
     """
+    if not is_url(url):
+        raise ValueError(f"{url}: wanted an address that begins with http:// or https://")
     target = Path(folder) / (name or name_of(url))
     partial, tag = target.with_name(f"{target.name}.part"), target.with_name(f"{target.name}.part.tag")
     if target.is_file():
@@ -130,7 +201,10 @@ def download(
             partial.unlink(missing_ok=True)
             return target
         try:
-            _receive_all(url, partial, tag)
+            has_end = _receive_all(url, partial, tag)
+            _refuse_pages(partial)
+            if not has_end and not check:
+                raise ValueError("the server does not say how long the file is, so that a part of it would pass")
             sync(partial)
             if check:
                 check(partial)

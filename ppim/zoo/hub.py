@@ -12,8 +12,10 @@ from pathlib import Path
 
 import paddle.utils.download
 import paddle.vision.transforms as T
+from PIL import Image
 
 from ppim import zoo
+from ppim.data.photos import as_rgb
 from ppim.families import names
 from ppim.models import create_model
 from ppim.models.base import TokenModel
@@ -32,13 +34,20 @@ _PPIM_WORDS = {
 }
 
 
+def _rgb(picture):
+    """A PIL picture as RGB; arrays, which the other transforms take as well, as they are."""
+    return as_rgb(picture) if isinstance(picture, Image.Image) else picture
+
+
 def evaluation_transforms(image_size: tuple[int, int]) -> T.Compose:
     """PPIM's view for evaluation: a PIL picture to a normalised (3, h, w) tensor of `image_size`.
 
     The short side goes to 248 pixels for 224, else to the size itself, bicubic; then the centre is cut out. The
-    originals' view, which the recipes use, has `crop_pct` instead; see the model zoo's pages.
+    originals' view, which the recipes use, has `crop_pct` instead; see the model zoo's pages. Pictures of any mode
+    become RGB as photos of a data set do (`ppim.data.photos.as_rgb`); an EXIF orientation is not applied.
     """
     return T.Compose([
+        _rgb,
         T.Resize(zoo.ppim_resize(max(image_size)), interpolation="bicubic"),
         T.CenterCrop(image_size),
         T.ToTensor(),

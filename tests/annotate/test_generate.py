@@ -225,6 +225,31 @@ def test_a_card_says_how_the_maps_are_to_be_read_and_other_maps_are_refused(anno
     claim(None, overwrite=True)
 
 
+def test_photos_are_turned_upright_where_asked_and_the_card_says_so(annotator, photos, tmp_path):
+    exif, upright = Image.Exif(), VIEW._replace(exif="apply")
+    exif[0x0112] = 6
+    with Image.open(photos / "cat" / "a.jpg") as photo:
+        photo.save(tmp_path / "turned.png", exif=exif)
+        photo.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "upright.png")
+    assert np.array_equal(look(tmp_path / "turned.png", upright), look(tmp_path / "upright.png", VIEW))
+    assert not np.array_equal(look(tmp_path / "turned.png", VIEW), look(tmp_path / "upright.png", VIEW))
+    save_state(annotator.state_dict(), tmp_path / "w.pdparams")
+
+    def claim(view):
+        write_card(tmp_path / "maps", annotator, view, 5, "shufflenet", tmp_path / "w")
+
+    claim(upright)
+    assert read_card(tmp_path / "maps").exif == "apply"
+    with pytest.raises(ValueError, match="exif 'apply' .now 'ignore'"):
+        claim(VIEW)
+    old = json.loads((tmp_path / "maps" / CARD).read_text())
+    del old["exif"]  # a card of an older version, which took photos as they are stored
+    (tmp_path / "maps" / CARD).write_text(json.dumps(old))
+    with pytest.raises(ValueError, match="exif 'ignore' .now 'apply'"):
+        claim(upright)
+    claim(VIEW)
+
+
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
@@ -272,7 +297,7 @@ def test_the_command_shows_the_annotator_the_centre_where_asked(lvvit, photos, t
     config, weights, model = lvvit
     args = ["-c", str(config), "--load", str(weights), "--images", str(photos), "--output", str(tmp_path / "maps")]
     assert guarded(make, [*args, "--centre-crop", "0.8"]) == 0
-    assert read_card(tmp_path / "maps") == Reading("centre-crop", 0.8, "rows-first", True)
+    assert read_card(tmp_path / "maps") == Reading("centre-crop", 0.8, "rows-first", True, "apply")
     model.eval()
     view = View((32, 32), centre_crop=0.8)
     scores, ids, _ = top_scores(model, look(photos / "dog" / "d.png", view)[None], view, 5)

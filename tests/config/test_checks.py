@@ -20,6 +20,7 @@ from ppim.config import get_config
         (["TOKEN_LABEL.ENABLE", "True", "TOKEN_LABEL.PATH", ""], "TOKEN_LABEL.PATH"),
         (["DATA.CROP_RATIO", "[1.0]"], "DATA.CROP_RATIO wants [least, most] with 0 < least <= most; got [1.0]"),
         (["TRAIN.CUTMIX_MINMAX", "[0.2, 1.0]"], "TRAIN.CUTMIX_MINMAX wants [least, most] with 0 < least <= most < 1"),
+        (["TRAIN.CUTMIX_MINMAX", "[0.2, 'wide']"], "TRAIN.CUTMIX_MINMAX wants [least, most]"),
         (["MODEL.DENSE_HEAD", "True"], "MODEL.DENSE_HEAD is for MODEL.TYPE DeiT or T2T-ViT, got LV-ViT"),
     ],
 )

@@ -1,13 +1,12 @@
-"""Layouts on disk, classes, and photos that can or cannot be read."""
+"""Layouts on disk and classes: what is found, and what is refused with what to do."""
 from __future__ import annotations
-
-import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ppim.data.datasets import check_classes, find_images, read_photo, validation_path
+from ppim.data.datasets import check_classes, find_images, skipped_note, validation_path
+from ppim.data.photos import read_photo
 
 
 def touch(root, *names):
@@ -89,34 +88,74 @@ def test_what_cannot_be_a_data_set_is_refused_with_its_path(tmp_path):
         find_images(tmp_path, "training")
 
 
-@pytest.mark.parametrize("damage", ["cut", "html", "empty", "bomb"])
-def test_a_damaged_photo_is_one_value_error_that_names_it(tmp_path, damage):
-    jpeg = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(jpeg, "JPEG")
-    png = b"P6 60000 60000 255\n" + bytes(64)
-    content = {"cut": jpeg.getvalue()[:-900], "html": b"<html>404</html>", "empty": b"", "bomb": png}[damage]
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match="photo.jpg"):
-        read_photo(path)
-    with pytest.raises(FileNotFoundError, match="gone.jpg"):
-        read_photo(tmp_path / "gone.jpg")
+def test_files_left_out_for_their_suffix_are_counted_and_named(tmp_path):
+    touch(tmp_path, "cat/a.jpg", "cat/b.HEIC", "cat/inner/c.heic", "dog/d.png", "dog/notes.txt", "dog/Thumbs",
+          "dog/.hidden.heic", ".cache/x.heic", "readme.md")
+    images = find_images(tmp_path)
+    assert dict(images.skipped) == {".heic": 2, ".txt": 1, "": 1, ".md": 1} and len(images) == 2
+    (note,) = skipped_note(images)
+    assert note.startswith(f"note: 5 files in {tmp_path}") and "2 .heic" in note and "1 without suffix" in note
+    assert "HEIC is not read, convert it" in note
+    touch(tmp_path / "clean", "cat/a.jpg")
+    assert skipped_note(find_images(tmp_path / "clean")) == []
 
 
-def test_every_mode_becomes_rgb_and_sixteen_bits_are_scaled_not_cut(tmp_path):
-    ramp = np.linspace(900, 40000, 256).astype(np.uint16).reshape(16, 16)
-    Image.fromarray(ramp).save(tmp_path / "deep.png")
-    expected = np.rint(ramp / 257).astype(np.uint8)
-    assert np.array_equal(np.asarray(read_photo(tmp_path / "deep.png"))[..., 1], expected)
-    for mode in ("L", "P", "RGBA", "CMYK", "1", "LA"):
-        name = tmp_path / f"{mode}.{'tif' if mode == 'CMYK' else 'png'}"
-        Image.new("RGB", (5, 4), (255, 255, 255)).convert("L" if mode == "LA" else "RGB").convert(mode).save(name)
-        photo = read_photo(name)
-        assert photo.mode == "RGB" and photo.getpixel((2, 2)) == (255, 255, 255)
+def test_images_beside_class_folders_are_refused_with_the_way_out(tmp_path):
+    """Evaluation took the only sub-folder of a class for its only class, and passed over the class's photos."""
+    touch(tmp_path, "train/dog/deep/1.jpg", "train/dog/2.JPG", "train/dog/3.jpg", "train/cat/4.jpg", "val/dog/5.jpg")
+    with pytest.raises(ValueError, match=r"dog: 2 images lie beside the class folders deep.*first is 2\.JPG.*above it"):
+        find_images(tmp_path / "train" / "dog")
+    with pytest.raises(ValueError, match="cat: wanted one folder of images per class, found 1 images.*above it"):
+        find_images(tmp_path / "train" / "cat")
+    assert find_images(tmp_path / "train").classes == ["cat", "dog"]
+    touch(tmp_path, "train/.thumbnail.jpg", "overview.jpg")  # neither is in the way
+    assert len(find_images(tmp_path)) == 4
 
 
-def test_an_exif_orientation_is_not_applied(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
-    assert read_photo(tmp_path / "turned.jpg").size == (8, 4)
+# ---- lists ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_list_may_come_from_any_system(tmp_path, ends):
+    text = ends.join(["train\\\u732b\\a b.jpg 1", "train\\dog.jpg\t0", ""])
+    (tmp_path / "train_list.txt").write_bytes(text.encode("utf-8-sig"))
+    found = find_images(tmp_path)
+    assert found.paths == ["\u732b/a b.jpg", "dog.jpg"] and found.labels.tolist() == [1, 0]
+
+
+def test_a_backslash_that_is_part_of_a_name_stays(tmp_path):
+    touch(tmp_path, "a\\b.jpg")
+    (tmp_path / "train_list.txt").write_text("a\\b.jpg 0\n")
+    assert read_photo(find_images(tmp_path).full_path(0)).size == (4, 3)
+
+
+@pytest.mark.parametrize(("text", "encoding", "says"), [
+    ("dog.jpg 0\n\u732b/\u5976\u725b.jpg \u732b\u54aa\n", "gbk",
+     "list.txt:2: not UTF-8, it looks like GBK.*iconv -f GBK"),
+    ("\u732b.jpg 0\n", "utf-16", "list.txt:1: not UTF-8, it looks like UTF-16.*iconv -f UTF-16"),
+    ("a.jpg 0\nb.jpg 1\ncaf\xe9.jpg 2\n", "latin-1", "list.txt:3: not UTF-8, in an encoding of its own.*ENCODING"),
+])
+def test_a_list_in_another_encoding_is_named_with_how_to_convert_it(tmp_path, text, encoding, says):
+    (tmp_path / "train_list.txt").write_bytes(text.encode(encoding))
+    with pytest.raises(ValueError, match=says):
+        find_images(tmp_path)
+
+
+@pytest.mark.parametrize("label", ["1000000", "9" * 30, "9" * 5000])
+def test_a_label_that_is_no_class_is_refused_and_not_counted_up_to(tmp_path, label):
+    (tmp_path / "train_list.txt").write_text(f"a.jpg 0\nb.jpg {label}\n")
+    with pytest.raises(ValueError, match=r"train_list.txt:2: wanted a class below 1,000,000, got [019]+") as caught:
+        find_images(tmp_path)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_figure_that_is_no_digit_is_a_class_name(tmp_path):
+    (tmp_path / "train_list.txt").write_text("a.jpg \u00b2\nb.jpg 1\n")
+    assert find_images(tmp_path).classes == ["1", "\u00b2"]
+
+
+def test_a_list_may_lead_out_of_the_data_path(tmp_path):
+    touch(tmp_path, "elsewhere/a.jpg", "data/b.jpg")
+    (tmp_path / "data" / "train_list.txt").write_text(f"../elsewhere/a.jpg 0\n{tmp_path}/elsewhere/a.jpg 0\nb.jpg 1\n")
+    found = find_images(tmp_path / "data")
+    assert all(read_photo(found.full_path(index)).size == (4, 3) for index in range(3))

@@ -214,6 +214,30 @@ def test_evaluation_ships_the_best_class_of_what_each_token_shows(tmp_path):
     assert collate([samples[0]])["token_best"].tolist() == [[1, 2, 5, 6]]
 
 
+def test_a_photo_turned_upright_is_the_photo_that_was_stored_upright(tmp_path):
+    """Pixels and labels: maps are of the photo as it is read."""
+    rng = np.random.default_rng(2)
+    upright = Image.fromarray(rng.integers(0, 256, (60, 40, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("turned", "upright"):
+        (tmp_path / name / "a").mkdir(parents=True)
+    upright.save(tmp_path / "upright" / "a" / "0.png")
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned" / "a" / "0.png", exif=exif)
+    ids = rng.permuted(np.tile(np.arange(3)[:, None, None], (1, 6, 4)), axis=0)
+    write_map(tmp_path / "maps" / "a" / "0.npy", rng.normal(2, 3, ids.shape), ids)
+    maps = MapFolder(tmp_path / "maps", 3, Reading("centre-crop", 0.9))
+    made = {}
+    for name in ("turned", "upright"):
+        images = find_images(tmp_path / name)
+        train = samples_of(images, maps=maps, grid=(2, 2), exif="apply")[1, 0, 0]
+        ops = eval_view((32, 32), 0.9)
+        made[name] = [collate([train]), collate([EvalSamples(images, ops, 3, maps, (2, 2), "apply")[0]]),
+                      collate([EvalSamples(images, ops, 3, maps, (2, 2), "ignore")[0]])]
+    assert_equal(made["turned"][:2], made["upright"][:2])
+    assert not np.array_equal(made["turned"][2]["image"], made["upright"][2]["image"])
+
+
 def test_erased_positions_belong_to_their_image(photos):
     samples = [samples_of(photos)[0, i, 0] for i in range(8)]
     erased = [i for i, sample in enumerate(samples) if len(sample["erase_at"])]

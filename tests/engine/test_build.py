@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import paddle
 import pytest
 
 from ppim.annotate.generate import View, generate, image_files, write_card
-from ppim.config import get_config
+from ppim.config import get_config, published_recipes
 from ppim.data.datasets import find_images
 from ppim.engine import build
 from ppim.engine.command import run
@@ -130,6 +131,43 @@ def test_evaluation_reads_maps_by_their_card_and_refuses_what_is_set_against_it(
     assert f"label maps in {annotated / 'centre-crop'}: centre-crop 0.9" in capsys.readouterr().out
     with pytest.raises(ValueError, match="TOKEN_LABEL.ORIENTATION is set to columns-first"):
         run(str(recipe), [*options, *evaluated, "TOKEN_LABEL.ORIENTATION", "columns-first"])
+
+
+def test_maps_of_photos_read_in_another_way_are_refused_with_the_way_out(annotated, recipe_of, tiny_data, tmp_path):
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    for entry in (annotated / "whole").glob("class*"):
+        (maps / entry.name).symlink_to(entry)
+    save_card(maps, SQUEEZED._replace(exif="apply"), {})
+    recipe = recipe_of(maps)  # its photos are taken as they are stored
+    with pytest.raises(ValueError, match=f"{maps / CARD} says .* DATA.EXIF apply, .*set -o DATA.EXIF apply, or make"):
+        reading(recipe)
+    assert reading(recipe, ["DATA.EXIF", "apply"]).reading.exif == "apply"
+    assert "of photos turned upright" in str(reading(recipe, ["DATA.EXIF", "apply"]))
+    with pytest.raises(ValueError, match="DATA.EXIF ignore, .*this run has DATA.EXIF apply"):
+        reading(recipe_of(annotated / "whole"), ["DATA.EXIF", "apply"])
+    # without a card the configuration knows
+    assert reading(recipe_of(tiny_data / "maps"), ["DATA.EXIF", "apply"]).reading.exif == "apply"
+
+
+def test_samples_read_photos_as_the_configuration_says(recipe_of, tiny_data):
+    for exif in ("apply", "ignore"):
+        config = get_config(recipe_of(tiny_data / "maps"), ["DATA.EXIF", exif, "TOKEN_LABEL.ENABLE", "False"])
+        images = build.train_images(config)
+        assert build.train_samples(config, config, images, (4, 4)).exif == exif
+        assert build.eval_samples(config, config, images, (4, 4)).exif == exif
+
+
+@pytest.mark.parametrize("name", published_recipes())
+def test_published_recipes_take_photos_as_they_are_stored(name):
+    assert get_config(name).DATA.EXIF == "ignore" and get_config().DATA.EXIF == "apply"
+
+
+def test_two_photos_that_would_share_a_map_are_both_named(tiny_data, recipe_of, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / "data")
+    shutil.copy(data / "train" / "class0" / "photo.0.png", data / "train" / "class0" / "photo.0.jpg")
+    with pytest.raises(ValueError, match=r"class0/photo\.0\.jpg and class0/photo\.0\.png of .*one label map.*rename"):
+        reading(recipe_of(data / "maps"), ["DATA.DATA_PATH", str(data)])
 
 
 def test_a_damaged_card_ends_the_run_before_it_begins(annotated, recipe_of, tmp_path):

@@ -1,8 +1,9 @@
 """A run's folder: free or in use, and where to go on."""
 import pytest
 
+from ppim.config import get_config, save
 from ppim.engine.checkpoint import save_checkpoint
-from ppim.engine.run_folder import RunFolder, find_resumed
+from ppim.engine.run_folder import RunFolder, find_resumed, recipe_of
 
 
 def test_a_used_run_folder_is_refused_unless_it_is_to_be_resumed(checkpoint, tmp_path):
@@ -41,3 +42,13 @@ def test_a_checkpoint_that_was_never_finished_is_named_so(checkpoint, tmp_path):
     (path / "MANIFEST").unlink()
     with pytest.raises(ValueError, match="step_00000003 is no usable checkpoint: no MANIFEST in it"):
         find_resumed(RunFolder(tmp_path / "run"), str(path))
+
+
+def test_weights_of_a_run_from_before_the_key_are_evaluated_on_photos_as_they_are_stored(tmp_path):
+    save(get_config(), tmp_path / "config.yaml")
+    (tmp_path / "log.jsonl").write_text("")
+    assert recipe_of(str(tmp_path / "best"))[1] == []
+    lines = (tmp_path / "config.yaml").read_text().splitlines()
+    (tmp_path / "config.yaml").write_text("\n".join(line for line in lines if "EXIF" not in line))
+    recipe, overrides, _ = recipe_of(str(tmp_path / "best"))
+    assert get_config(recipe, overrides).DATA.EXIF == "ignore"

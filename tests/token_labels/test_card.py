@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -11,7 +12,8 @@ GOOD = {"frame": "centre-crop", "crop_pct": 0.875, "orientation": "rows-first", 
 
 
 @pytest.mark.parametrize("reading", [
-    Reading(log_z=True), Reading("centre-crop", 0.875, "columns-first", False), Reading("centre-crop", 1.0, log_z=True),
+    Reading(log_z=True), Reading("centre-crop", 0.875, "columns-first", False, "apply"),
+    Reading("centre-crop", 1.0, log_z=True),
 ])
 def test_a_card_says_again_what_was_written(tmp_path, reading):
     save_card(tmp_path / "maps", reading, {"model": "m"})
@@ -29,6 +31,12 @@ def test_a_card_of_whole_photos_needs_no_crop_and_may_say_more_than_is_asked(tmp
     assert read_card(tmp_path) == Reading("whole", 1.0, "rows-first", True)
 
 
+def test_a_pipe_under_the_cards_name_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / CARD)
+    with pytest.raises(ValueError, match="is a pipe"):
+        read_card(tmp_path)
+
+
 @pytest.mark.parametrize(("content", "words"), [
     (b"", "JSONDecodeError"),
     (b'{"frame": "wh', "JSONDecodeError"),
@@ -38,6 +46,8 @@ def test_a_card_of_whole_photos_needs_no_crop_and_may_say_more_than_is_asked(tmp
     ({**GOOD, "frame": ["whole"]}, r"got \['whole'\]"),
     ({**GOOD, "orientation": "up"}, "orientation wants one of rows-first, columns-first, got 'up'"),
     ({**GOOD, "log_z": "yes"}, "log_z wants one of True, False, got 'yes'"),
+    ({**GOOD, "exif": "upright"}, "exif wants one of ignore, apply, got 'upright'"),
+    (b"[" * 100_000, "RecursionError"),
     ({**GOOD, "crop_pct": None}, "crop_pct wants a number above 0, at most 1, got None"),
     ({**GOOD, "crop_pct": 0}, "got 0"),
     ({**GOOD, "crop_pct": 1.5}, "got 1.5"),

@@ -1,6 +1,7 @@
 """Label maps on disk: what is written is read back, and every kind of damage is one error that names the file."""
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
@@ -138,9 +139,10 @@ def test_a_fractional_id_is_refused(save):
     assert "whole numbers" in refused(save(array))
 
 
-def test_one_class_twice_in_a_cell_is_refused(save):
+@pytest.mark.parametrize(("rank", "other"), [(0, 1), (1, 2), (0, 2)])
+def test_one_class_twice_in_a_cell_is_refused_in_whatever_ranks(save, rank, other):
     array = good_map()
-    array[1, 1, 1, 1] = array[1, 0, 1, 1]
+    array[1, other, 1, 1] = array[1, rank, 1, 1]
     assert "twice" in refused(save(array))
 
 
@@ -155,7 +157,7 @@ def test_a_file_cut_off_anywhere_is_refused(save, keep):
     path = save(good_map())
     with open(path, "rb+") as stream:
         stream.truncate(keep)
-    refused(path)
+    assert ("the header promises" in refused(path)) == (keep >= 128)  # where the header is whole
 
 
 def test_bytes_behind_the_array_are_refused(save):
@@ -163,6 +165,51 @@ def test_bytes_behind_the_array_are_refused(save):
     with open(path, "ab") as stream:
         stream.write(b"\0")
     assert "97 bytes" in refused(path)
+
+
+def with_header(path, text, body=b"", version=1):
+    """An .npy file whose header is any text."""
+    width = 2 if version == 1 else 4
+    header = text if isinstance(text, bytes) else text.encode("latin1")
+    path.write_bytes(b"\x93NUMPY" + bytes([version, 0]) + len(header).to_bytes(width, "little") + header + body)
+    return str(path)
+
+
+@pytest.mark.parametrize("shape", [
+    "(True, 5)", "(2, -5, -9, 12)", "(2, 2, 4611686018427387904, 2)", "(2, 2, 4611686018427387904, 4, 0)", "(-1,)",
+    "(2.0, 3, 2, 4)", "('2', 3)", "2", "(2, 3, 2, 4, 5, 6)", "(2,) * 4", "(9" + "9" * 300 + ",)", "(2, 3, 2, 1e400)",
+    "(" * 3000, "[" * 90 + "]" * 90, "__import__('os').system('x')", "(2, 3, 2, 4"])
+def test_a_header_with_a_shape_that_is_none_is_refused(tmp_path, shape):
+    text = f"{{'descr': '<f2', 'fortran_order': False, 'shape': {shape}}}\n"
+    for version in (1, 2, 3):
+        refused(with_header(tmp_path / "map.npy", text, bytes(96), version))
+
+
+@pytest.mark.parametrize("text", [
+    "", "{}", "[]", "{'descr': '<f2'}", "{'descr': 5, 'fortran_order': False, 'shape': (2, 3, 2, 4)}",
+    "{'descr': '|O', 'fortran_order': False, 'shape': (2, 3, 2, 4)}", b"\xff" * 40, b"\0" * 40, " " * 60_000,
+    "{'descr': [('a', '<f2')], 'fortran_order': False, 'shape': (2, 3, 2, 4)}",
+    "{'descr': '<f2', 'fortran_order': 1, 'shape': (2, 3, 2, 4)}", "{'descr': '<f2', 'fortran_order': False, " * 40])
+def test_a_header_that_is_none_is_refused(tmp_path, text):
+    for version in (1, 2, 3, 9):
+        refused(with_header(tmp_path / "map.npy", text, bytes(96), version))
+
+
+def test_a_header_that_claims_to_be_huge_is_refused_and_not_fetched(tmp_path):
+    path = tmp_path / "map.npy"
+    path.write_bytes(b"\x93NUMPY\x02\0\xff\xff\xff\xff{")
+    refused(path)
+    with open(path, "r+b") as stream:
+        stream.truncate(1 << 33)  # a file with a hole of 8 GB, which must not be read to find it wrong
+    refused(path)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npy")
+    (tmp_path / "folder.npy").mkdir()
+    assert "it is a pipe" in refused(tmp_path / "pipe.npy")
+    assert "it is a folder" in refused(tmp_path / "folder.npy")
+    assert "it is a device" in refused("/dev/zero")
 
 
 class Bomb:

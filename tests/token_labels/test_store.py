@@ -8,7 +8,7 @@ import pytest
 
 from ppim.token_labels.card import Reading
 from ppim.token_labels.maps import write_map
-from ppim.token_labels.store import MapFolder
+from ppim.token_labels.store import MapFolder, first_shared
 
 
 @pytest.fixture
@@ -54,3 +54,8 @@ def test_a_folder_or_a_frame_that_does_not_exist_is_an_error_at_the_start(folder
         MapFolder(folder / "nowhere", 10)
     with pytest.raises(ValueError, match="frame wants .*'half'"):
         MapFolder(folder, 10, Reading("half"))
+
+
+def test_images_that_differ_by_their_suffix_alone_share_a_map():
+    assert first_shared(["a/x.jpg", "b/x.jpg", "a/x.png", "b/x.bmp"]) == ("a/x.jpg", "a/x.png")
+    assert first_shared(["a/x.jpg", "a/x.v2.jpg", "x.jpg", "a/x.jpg"]) is None  # a list may name an image twice

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import sys
+import tracemalloc
 
 import numpy as np
 import paddle
@@ -222,3 +223,59 @@ def test_a_header_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(ValueError, match="w.safetensors: "):
         read_state(tmp_path / "w")
+
+
+def safetensors_file(path, entries, body):
+    """`entries`: name -> (dtype, shape, begin, end)."""
+    said = {name: {"dtype": d, "shape": shape, "data_offsets": [b, e]} for name, (d, shape, b, e) in entries.items()}
+    header = json.dumps(said).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + body)
+    return path
+
+
+@pytest.mark.parametrize("places", [[(0, 8), (0, 8)], [(0, 8), (4, 12)], [(0, 12), (4, 8)], [(4, 12), (0, 8)]])
+def test_arrays_of_a_safetensors_file_may_not_share_bytes(tmp_path, places):
+    entries = {f"w{i}": ("F16", [(end - begin) // 2], begin, end) for i, (begin, end) in enumerate(places)}
+    with pytest.raises(ValueError, match=r"s\.safetensors: damaged .*'w\d' and 'w\d' overlap"):
+        read_state(safetensors_file(tmp_path / "s.safetensors", entries, bytes(12)))
+
+
+def test_empty_arrays_take_no_bytes_and_overlap_nothing(tmp_path):
+    entries = {"a": ("F32", [0], 0, 0), "b": ("F32", [2], 0, 8), "c": ("F32", [3, 0], 8, 8)}
+    got = read_state(safetensors_file(tmp_path / "s.safetensors", entries, bytes(8))).state
+    assert {name: value.shape for name, value in got.items()} == {"a": (0,), "b": (2,), "c": (3, 0)}
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pdparams"])
+def test_what_bfloat16_will_cost_is_counted_before_it_is_spent(tmp_path, kind):
+    """A file whose four names stand for the same bytes would cost eight times its size."""
+    halves, path = np.ones(1_000_000, "uint16"), tmp_path / f"w.{kind}"
+    names = [f"w{i}" for i in range(4)]
+    if kind == "safetensors":
+        safetensors_file(path, {name: ("BF16", [halves.size], 0, halves.nbytes) for name in names}, halves.tobytes())
+    else:
+        path.write_bytes(pickle.dumps(dict.fromkeys(names, halves), 4))
+    size = path.stat().st_size
+    assert size < 2.1e6
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="overlap|more than 4 times the size"):
+            read_state(path)
+        assert tracemalloc.get_traced_memory()[1] < 2 * size  # the pickle itself, and nothing widened
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_of_bfloat16_alone_is_within_the_limit(tmp_path):
+    halves = np.ones(1000, "uint16")
+    entries = {"w": ("BF16", [1000], 0, 2000)}
+    assert read_state(safetensors_file(tmp_path / "s.safetensors", entries, halves.tobytes())).state["w"].nbytes == 4000
+    (tmp_path / "w.pdparams").write_bytes(pickle.dumps({"w": halves, "tied": halves}, 4))
+    assert len(read_state(tmp_path / "w.pdparams").state) == 2
+
+
+def test_the_words_of_a_hostile_file_stay_in_one_line(tmp_path):
+    (tmp_path / "w.pdparams").write_bytes(b"\x80\x04\x8c\x04os\nx\x8c\x06system\x93.")
+    with pytest.raises(ValueError, match="w.pdparams: wanted plain arrays") as error:
+        read_state(tmp_path / "w.pdparams")
+    assert "\n" not in str(error.value)

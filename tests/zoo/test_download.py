@@ -117,3 +117,101 @@ def test_the_storage_names_its_files_in_the_query():
     assert name_of("https://a.b/c/d.pdparams?x=1") == "d.pdparams"
     assert name_of("https://a.b/c?responseContentDisposition=attachment;filename=../../e.pdparams") == "e.pdparams"
     assert all(name_of(row.download.url) == row.download.name for row in zoo.ROWS if row.download)
+
+
+# ---- servers that are broken or worse ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rest_tag", ['"v2"', "", 'W/"v1"'])
+def test_a_rest_of_another_version_is_not_appended_though_the_server_offers_it(rest_tag, web, tmp_path):
+    web.cuts, web.rest_tag = [50_000], rest_tag
+    assert download(web.url, tmp_path).read_bytes() == web.body and web.seen == [None, "bytes=50000-", None]
+
+
+def test_a_rest_that_ends_short_of_the_whole_is_no_file(web, tmp_path):
+    web.cuts, web.total = [50_000], len(web.body) + 7
+    with pytest.raises(DownloadError, match="416"):  # asked for the last bytes, the server has none
+        download(web.url, tmp_path)
+    assert not (tmp_path / "file.bin").exists()
+
+
+@pytest.mark.parametrize("said", ["*", "nonsense"])
+def test_a_rest_whose_whole_is_not_told_is_counted_by_its_length_or_refused(said, web, tmp_path):
+    web.cuts, web.total = [50_000], said
+    assert download(web.url, tmp_path).read_bytes() == web.body
+    assert web.seen == [None, "bytes=50000-", *([] if said == "*" else [None])]
+
+
+def test_a_part_that_nobody_asked_for_is_no_file(web, tmp_path):
+    web.unasked = True
+    with pytest.raises(DownloadError, match="asked for bytes from 0, got 'bytes 0-199999/200000'"):
+        download(web.url, tmp_path)
+
+
+@pytest.mark.parametrize(("coding", "cut", "arrives"), [
+    ("chunked", None, True), ("chunked", 70_000, False), ("none", None, False), ("none", 70_000, False)])
+def test_a_body_of_unknown_length_is_taken_only_where_its_end_is_marked(coding, cut, arrives, web, tmp_path):
+    web.coding, web.ranges, web.cuts = coding, False, [cut] * 3
+    if coding == "chunked":
+        web.RequestHandlerClass = type("Modern", (web.RequestHandlerClass,), {"protocol_version": "HTTP/1.1"})
+    if arrives:
+        assert download(web.url, tmp_path).read_bytes() == web.body
+        return
+    with pytest.raises(DownloadError, match="does not say how long" if coding == "none" else "IncompleteRead"):
+        download(web.url, tmp_path)
+    assert not (tmp_path / "file.bin").exists()
+
+
+def test_a_body_of_unknown_length_is_taken_where_it_is_checked(web, tmp_path):
+    web.coding = "none"
+    assert download(web.url, tmp_path, check=lambda path: None).read_bytes() == web.body
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>moved</title>", b"\xef\xbb\xbf\n <HTML><body>login</body>"])
+def test_a_web_page_is_no_file(page, web, tmp_path):
+    web.body = page
+    with pytest.raises(DownloadError, match="web page instead"):
+        download(web.url, tmp_path)
+    assert not (tmp_path / "file.bin").exists() and (tmp_path / "file.bin.part").read_bytes() == b""
+
+
+def test_a_server_that_drips_is_left_after_a_while(web, tmp_path, monkeypatch):
+    """A byte now and then restarts the socket's own clock for ever."""
+    monkeypatch.setattr("ppim.zoo.download._PATIENCE", 0.2)
+    web.drip = threading.Event()
+    with pytest.raises(DownloadError, match=r"sent \d+ bytes in 0.2 seconds"):
+        download(web.url, tmp_path)
+    web.drip.set()
+    assert len(web.seen) == 3 and web.seen[0] is None  # what has come is not asked for again
+    assert 0 < (tmp_path / "file.bin.part").stat().st_size < 1000
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/x.bin", "data:,x"])
+def test_a_redirection_leads_to_the_web_alone(location, web, tmp_path):
+    web.location = location
+    with pytest.raises(DownloadError, match="redirect|Redirect"):
+        download(web.url, tmp_path)
+    assert len(web.seen) == 1 and not (tmp_path / "file.bin").exists()
+
+
+def test_a_redirection_to_the_web_is_followed_but_not_in_circles(web, tmp_path):
+    web.location = web.url
+    with pytest.raises(DownloadError, match="infinite loop"):
+        download(web.url, tmp_path)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.b/c", "/etc/passwd", "data:,x"])
+def test_what_is_no_web_address_is_not_opened(url, tmp_path):
+    with pytest.raises(ValueError, match="wanted an address that begins with http"):
+        download(url, tmp_path)
+
+
+@pytest.mark.parametrize("url", [
+    "https://a.b", "https://a.b/", "https://a.b/..", "https://a.b/?x=1",
+    "https://a.b/c?responseContentDisposition=attachment;filename=..",
+    "https://a.b/c?responseContentDisposition=attachment;filename=%22%22",
+    "https://a.b/c?responseContentDisposition=attachment;filename=x%00y"])
+def test_an_address_that_names_no_file_is_refused(url, tmp_path):
+    with pytest.raises(ValueError, match="names no file"):
+        download(url, tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np  # noqa: E402
 
 from ppim.data.augment import Policy, draw_crop, parse_rand_augment  # noqa: E402
-from ppim.data.datasets import ImageList, find_images, read_photo  # noqa: E402
+from ppim.data.datasets import ImageList, find_images  # noqa: E402
 from ppim.data.loader import TrainSamples  # noqa: E402
+from ppim.data.photos import read_photo  # noqa: E402
 from ppim.data.transforms import CropResize, to_array  # noqa: E402
 from ppim.seeds import sample_rng  # noqa: E402
 from ppim.token_labels.maps import map_path, write_map  # noqa: E402
