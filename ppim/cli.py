@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ppim.commands import guarded
+from ppim.commands.check import check
 from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.demo import demo
@@ -20,6 +21,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "finetune": finetune,
     "probe": probe,
+    "check": check,
     "labels make": make,
     "convert": convert,
     "models": models,

@@ -10,11 +10,13 @@ from paddle import nn
 from yacs.config import CfgNode
 
 from ppim import config as configuration
+from ppim.checks.finding import Finding
 from ppim.data.batches import TrainBatches
-from ppim.data.loader import EvalSamples, make_loader
+from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.split import as_list
 from ppim.engine import build
 from ppim.engine.activations import forecast_for
+from ppim.engine.checked import QUICK, Effort, Parts, before_first_step, judge, load_and_check
 from ppim.engine.checkpoint import Checkpoint, remove_leftovers, unlike
 from ppim.engine.distributed import World
 from ppim.engine.log import Log
@@ -26,13 +28,12 @@ from ppim.engine.train_state import TrainState, build_model_for, build_train_sta
 from ppim.files import write_whole
 from ppim.objective.objective import LossTerms
 from ppim.objective.teacher import build_teacher
-from ppim.weights.load import load_weights
 from ppim.weights.recognise import head_classes
 
 
 @dataclass
 class Run:
-    """What a run is made of; only `state` and `meter` change."""
+    """What a run is made of; only `state`, `meter` and `findings` change."""
 
     config: CfgNode
     world: World
@@ -41,9 +42,17 @@ class Run:
     batches: TrainBatches
     steps: Steps
     schedule: Schedule
+    train: TrainSamples
     val: EvalSamples
     log: Log
     meter: Meter
+    findings: list[Finding] = field(default_factory=list)
+
+    def tell(self, found: list[Finding]) -> None:
+        """Keep what checks have found and tell of mistakes; raises as `checked.judge`."""
+        self.findings += found
+        for line in judge(found, self.config.CHECKS, self.world):
+            self.log.say(line)
 
     @property
     def last(self) -> int:
@@ -70,15 +79,22 @@ class Meter:
         self.images, self.waited, self.since = 0, 0.0, time.perf_counter()
 
 
-def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator[dict[str, paddle.Tensor]], int]:
-    """The run, its micro-batches, and the number of the first of them; arguments and errors as of `train.train`."""
+def start(
+    config: CfgNode, recipe: CfgNode, world: World, effort: Effort = QUICK
+) -> tuple[Run, Iterator[dict[str, paddle.Tensor]], int]:
+    """The run, its micro-batches, and the number of the first of them; arguments and errors as of `train.train`.
+
+    Args:
+        effort: how much the checks look at.
+    """
+    found: list[Finding] = []
     folder = RunFolder(config.SAVE)
     checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
     # the data, looked at before anything is built
     images = build.train_images(config)
     val_images = build.val_images(config, images)
     # the model, what teaches it, and what it is taught
-    model = _fresh_model(config, notes) if checkpoint is None else _model(config)
+    model = _fresh_model(config, notes, found) if checkpoint is None else _model(config)
     samples = build.train_samples(config, recipe, images, model.grid)
     val = build.eval_samples(config, recipe, val_images, model.grid)
     notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
@@ -93,6 +109,12 @@ def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator
     # where it stands
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
     notes += unlike(checkpoint.state, world.size) if checkpoint else []
+    # mistakes that nothing raises
+    keeps_heads = checkpoint is None and bool(config.MODEL.PRETRAINED) and not _starts_new_heads(config.MODEL)
+    parts = Parts(config, recipe, world, state, samples, val, teacher, schedule,
+                  batches.global_batch * steps.accumulate, keeps_heads)
+    found += before_first_step(parts, effort)
+    notes += judge(found, config.CHECKS, world)
     if world.is_main:
         _open(folder, config)
         if build.sets_aside(config):
@@ -100,7 +122,7 @@ def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator
             notes.append(f"validation photos set aside by name: {len(val_images)} of "
                          f"{len(images) + len(val_images)}, listed in {folder.val_list}")
     log = Log(world.is_main, folder, steps.total)
-    run = Run(config, world, folder, state, batches, steps, schedule, val, log, Meter())
+    run = Run(config, world, folder, state, batches, steps, schedule, samples, val, log, Meter(), found)
     about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),
                     images=(len(images), len(val_images)))
     for line in [*notes, *about, *forecast_for(config, model, _trainable(model))]:
@@ -115,11 +137,13 @@ def _model(config: CfgNode) -> nn.Layer:
     return build_model_for(config)
 
 
-def _fresh_model(config: CfgNode, notes: list[str]) -> nn.Layer:
+def _fresh_model(config: CfgNode, notes: list[str], found: list[Finding]) -> nn.Layer:
     """The model with the weights the run starts from; what was loaded is noted."""
     model = _model(config)
     if config.MODEL.PRETRAINED:
-        notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=_starts_new_heads(config.MODEL))))
+        report, finding = load_and_check(model, config.MODEL.PRETRAINED, _starts_new_heads(config.MODEL))
+        notes.append(str(report))
+        found.append(finding)
         model.note_source(())  # from here on the weights are this project's, after --resume as well
     return model
 
