@@ -19,7 +19,7 @@ def all_are_trained(model: nn.Layer, untaught: Iterable[str]) -> Finding:
     check = "frozen parameters"
     heads = tuple(f"{head}." for head in untaught)
     expected = {name for name, _ in model.named_parameters()
-                if name not in model.fixed_tables and not name.endswith(("._mean", "._variance"))
+                if name not in (*model.fixed_tables, *model.drawn_once) and not name.endswith(("._mean", "._variance"))
                 and not name.startswith(heads or ("\0",))}
     frozen = [name for name, p in model.named_parameters() if p.stop_gradient and name in expected]
     if frozen:

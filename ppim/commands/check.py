@@ -17,7 +17,7 @@ def check(argv: list[str]) -> None:
 
 
 def show(found) -> None:
-    """A table of findings.
+    """Findings as a table on a terminal, as lines elsewhere.
 
     Raises:
         ValueError: one of them is a mistake that is certain.
@@ -30,8 +30,13 @@ def show(found) -> None:
     words = {"fine": "fine", "unknown": "cannot tell", "warning": "warning", "error": "error"}
     table = Table("check", "result", "what was seen", highlight=False)
     for finding in found:
-        table.add_row(finding.check, Text(words[finding.level], colours[finding.level]), Text(finding.text))
-    Console().print(table)
+        table.add_row(finding.check, Text(words[finding.level], colours[finding.level]),
+                      Text(finding.text, overflow="fold"))
+    console = Console()
+    if console.is_terminal:
+        console.print(table)
+    else:
+        print(*(f"{words[finding.level]:<13}{finding.check:<30}{finding.text}" for finding in found), sep="\n")
     certain = [finding for finding in found if finding.level == "error"]
     if certain:
         raise ValueError(f"{len(certain)} of {len(found)} checks have found a mistake, the first: {certain[0].check}")

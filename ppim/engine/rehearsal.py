@@ -6,14 +6,14 @@ import tempfile
 from yacs.config import CfgNode
 
 from ppim.checks.finding import Finding
-from ppim.engine.checked import THOROUGH
+from ppim.engine.checked import THOROUGH, Effort
 from ppim.engine.distributed import World
 from ppim.engine.first_step import FirstStep
 from ppim.engine.run import start
 from ppim.engine.train import one_step
 
 
-def rehearse(config: CfgNode, recipe: CfgNode, world: World) -> list[Finding]:
+def rehearse(config: CfgNode, recipe: CfgNode, world: World, effort: Effort = THOROUGH) -> list[Finding]:
     """Start a run, look at all that can be looked at, take one step; what was found. Arguments and errors of `train`.
 
     A mistake that the checks are certain of ends nothing here.
@@ -25,7 +25,7 @@ def rehearse(config: CfgNode, recipe: CfgNode, world: World) -> list[Finding]:
             own.MODEL.RESUME = own.SAVE
         own.SAVE, own.CHECKS = folder, "tell"
         own.freeze()
-        run, batches, micro = start(own, recipe, world, THOROUGH)
+        run, batches, micro = start(own, recipe, world, effort)
         try:
             watch = FirstStep(run)
             one_step(run, batches, micro, watch)
