@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ppim.commands import guarded
-from ppim.commands.check import check
+from ppim.commands.check import check, check_labels
 from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.demo import demo
@@ -23,6 +23,7 @@ COMMANDS = {
     "probe": probe,
     "check": check,
     "labels make": make,
+    "labels check": check_labels,
     "convert": convert,
     "models": models,
     "demo": demo,

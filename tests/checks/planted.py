@@ -194,12 +194,13 @@ def one_generator():
 
 def changed_model(change: Callable[[TokenModel], None]):
     """Something is done to the model while it is built."""
-    def built(config, build_it=train_state.build_model_for):
+    from ppim.engine import run
+
+    def built(config, build_it=run.build_model_for):
         model = build_it(config)
         change(model)
         return model
 
-    from ppim.engine import run
     return patch.object(run, "build_model_for", built)
 
 
@@ -228,7 +229,8 @@ def nan_channel():
 def block_passed_over():
     """Loading forgets a block."""
     def forgetful(model, state, *args, of=TokenModel.set_state_dict, **how):
-        return of(model, {name: value for name, value in state.items() if not name.startswith("blocks.1.")}, strict=False)
+        kept = {name: value for name, value in state.items() if not name.startswith("blocks.1.")}
+        return of(model, kept, strict=False)
     return patch.object(TokenModel, "set_state_dict", forgetful)
 
 
@@ -296,7 +298,8 @@ MISTAKES = [
     Mistake(3, "axes of square maps exchanged", "places of the label maps", transposed),
     Mistake(4, "maps of the centre crop read as of the whole photo", "places of the label maps", of_the_centre),
     Mistake(5, "red and blue exchanged in the reader", "colours of training photos", planted=blue_first),
-    Mistake(5, "red and blue exchanged on the device", "pixels that the network sees", planted=blue_first_on_the_device),
+    Mistake(5, "red and blue exchanged on the device", "pixels that the network sees",
+            planted=blue_first_on_the_device),
     Mistake(6, "weights of ImageNet, mean and deviation 0.5", "pictures of the loaded weights", imagenet_weights),
     Mistake(6, "another crop and interpolation in evaluation", "view of evaluation", planted=another_view),
     Mistake(7, "validation classes shifted by one", "classes of both splits", lambda data: lists(data, shift=1)),

@@ -1,4 +1,4 @@
-"""What runs with planted mistakes, and sound ones, start from: drawn pictures, small recipes, and what they are told."""
+"""What runs with planted mistakes, and sound ones, start from: drawn pictures, small recipes, what they are told."""
 from __future__ import annotations
 
 import contextlib
