@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ppim.commands import guarded
+from ppim.commands.check import check, check_labels
 from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.data_check import check_data
@@ -21,7 +22,9 @@ COMMANDS = {
     "evaluate": evaluate,
     "finetune": finetune,
     "probe": probe,
+    "check": check,
     "labels make": make,
+    "labels check": check_labels,
     "convert": convert,
     "models": models,
     "demo": demo,

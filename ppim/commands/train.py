@@ -11,15 +11,25 @@ from ppim.dialects import translate
 
 def train(argv: list[str]) -> None:
     """Train a model, or evaluate one with --evaluate-only."""
-    _start(train_parser("ppim train"), argv)
+    _start("ppim train", argv)
 
 
 def evaluate(argv: list[str]) -> None:
     """Evaluate a model: as train, with --evaluate-only."""
-    _start(train_parser("ppim evaluate"), ["--evaluate-only", *argv])
+    _start("ppim evaluate", ["--evaluate-only", *argv])
 
 
-def _start(parser: argparse.ArgumentParser, argv: list[str]) -> None:
+def _start(prog: str, argv: list[str]) -> None:
+    config, overrides = parse_train(prog, argv)
+    import_paddle_quietly()
+    from ppim.engine.command import run
+
+    run(config, overrides)
+
+
+def parse_train(prog: str, argv: list[str]) -> tuple[str | None, list[str]]:
+    """The recipe and the changed keys, by turns with their values, that the words after `prog` ask for."""
+    parser = train_parser(prog)
     words, notes = translate(argv, published_recipes())
     args = parser.parse_args(words)
     said = dict(zip(args.override[::2], args.override[1::2]))
@@ -31,10 +41,7 @@ def _start(parser: argparse.ArgumentParser, argv: list[str]) -> None:
     if os.environ.get("PADDLE_TRAINER_ID", "0") == "0":
         for note in [*notes, *_unused_devices()]:
             print(f"note: {note}", flush=True)
-    import_paddle_quietly()
-    from ppim.engine.command import run
-
-    run(args.config, args.override)
+    return args.config, args.override
 
 
 def train_parser(prog: str) -> argparse.ArgumentParser:

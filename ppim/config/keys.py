@@ -302,6 +302,10 @@ KEYS: dict[str, Key] = {
     "VALIDATE_FREQ": key(1, least=1),
     #: of initial weights, samples, mixes and dropout | 决定初始权重、样本、混合和 dropout
     "SEED": key(0, least=0),
+    #: what a mistake does that raises nothing and that a [check](checks.md) is certain of: `stop` the run, or `tell`
+    #: of it and go on |
+    #: 对于不会报错、但[检查](checks.md)能够确定的错误：`stop` 停止运行，`tell` 只提示并继续
+    "CHECKS": key("stop", choices=("stop", "tell")),
     #: [mixed precision](#mixed-precision): `auto` (on GPUs that gain by it), `always` (on any GPU), `never` |
     #: [混合精度](#混合精度)：`auto`（在能因此加速的 GPU 上开启）、`always`（在任何 GPU 上开启）、`never`
     "AMP": key("auto", choices=("auto", "always", "never"), also={"true": "always", "false": "never"}),

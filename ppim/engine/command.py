@@ -7,6 +7,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
+from ppim.checks.finding import Finding
 from ppim.config import find_recipe, get_config
 from ppim.data.datasets import skipped_note
 from ppim.engine import build
@@ -14,6 +15,7 @@ from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation, evaluate_samples
 from ppim.engine.log import Log
 from ppim.engine.probe import Probed, probe
+from ppim.engine.rehearsal import rehearse
 from ppim.engine.run_folder import recipe_of, tokens_were_trained, weights_file
 from ppim.engine.train import train
 from ppim.engine.train_state import eval_token_weight
@@ -69,6 +71,18 @@ def _recipe_of_what_is_named(said: dict[str, str]) -> tuple[str, list[str], list
         raise ValueError(f"--resume {weights}: no folder of a run with config.yaml and log.jsonl is there; give the "
                          "recipe as well, with -c FILE")
     return str(own), ["SAVE", str(own.parent)], [f"recipe: {own}"]
+
+
+def check(path: str, overrides: Sequence[str] = ()) -> list[Finding]:
+    """What is wrong, without a word of complaint, with a run of the file at `path`; arguments and errors as of `run`.
+
+    Raises:
+        ValueError: it is to evaluate only.
+    """
+    config = resolve(str(find_recipe(path)), overrides)
+    if config.EVAL.ONLY:
+        raise ValueError("a run that only evaluates has nothing to check; leave --evaluate-only out")
+    return rehearse(config, get_config(path), join_world())
 
 
 def resolve(path: str, overrides: Sequence[str]) -> CfgNode:

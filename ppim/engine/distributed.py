@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import numpy as np
 import paddle
 import paddle.distributed as dist
 
@@ -59,6 +60,12 @@ class World:
         sums = paddle.to_tensor(values, dtype=dtype)
         dist.all_reduce(sums)
         return sums.tolist()
+
+    def gathered(self, values: Sequence[float], dtype: str) -> np.ndarray:
+        """(processes, n): the n `values` of every process, exactly; as many in each."""
+        table = np.zeros((self.size, len(values)), dtype)
+        table[self.rank] = values
+        return np.array(self.all_sum(table.reshape(-1).tolist(), dtype), dtype).reshape(table.shape)
 
     def any(self, flag: bool) -> bool:
         """True everywhere when `flag` is true anywhere. A collective: every process calls it at the same place."""

@@ -11,6 +11,7 @@ from paddle import nn
 from ppim.data.batches import EvalBatches
 from ppim.data.loader import EvalSamples, make_loader
 from ppim.engine.distributed import World
+from ppim.engine.ema import Ema, swapped_in
 from ppim.models.base import TokenOutput
 from ppim.objective.pixels import normalise
 
@@ -45,6 +46,17 @@ def evaluate_samples(
     """Evaluate `model` on all `samples`, this process on its share; `how` as for `evaluate`."""
     shares = EvalBatches(len(samples), batch_size, rank=world.rank, world=world.size)
     return evaluate(model, make_loader(samples, shares, workers), len(samples), world, **how)
+
+
+def evaluate_both(
+    model: nn.Layer, ema: Ema | None, samples: EvalSamples, world: World, **how
+) -> dict[str, Evaluation]:
+    """The weights (`raw`) and, where there is one, their running average (`ema`); `how` as for `evaluate_samples`."""
+    results = {"raw": evaluate_samples(model, samples, world, **how)}
+    if ema:
+        with swapped_in(model, ema.state_dict()):
+            results["ema"] = evaluate_samples(model, samples, world, **how)
+    return results
 
 
 @paddle.no_grad()

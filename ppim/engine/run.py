@@ -11,13 +11,15 @@ from paddle import nn
 from yacs.config import CfgNode
 
 from ppim import config as configuration
+from ppim.checks.finding import Finding
 from ppim.data.bad_photos import BadPhotos
 from ppim.data.batches import TrainBatches
 from ppim.data.datasets import ImageList, skipped_note
-from ppim.data.loader import EvalSamples, make_loader
+from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.split import as_list
 from ppim.engine import build
 from ppim.engine.activations import forecast_for
+from ppim.engine.checked import QUICK, Effort, Parts, before_first_step, judge, load_and_check
 from ppim.engine.checkpoint import Checkpoint, State, unlike
 from ppim.engine.distributed import World
 from ppim.engine.lock import FolderLock
@@ -31,13 +33,12 @@ from ppim.engine.writer import Writer
 from ppim.files import write_whole
 from ppim.objective.objective import LossTerms
 from ppim.objective.teacher import build_teacher
-from ppim.weights.load import load_weights
 from ppim.weights.recognise import head_classes
 
 
 @dataclass
 class Run:
-    """What a run is made of; only `state`, `meter` and what the writer does change.
+    """What a run is made of; only `state`, `meter`, `findings` and what the writer does change.
 
     `resumed`: of the checkpoint it goes on from; None where it starts anew.
     """
@@ -49,12 +50,20 @@ class Run:
     batches: TrainBatches
     steps: Steps
     schedule: Schedule
+    train: TrainSamples
     val: EvalSamples
     log: Log
     meter: Meter
     lock: FolderLock
     resumed: State | None = None
     writer: Writer = field(default_factory=Writer)
+    findings: list[Finding] = field(default_factory=list)
+
+    def tell(self, found: list[Finding]) -> None:
+        """Keep what checks have found and tell of mistakes; raises as `checked.judge`."""
+        self.findings += found
+        for line in judge(found, self.config.CHECKS, self.world):
+            self.log.say(line)
 
     @property
     def last(self) -> int:
@@ -89,19 +98,26 @@ class Meter:
         self.images, self.waited, self.since = 0, 0.0, time.perf_counter()
 
 
-def start(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Run, Iterator[dict[str, paddle.Tensor]], int]:
-    """The run, its micro-batches, and the number of the first of them; arguments and errors as of `train.train`."""
+def start(
+    config: CfgNode, recipe: CfgNode, world: World, effort: Effort = QUICK
+) -> tuple[Run, Iterator[dict[str, paddle.Tensor]], int]:
+    """The run, its micro-batches, and the number of the first of them; arguments and errors as of `train.train`.
+
+    Args:
+        effort: how much the checks look at.
+    """
     lock = FolderLock()
     try:
-        return _start(config, recipe, world, lock)
+        return _start(config, recipe, world, lock, effort)
     except BaseException:
         lock.release()
         raise
 
 
 def _start(
-    config: CfgNode, recipe: CfgNode, world: World, lock: FolderLock
+    config: CfgNode, recipe: CfgNode, world: World, lock: FolderLock, effort: Effort
 ) -> tuple[Run, Iterator[dict[str, paddle.Tensor]], int]:
+    found: list[Finding] = []
     folder = RunFolder(config.SAVE)
     # a new folder is made and locked as late as in `_open`, so that a start that fails leaves none
     is_new = not folder.path.is_dir()
@@ -111,7 +127,7 @@ def _start(
     images = build.train_images(config)
     val_images = build.val_images(config, images)
     # the model, what teaches it, and what it is taught
-    model = _fresh_model(config, notes) if checkpoint is None else _model(config)
+    model = _fresh_model(config, notes, found) if checkpoint is None else _model(config)
     samples = build.train_samples(config, recipe, images, model.grid)
     val = build.eval_samples(config, recipe, val_images, model.grid)
     notes += [*skipped_note(images), *skipped_note(val_images)]
@@ -127,12 +143,18 @@ def _start(
     # where it stands
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
     notes += warned + (unlike(checkpoint.state, world.size) if checkpoint else [])
+    # mistakes that nothing raises
+    keeps_heads = checkpoint is None and bool(config.MODEL.PRETRAINED) and not _starts_new_heads(config.MODEL)
+    parts = Parts(config, recipe, world, state, samples, val, teacher, schedule,
+                  batches.global_batch * steps.accumulate, keeps_heads)
+    found += before_first_step(parts, effort)
+    notes += judge(found, config.CHECKS, world)
     if world.is_main:
         notes += _open(folder, config, lock, is_new)
         notes += _list_set_aside(folder, images, val_images) if build.sets_aside(config) else []
     log = Log(world.is_main, folder, steps.total)
-    run = Run(config, world, folder, state, batches, steps, schedule, val, log, Meter(), lock,
-              checkpoint.state if checkpoint else None)
+    run = Run(config, world, folder, state, batches, steps, schedule, samples, val, log, Meter(), lock,
+              checkpoint.state if checkpoint else None, findings=found)
     about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),
                     images=(len(images), len(val_images)))
     for line in [*notes, *about, *forecast_for(config, model, _trainable(model))]:
@@ -148,11 +170,13 @@ def _model(config: CfgNode) -> nn.Layer:
     return build_model_for(config)
 
 
-def _fresh_model(config: CfgNode, notes: list[str]) -> nn.Layer:
+def _fresh_model(config: CfgNode, notes: list[str], found: list[Finding]) -> nn.Layer:
     """The model with the weights the run starts from; what was loaded is noted."""
     model = _model(config)
     if config.MODEL.PRETRAINED:
-        notes.append(str(load_weights(model, config.MODEL.PRETRAINED, new_heads=_starts_new_heads(config.MODEL))))
+        report, finding = load_and_check(model, config.MODEL.PRETRAINED, _starts_new_heads(config.MODEL))
+        notes.append(str(report))
+        found.append(finding)
         model.note_source(())  # from here on the weights are this project's, after --resume as well
     return model
 

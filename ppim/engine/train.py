@@ -15,8 +15,8 @@ from yacs.config import CfgNode
 
 from ppim.engine import best, build
 from ppim.engine.distributed import World, average_statistics
-from ppim.engine.ema import swapped_in
-from ppim.engine.evaluate import Evaluation, evaluate_samples
+from ppim.engine.evaluate import Evaluation, evaluate_both
+from ppim.engine.first_step import FirstStep
 from ppim.engine.interrupt import StopRequest
 from ppim.engine.log import peak_memory_mb
 from ppim.engine.optimizer import take_step
@@ -60,22 +60,14 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
 def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Evaluation:
     """The loop over optimizer steps; `batches` starts with micro-batch number `micro`."""
     config, state, steps = run.config, run.state, run.steps
-    evaluation = None
+    evaluation, watch = None, FirstStep(run)
     with StopRequest() as stop:
         while state.step < run.last:
             run.writer.check()
-            # accumulate the gradients of one step
-            state.optimizer.set_lr(run.schedule.at(steps.epoch(state.step)))
-            for part in range(steps.accumulate):
-                is_last_part = part == steps.accumulate - 1
-                run.meter.terms.append(_forward_backward(run, next(batches), micro, is_last_part))
-                run.meter.images += run.batches.global_batch
-                micro += 1
-            # take it
-            take_step(state.optimizer, state.scaler, config.TRAIN.GRAD_CLIP)
-            if state.ema:
-                state.ema.update()
-            state.step += 1
+            micro = one_step(run, batches, micro, watch)
+            if watch:
+                run.tell(watch.findings())
+                watch = None
             # see what is due
             is_last = state.step == run.last
             epoch = steps.ends_epoch(state.step)
@@ -98,6 +90,30 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
                 finish(run)
                 raise KeyboardInterrupt(f"stopped by a signal after step {state.step}; saved, go on with --resume")
     return evaluation or _evaluate_and_keep_best(run)
+
+
+def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, watch: FirstStep | None = None) -> int:
+    """One optimizer step; `batches` goes on with micro-batch `micro`, the result is the number of the one behind it."""
+    state, steps = run.state, run.steps
+    # accumulate the gradients of one step
+    state.optimizer.set_lr(run.schedule.at(steps.epoch(state.step)))
+    for part in range(steps.accumulate):
+        batch = next(batches)
+        if watch:
+            watch.batch(batch, micro)
+        run.meter.terms.append(_forward_backward(run, batch, micro, part == steps.accumulate - 1))
+        run.meter.images += run.batches.global_batch
+        micro += 1
+    if watch:
+        watch.gradients()
+    # take it
+    take_step(state.optimizer, state.scaler, run.config.TRAIN.GRAD_CLIP)
+    if state.ema:
+        state.ema.update()
+    state.step += 1
+    if watch:
+        watch.update()
+    return micro
 
 
 def _forward_backward(run: Run, batch: dict[str, paddle.Tensor], micro: int, is_last_part: bool) -> LossTerms:
@@ -171,10 +187,7 @@ def _finite(losses: np.ndarray, meter: Meter, state: TrainState, steps: Steps) -
 def _evaluate_and_keep_best(run: Run) -> Evaluation:
     """Evaluate the weights and their running average; what is best so far goes to best.pdparams. Returns the better."""
     state = run.state
-    results = {"raw": _evaluate(run)}
-    if state.ema:
-        with swapped_in(state.model, state.ema.state_dict()):
-            results["ema"] = _evaluate(run)
+    results = evaluate_both(state.model, state.ema, run.val, run.world, **build.evaluation_arguments(run.config))
     epoch = round(run.steps.epoch(state.step), 4)
     for weights, result in results.items():
         run.log.record(f"eval_{weights}", state.step, {"epoch": epoch, **result.as_dict()})
@@ -183,7 +196,3 @@ def _evaluate_and_keep_best(run: Run) -> Evaluation:
     is_better = not before or state.best["top1"] > before["top1"]
     save_best(run, state.best["weights"] if is_better else None)
     return results[best.better(results)]
-
-
-def _evaluate(run: Run) -> Evaluation:
-    return evaluate_samples(run.state.model, run.val, run.world, **build.evaluation_arguments(run.config))

@@ -92,6 +92,7 @@ class TokenModel(nn.Layer):
     foreign_names: tuple[tuple[str, str], ...] = ((r"^((module|_layers|backbone|model)\.)+", ""),)
     position_tables: dict[str, int] = {}  # position embeddings that may be resized: name -> tokens before the grid's
     fixed_tables: tuple[str, ...] = ()  # computed, never trained: those of another image size are the model's own
+    drawn_once: tuple[str, ...] = ()  # parameters that are drawn with the first weights and never trained
     heads: tuple[str, ...] = ()  # layers whose shape follows the number of classes
     undecayed: tuple[str, ...] = ()
     classifies_tokens = False

@@ -184,6 +184,8 @@ class T2TViT(TokenTransformer):
         self.add_tokens(positions=sinusoid(1 + rows * columns, self.trunk.embed_dim))
         self.add_body(token_head=dense_head)
 
+    drawn_once = ("tokens_to_token.attention1.w", "tokens_to_token.attention2.w")
+
     @classmethod
     def size_of(cls, shapes: Mapping[str, Sequence[int]]) -> dict[str, object]:
         """What names and shapes of weights tell of the constructor's arguments."""

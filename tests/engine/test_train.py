@@ -30,13 +30,24 @@ def unbroken(tiny_data, tmp_path_factory):
     """A run of 10 steps, never interrupted, with everything random switched on."""
     root = tmp_path_factory.mktemp("unbroken")
     config = write_tiny_recipe(root, tiny_data)
-    done = run_python(TRAIN, "-c", config, "-o", *NOISY)
+    done = run_python(TRAIN, "-c", config, "-o", *NOISY, env={"SOME_TOKEN": SECRET})
     assert done.returncode == 0, done.stderr
     return config, root / "run", done
 
 
 NOISY = ["TRAIN.MAX_STEPS", "10", "SAVE_STEPS", "1", "MODEL.DROPPATH", "0.2", "MODEL.DROPOUT", "0.1",
          "TRAIN.MIXUP_ALPHA", "0.8", "TRAIN.CUTMIX_ALPHA", "1.0", "DATA.NUM_WORKERS", "1"]
+
+
+SECRET = "planted-in-the-environment"
+
+
+def test_nothing_of_the_environment_is_written_or_told(unbroken):
+    _, run, done = unbroken
+    files = [path for path in run.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+    assert SECRET not in done.stdout + done.stderr
 
 
 @pytest.mark.smoke

@@ -1,0 +1,132 @@
+"""Do the photos and their classes make sense: every class has some, a class means the same in both splits, and no
+photo is in both?
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from ppim.checks.finding import Finding, error, few, fine, unknown, warning
+from ppim.data.datasets import ImageList
+
+_STATS = 50_000  # files whose size is looked up at most
+_READS_A_SIZE = 8  # files of one size that are compared with a photo of that size
+
+
+def classes_have_photos(images: ImageList, num_classes: int) -> Finding:
+    """Has each of the model's `num_classes` classes photos?"""
+    check = "classes have photos"
+    counts = np.bincount(images.labels, minlength=num_classes)
+    empty = np.flatnonzero(counts == 0)
+    if not len(empty):
+        return fine(check, f"{len(images.classes)} classes of {counts.min()} to {counts.max()} photos in {images.root}")
+    names = [f"{label} ({images.classes[label]})" if label < len(images.classes) else label for label in empty]
+    return warning(check, where=images.root, wanted=f"photos of each of {num_classes} classes",
+                   got=f"none of {len(empty)} of them: {few(names)}",
+                   hint="add them, or set MODEL.NUM_CLASSES to the number of classes there are")
+
+
+def labels_are_folders(images: ImageList) -> Finding:
+    """Does a photo that lies in a folder named after a class have that class?"""
+    check = "labels and folders"
+    position = {name: label for label, name in enumerate(images.classes)}
+    folders = [path.partition("/")[0] if "/" in path else "" for path in images.paths]
+    named = np.array([position.get(folder, -1) for folder in folders])
+    wrong = np.flatnonzero((named >= 0) & (named != images.labels))
+    if not len(wrong):
+        told = int((named >= 0).sum())
+        return fine(check, f"{told:,} photos lie in the folder of their class") if told else unknown(
+            check, "no folder is named after a class")
+    first = wrong[0]
+    return error(check, where=f"{images.root}/{images.paths[first]}",
+                 wanted=f"class {named[first]} ({images.classes[named[first]]}), as its folder is named",
+                 got=f"class {images.labels[first]} ({images.classes[images.labels[first]]}), and {len(wrong):,} of "
+                     f"{len(images):,} photos like it", hint="correct the list of photos, or the names of its classes")
+
+
+def splits_agree(train: ImageList, val: ImageList) -> Finding:
+    """Do folders of one name, in lists that give their photos' classes as numbers, have one class in both splits?"""
+    check = "classes of both splits"
+    ours, theirs = _class_of_folders(train), _class_of_folders(val)
+    both = sorted(set(ours) & set(theirs))
+    other = [name for name in both if ours[name] != theirs[name]]
+    if other:
+        name = other[0]
+        return error(check, where=val.root, wanted=f"class {ours[name]} for photos in {name}/, as in training",
+                     got=f"class {theirs[name]}, and {len(other)} of {len(both)} folders like it",
+                     hint="number the classes of both lists alike")
+    return fine(check, f"{len(both)} folders have one class in both") if both else unknown(
+        check, "no folder of photos has the same name in both")
+
+
+def _class_of_folders(images: ImageList) -> dict[str, str]:
+    """The name of the class of each folder whose photos have but one."""
+    classes = defaultdict(set)
+    for path, label in zip(images.paths, images.labels.tolist()):
+        classes[os.path.basename(os.path.dirname(path))].add(label)
+    return {folder: images.classes[labels.pop()] for folder, labels in classes.items() if folder and len(labels) == 1}
+
+
+def splits_are_apart(train: ImageList, val: ImageList, reads: int) -> Finding:
+    """Is a validation photo, byte for byte, a training photo too?
+
+    Args:
+        reads: files that are opened at most; photos whose size or name few others have are looked at first.
+    """
+    check = "photos in both splits"
+    if os.path.realpath(train.root) == os.path.realpath(val.root) and set(train.paths) >= set(val.paths):
+        return warning(check, where=val.root, wanted="validation photos that are not trained on",
+                       got="the training photos themselves", hint="an accuracy on them says nothing of new photos; "
+                       "give the data path a val/ beside its train/")
+    looked, pairs = 0, []
+    for photo, candidates in _suspects(train, val):
+        if reads < 1 + len(candidates):
+            break
+        reads -= 1 + len(candidates)
+        looked += 1
+        content = _digest(photo)
+        pairs += [(photo, other) for other in candidates if _digest(other) == content][:1]
+    if not pairs:
+        return fine(check, f"none of {looked:,} validation photos that share size or name with training photos")
+    return warning(check, where=pairs[0][0], wanted="validation photos that are not trained on",
+                   got=f"the same bytes as {pairs[0][1]}, and {len(pairs):,} of the {looked:,} photos compared like it",
+                   hint="take them out of one split, the accuracy counts them as new")
+
+
+def _suspects(train: ImageList, val: ImageList) -> list[tuple[str, list[str]]]:
+    """Validation photos and the training photos that may be the same file, those with the fewest first."""
+    by_size, by_name = defaultdict(list), defaultdict(list)
+    for index in _spread(len(train), _STATS):
+        by_size[_size(train.full_path(index))].append(index)
+    names = Counter(os.path.basename(path) for path in val.paths)
+    for index, path in enumerate(train.paths):
+        if os.path.basename(path) in names:
+            by_name[os.path.basename(path)].append(index)
+    found = []
+    for index in _spread(len(val), _STATS):
+        photo, size = val.full_path(index), _size(val.full_path(index))
+        named = [i for i in by_name[os.path.basename(photo)][:_READS_A_SIZE] if _size(train.full_path(i)) == size]
+        alike = by_size.get(size, ())
+        candidates = {*named, *(alike if len(alike) <= _READS_A_SIZE else ())}
+        if candidates:
+            found.append((photo, [train.full_path(i) for i in sorted(candidates)]))
+    return sorted(found, key=lambda pair: len(pair[1]))
+
+
+def _spread(length: int, most: int) -> range:
+    return range(0, length, max(1, -(-length // most)))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1  # a photo that is missing is told of where photos are read
+
+
+def _digest(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.blake2b(file.read(), digest_size=16).digest()

@@ -1,0 +1,178 @@
+"""Does the first step of a run do what a step should? Watched while it is taken; what it computes stays the same."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import paddle
+
+from ppim.checks import network, pixels, processes, samples, weights
+from ppim.checks.finding import Finding, error, fine
+from ppim.config import has_teacher, teaches_tokens
+from ppim.data.datasets import ImageList
+from ppim.engine import build
+from ppim.engine.checked import same_weights
+from ppim.engine.evaluate import evaluate_both
+
+if TYPE_CHECKING:
+    from ppim.engine.run import Run
+
+_EVALUATED = 2  # validation photos a process evaluates
+_ELEMENTS = 4096  # of parameters without decay, by which the length of the step is measured
+_SELDOM = 1e-9  # how seldom drop-path must leave a block out for all samples, for the block to owe a gradient
+
+
+class FirstStep:
+    """Watches one optimizer step of a run, the first after its start; `findings` says what was seen.
+
+    Called in this order: `batch` before each micro-batch, `gradients` before the step is taken, `update` behind it.
+    """
+
+    def __init__(self, run: Run):
+        self._run, self._found = run, []
+        self._trained = {name: p for name, p in run.state.model.named_parameters() if not p.stop_gradient}
+        self._before = {name: p.clone().detach() for name, p in self._trained.items()}
+        self._short = _without_decay(self._trained, run.state.model.no_weight_decay())
+        self._stem, self._batch = network.Stem(run.state.model), None
+        self._is_fresh = run.state.step == 0
+        self._own: list[paddle.Tensor] = []
+        self._shared = next(reversed(self._short), None) if run.world.size > 1 else None
+        self._hook = self._trained[self._shared].register_hook(self._local) if self._shared else None
+
+    def batch(self, batch: Mapping[str, paddle.Tensor], micro: int) -> None:
+        """Look at a micro-batch, the first of them in full."""
+        if self._batch is not None:
+            self._stem.close()
+            return
+        run = self._run
+        self._batch = {name: value.numpy() for name, value in batch.items()}
+        keys = next(iter(replace(run.batches, start=micro, stop=micro + 1)))
+        rows = _few_rows(len(keys))
+        self._found.append(samples.rows_are_their_own(self._batch, keys, run.train, rows))
+        if "token_const" in self._batch and teaches_tokens(run.config):
+            self._found.append(samples.tokens_are_taught(self._batch, run.train.maps.path))
+        if run.world.size > 1:
+            self._found.append(self._shares(micro))
+
+    def _shares(self, micro: int) -> Finding:
+        """Which photos each process has, and which the batch has; a process may have a pair more or less."""
+        run, batches = self._run, self._run.batches
+        own = np.full(batches.global_batch, -1)
+        own[:len(self._batch["index"])] = self._batch["index"]
+        order = batches.global_rows(batches.order(batches.epoch_of(micro)), micro)
+        return processes.shares_make_a_batch(run.world.gathered(own.tolist(), "int64"), order[:, 0].tolist())
+
+    def _local(self, gradient: paddle.Tensor) -> None:
+        self._own.append(gradient.clone())
+
+    def gradients(self) -> None:
+        """Look at what entered the network, and at the gradients that the step is going to be taken with."""
+        run, data = self._run, self._run.config.DATA
+        self._stem.close()
+        rows = _few_rows(len(self._batch["image"]))
+        if self._stem.pictures is not None:
+            seen = self._stem.pictures.astype("float32").numpy()
+            self._found += [
+                pixels.network_sees_the_batch(seen, self._batch, data.IMAGENET_MEAN, data.IMAGENET_STD, rows),
+                pixels.inputs_are_of_usual_size(seen[rows]),
+            ]
+        self._found.append(self._stem.is_alive())
+        gradients = _sizes({name: p.grad for name, p in self._trained.items()})
+        scaled = run.state.scaler.is_enable()
+        self._found.append(network.gradients_are_there(gradients, self._excused(), scaled))
+        self._rate = run.state.optimizer.get_lr()
+        self._found.append(_rate_is_meant(self._rate, run.schedule.at(run.steps.epoch(run.state.step))))
+        self._reach = {name: self._rate * (seen[0] > 0 if self._is_adaptive else seen[0]) if seen else 0.0
+                       for name, seen in gradients.items()}
+        self._gradient = {name: self._trained[name].grad.clone() for name in self._short
+                          if self._trained[name].grad is not None}
+        if self._hook:
+            self._hook.remove()
+            self._found.append(self._averaged())
+
+    def _averaged(self) -> Finding:
+        run, name = self._run, self._shared
+        own = sum(self._own[1:], self._own[0]).flatten().tolist()
+        after = self._trained[name].grad.flatten().tolist()
+        own, after = (run.world.gathered(values, "float64") for values in (own, after))
+        return processes.gradients_are_averaged(own, after, name)
+
+    def _excused(self) -> list[str]:
+        """Parameters that may have no gradient: heads of losses without weight, blocks that drop-path left out."""
+        config, run = self._run.config, self._run
+        rows = len(self._batch["image"]) * run.steps.accumulate
+        excused = ["head.", "cls_token"] if config.LOSS.CLASS_WEIGHT == 0 and not has_teacher(config) else []
+        return excused + (["blocks."] if config.MODEL.DROPPATH**rows > _SELDOM else [])
+
+    @property
+    def _is_adaptive(self) -> bool:
+        return self._run.config.TRAIN.OPTIMIZER.NAME == "AdamW"
+
+    def update(self) -> None:
+        """Look at what the step has changed, and whether evaluating leaves it alone."""
+        run, config = self._run, self._run.config
+        plain = not run.state.scaler.is_enable()
+        if plain and self._is_fresh and (self._is_adaptive or config.TRAIN.GRAD_CLIP is None):
+            self._found.append(network.parameters_moved(self._before, self._trained, self._reach))
+            if self._gradient:
+                self._found.append(self._length())
+        self._before = self._own = None
+        if run.world.size > 1:
+            self._found.append(same_weights(run.state, run.world))
+        self._found.append(self._evaluates_without_a_trace())
+
+    def _length(self) -> Finding:
+        def flat(tensors):
+            return np.concatenate([tensors[name].flatten().numpy() for name in self._gradient])
+
+        before = flat(self._before)
+        return network.step_is_as_long_as_the_rate(flat(self._trained).astype("float64") - before, before,
+                                                   flat(self._gradient), self._rate, self._is_adaptive)
+
+    def _evaluates_without_a_trace(self) -> Finding:
+        """A few photos evaluated as the run will evaluate all of them, weights and running average."""
+        run, model, images = self._run, self._run.state.model, self._run.val.images
+        count = min(len(images), _EVALUATED * run.world.size)
+        some = ImageList(images.root, images.paths[:count], images.labels[:count], images.classes)
+        before = weights.fingerprints(model.state_dict())
+        how = {**build.evaluation_arguments(run.config), "workers": 0}
+        evaluate_both(model, run.state.ema, replace(run.val, images=some), run.world, **how)
+        return weights.evaluation_leaves_no_trace(before, weights.fingerprints(model.state_dict()), model.training)
+
+    def findings(self) -> list[Finding]:
+        """What has been seen so far."""
+        return self._found
+
+
+def _without_decay(trained: Mapping[str, paddle.Tensor], spared: set[str]) -> dict[str, paddle.Tensor]:
+    """Parameters of one axis that decay leaves alone, from the last layer on, until there are enough elements."""
+    chosen, count = {}, 0
+    for name in reversed(trained):
+        if name in spared and len(trained[name].shape) == 1 and count < _ELEMENTS:
+            chosen[name] = trained[name]
+            count += trained[name].size
+    return dict(reversed(list(chosen.items())))
+
+
+def _few_rows(count: int) -> list[int]:
+    return sorted({0, 1 % count, count // 2, count - 1})
+
+
+def _sizes(gradients: Mapping[str, paddle.Tensor | None]) -> dict[str, tuple[float, float] | None]:
+    """The largest magnitude of each gradient and whether all of it is finite, fetched together."""
+    there = [name for name, gradient in gradients.items() if gradient is not None]
+    if not there:
+        return dict.fromkeys(gradients)
+    pairs = [[gradients[name].abs().max().astype("float32").reshape([1]),
+              paddle.isfinite(gradients[name]).all().astype("float32").reshape([1])] for name in there]
+    values = paddle.concat([paddle.concat(pair) for pair in pairs]).numpy().reshape(-1, 2)
+    return {**dict.fromkeys(gradients), **{name: tuple(pair) for name, pair in zip(there, values.tolist())}}
+
+
+def _rate_is_meant(rate: float, scheduled: float) -> Finding:
+    if abs(rate - scheduled) <= 1e-6 * max(abs(scheduled), 1e-30):
+        return fine("rate of the step", f"{rate:.3g}, as the schedule says")
+    return error("rate of the step", where="the optimizer", wanted=f"the schedule's {scheduled:.4g}", got=f"{rate:.4g}",
+                 hint="something sets the rate besides the schedule")

@@ -1,0 +1,34 @@
+"""Would a run of this configuration begin well? Everything up to the first step, which leaves no file behind."""
+from __future__ import annotations
+
+import tempfile
+
+from yacs.config import CfgNode
+
+from ppim.checks.finding import Finding
+from ppim.engine.checked import THOROUGH, Effort
+from ppim.engine.distributed import World
+from ppim.engine.first_step import FirstStep
+from ppim.engine.run import start
+from ppim.engine.train import one_step
+
+
+def rehearse(config: CfgNode, recipe: CfgNode, world: World, effort: Effort = THOROUGH) -> list[Finding]:
+    """Start a run, look at all that can be looked at, take one step; what was found. Arguments and errors of `train`.
+
+    A mistake that the checks are certain of ends nothing here.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        own = config.clone()
+        own.defrost()
+        if own.MODEL.RESUME == "auto":
+            own.MODEL.RESUME = own.SAVE
+        own.SAVE, own.CHECKS = folder, "tell"
+        own.freeze()
+        run, batches, micro = start(own, recipe, world, effort)
+        try:
+            watch = FirstStep(run)
+            one_step(run, batches, micro, watch)
+            return [*run.findings, *watch.findings()]
+        finally:
+            run.close()

@@ -1,0 +1,109 @@
+"""Is a folder of label maps whole and sound? Which photos have none, which maps no photo, what the maps hold."""
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ppim.geometry import HW
+from ppim.token_labels.maps import LabelMap, MapError, map_path
+from ppim.token_labels.store import MapFolder
+from ppim.token_labels.targets import WHOLE, best_class, token_targets
+
+_CELL: HW = (1, 1)  # the class is that of one token over the whole map
+_SHARE_ABOVE_ONE = 1e-2  # by which half precision may bring probabilities above one
+
+
+class Survey(NamedTuple):
+    """What some of the maps of a folder hold.
+
+    Attributes:
+        looked: the images whose maps were opened.
+        broken: of each map that cannot be trusted, what is wrong with it, the file named.
+        forms: shape and dtype of the arrays, as text, and how many have them.
+        unsorted: images of whose maps some cell has scores out of order; harmless.
+        improbable: images of whose maps a score lies above the log-sum-exp, so that its probability is above one.
+        probabilities: are all scores probabilities, which readers take for logits?
+        highest_id: the largest class id met, -1 where no map could be read.
+        named: (looked,) int64, the class that each map teaches for its whole photo, -1 for none (or no map).
+    """
+
+    looked: list[str]
+    broken: list[str]
+    forms: dict[str, int]
+    unsorted: list[str]
+    improbable: list[str]
+    probabilities: bool
+    highest_id: int
+    named: np.ndarray
+
+
+def unmatched(maps: MapFolder, images: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The images without a map, and the maps without an image, both as paths relative to their folders.
+
+    Args:
+        images: paths of the photos relative to theirs.
+    """
+    images = list(images)
+    wanted = {os.path.relpath(map_path(maps.path, image), maps.path) for image in images}
+    there = set()
+    for folder, _, files in os.walk(maps.path, followlinks=True):
+        there.update(os.path.relpath(os.path.join(folder, name), maps.path) for name in files if name.endswith(".npy"))
+    return maps.missing(images), sorted(there - wanted)
+
+
+def survey(maps: MapFolder, images: Sequence[str]) -> Survey:
+    """Open the map of each of `images` that has one; nothing is raised for what is wrong with it."""
+    broken, forms, unsorted, improbable, named = [], Counter(), [], [], []
+    logits_met, highest = False, -1
+    for image in images:
+        label_map = None
+        try:
+            label_map = maps.read(image, (1, 1))._replace(window=WHOLE)
+            _check_unique(map_path(maps.path, image), label_map.ids)
+        except (MapError, FileNotFoundError) as error:
+            broken.append(str(error))
+        if label_map is None:
+            named.append(-1)
+            continue
+        forms[_form(map_path(maps.path, image))] += 1
+        highest = max(highest, int(label_map.ids.max()))
+        logits_met |= not _are_probabilities(label_map.scores)
+        if (np.diff(label_map.scores, axis=0) > 0).any():
+            unsorted.append(image)
+        if label_map.log_z is not None and (np.exp(label_map.scores - label_map.log_z).sum(axis=0)
+                                            > 1 + _SHARE_ABOVE_ONE).any():
+            improbable.append(image)
+        named.append(class_of(label_map, maps.num_classes))
+    return Survey(list(images), broken, dict(forms), unsorted, improbable, bool(forms) and not logits_met, highest,
+                  np.array(named, np.int64))
+
+
+def class_of(label_map: LabelMap, num_classes: int) -> int:
+    """The class that a map teaches for all that it covers; -1 where none stands out."""
+    of_class, _ = token_targets(label_map, (), _CELL, num_classes, smoothing=0.0)
+    return int(best_class(of_class)[0])
+
+
+def _check_unique(path: str, ids: np.ndarray) -> None:
+    """Is every class once in a cell, also where it is not beside itself?"""
+    in_order = np.sort(ids, axis=0)
+    if (in_order[1:] == in_order[:-1]).any():
+        raise MapError(f"{path}: one class stands twice in a cell; wanted the K best classes, each once")
+
+
+def _form(path: str) -> str:
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return f"{list(shape)} {dtype}"
+
+
+def _are_probabilities(scores: np.ndarray) -> bool:
+    """Could scores (K, rows, columns) be probabilities: none negative, of a sum of at most one, and not all zero?"""
+    total = scores.sum(axis=0)
+    return bool(scores.min() >= 0 and total.max() <= 1 + _SHARE_ABOVE_ONE and total.max() > 0)
