@@ -19,8 +19,9 @@ from yacs.config import CfgNode
 from ppim.checks import classes, maps, network, photos, pixels, places, processes, recipe, samples, weights
 from ppim.checks.finding import Finding
 from ppim.config import get_config, published_recipes, recipe_path, teaches_tokens
-from ppim.data.datasets import ImageList, read_photo
+from ppim.data.datasets import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples
+from ppim.data.photos import read_photo
 from ppim.engine.distributed import World
 from ppim.engine.run_folder import config_of
 from ppim.engine.schedule import Schedule
@@ -142,7 +143,7 @@ def of_map_folder(folder: MapFolder, images: ImageList, effort: Effort) -> list[
         return found
     found.append(classes.maps_name_classes(seen.named, images.labels[chosen], folder.num_classes, folder.path))
     chosen = spread(len(images), effort.photos)
-    pictures = [read_photo(images.full_path(i)) for i in chosen]
+    pictures = [read_photo(images.full_path(i), folder.reading.exif) for i in chosen]
     read = [folder.read(images.paths[i], picture.size) for i, picture in zip(chosen, pictures)]
     return [*found, places.maps_lie_on_photos(pictures, read, folder.reading, folder.path)]
 
