@@ -59,8 +59,7 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
 
 def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Evaluation:
     """The loop over optimizer steps; `batches` starts with micro-batch number `micro`."""
-    config, state, steps = run.config, run.state, run.steps
-    evaluation = None
+    config, state, steps, evaluation = run.config, run.state, run.steps, None
     with StopRequest() as stop:
         while state.step < run.last:
             run.writer.check()
