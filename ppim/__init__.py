@@ -12,7 +12,7 @@ from ppim import mkl, threads
 
 __version__ = "0.1.0"
 
-threads.set_before_paddle()
+threads.settle()
 mkl.set_before_products(os.environ, mkl.describe_processor())
 
 _LAZY = {

@@ -1,9 +1,12 @@
 """`ppim COMMAND ...`: which command is meant?"""
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
+import ppim
 from ppim.commands import guarded
 from ppim.commands.check import check, check_labels
 from ppim.commands.collage import collage
@@ -16,6 +19,7 @@ from ppim.commands.labels import make
 from ppim.commands.models import models
 from ppim.commands.probe import probe
 from ppim.commands.train import evaluate, train
+from ppim.config.nearest import did_you_mean
 
 COMMANDS = {
     "train": train,
@@ -41,8 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = " ".join(words[:count])
         if name in COMMANDS:
             return guarded(COMMANDS[name], words[count:])
+    if words and words[0] in ("--version", "-V"):
+        print(f"ppim {ppim.__version__}, {_paddle()}, Python {platform.python_version()}")
+        return 0
+    if words and not words[0].startswith("-"):
+        print(f"no command is called {words[0]}{did_you_mean(words[0], COMMANDS)}\n", file=sys.stderr)
     print("usage: ppim COMMAND ...\n")
     for name, command in COMMANDS.items():
         print(f"  {name:<15}{command.__doc__.splitlines()[0]}")
     print("\n`ppim COMMAND --help` tells more.")
     return 0 if not words or {"-h", "--help"} & set(words) else 2
+
+
+def _paddle() -> str:
+    """Which build of Paddle is installed, without importing it."""
+    for name in ("paddlepaddle-gpu", "paddlepaddle"):
+        try:
+            return f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue
+    return "no PaddlePaddle"

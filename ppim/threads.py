@@ -9,6 +9,9 @@ import os
 import sys
 import zlib  # noqa: F401  (Paddle 2.6.2 crashes in it where it is first imported after Paddle)
 from collections.abc import Mapping
+from pathlib import Path
+
+_unsaid: list[str] = []
 
 
 def usable_cores() -> int:
@@ -37,10 +40,32 @@ def thread_count(env: Mapping[str, str], cores: int) -> int | None:
     return None if env.get("OMP_NUM_THREADS") else cores
 
 
-def set_before_paddle() -> None:
-    """Set OMP_NUM_THREADS for this process and its children; without effect once Paddle is imported."""
-    if "paddle" in sys.modules:
+def settle() -> None:
+    """Give this process and its children their threads; where Paddle was imported first, by a call of Paddle's own."""
+    paddle = sys.modules.get("paddle")
+    own = os.environ if paddle is None else _without_paddles_own(os.environ)
+    count = thread_count(own, usable_cores())
+    if count is None or (paddle and os.environ.get("OMP_NUM_THREADS") == str(count)):
         return
-    count = thread_count(os.environ, usable_cores())
-    if count is not None:
+    if paddle is None:
         os.environ["OMP_NUM_THREADS"] = str(count)
+    elif hasattr(paddle.base.core, "set_num_threads"):
+        paddle.base.core.set_num_threads(count)  # of MKL's products and of Paddle's own loops alike, at any time
+        os.environ["OMP_NUM_THREADS"] = str(count)
+        _unsaid.append(f"it computes on {count} threads now, of which PPIM_THREADS sets the number")
+    else:
+        _unsaid.append(f"import ppim first, and it computes on {count}")
+
+
+def say_once() -> None:
+    """Tell on stderr, a single time, what came of importing Paddle first, if it made a difference."""
+    while _unsaid:
+        print(f"note: paddle was imported before ppim, which leaves it one thread; {_unsaid.pop()}", file=sys.stderr)
+
+
+def _without_paddles_own(env: Mapping[str, str]) -> dict[str, str]:
+    """`env` as it would be had Paddle not set OMP_NUM_THREADS to 1; a 1 the process was started with is the user's."""
+    started = Path("/proc/self/environ")
+    exported = started.is_file() and b"OMP_NUM_THREADS=1" in started.read_bytes().split(b"\0")
+    is_paddles = env.get("OMP_NUM_THREADS") == "1" and not exported
+    return {name: value for name, value in env.items() if not (is_paddles and name == "OMP_NUM_THREADS")}

@@ -113,6 +113,16 @@ def losses(run: Path) -> dict[int, float]:
     return {record["step"]: record["loss"] for record in records(run) if record["event"] == "train"}
 
 
+def curves(run: Path) -> dict[str, list]:
+    """{tag: points} as VisualDL reads them in a run folder, tags in the order of their first points."""
+    from visualdl import LogReader
+
+    (file,) = run.glob("*vdlrecords*")
+    reader = LogReader(file_path=str(file))
+    tags = [tag.replace("%", "/") for tag in reader.get_tags().get("scalar", [])]
+    return {tag: reader.get_data("scalar", tag) for tag in tags}
+
+
 def weights(path: Path) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in paddle.load(str(path)).items()}
 

@@ -248,6 +248,13 @@ def test_python_examples_use_what_there_is(page):
             assert [name for name in names if not hasattr(ppim, name)] == []
 
 
+@each_page
+def test_python_examples_import_ppim_before_paddle_for_the_sake_of_its_threads(page):
+    for language, text in code_blocks(page):
+        names = re.findall(r"^(?:import|from) (paddle|ppim)\b", text, re.MULTILINE) if language == "python" else []
+        assert "ppim" not in names or names[0] == "ppim", text
+
+
 def test_the_package_offers_every_make_target_that_is_named():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     named = {target for page in PAGES for target in re.findall(r"\bmake ([a-z][a-z-]+)\b(?=`|$)",

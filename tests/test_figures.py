@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.helpers import ROOT, load_script, run_python
 
-pytest.importorskip("matplotlib", reason="figures are drawn with matplotlib")
+matplotlib = pytest.importorskip("matplotlib", reason="figures are drawn with matplotlib")
 
 
 @pytest.fixture
@@ -48,3 +48,43 @@ def test_a_figure_is_drawn_as_it_is_kept(name, tmp_path):
     assert new.size == kept.size
     small = [np.asarray(image.convert("RGB").resize((60, 30)), np.int16) for image in (new, kept)]
     assert np.abs(small[0] - small[1]).mean() < 4, "drawn anew it looks different: is the one kept out of date?"
+
+
+STRANGE = "\U0010FF00"  # a character that nobody's font has
+
+
+def test_names_are_drawn_in_a_font_that_has_them_and_numbers_stand_for_them_where_there_is_none(tool, tmp_path):
+    Image.fromarray(np.full((40, 60, 3), 90, "uint8")).save(tmp_path / "photo.png")
+    ids = np.arange(24).reshape(1, 4, 6) % 2
+    np.save(tmp_path / "map.npy", np.stack([np.full((1, 4, 6), 5.0), ids]).astype("float16"))
+    home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "share"), "MPLCONFIGDIR": matplotlib.get_configdir()}
+
+    def line(names, output):
+        (tmp_path / output).with_suffix(".txt").write_text("\n".join(names), encoding="utf-8")
+        return ["--photo", str(tmp_path / "photo.png"), "--map", str(tmp_path / "map.npy"), "--names",
+                str((tmp_path / output).with_suffix(".txt")), "--output", str(tmp_path / output)]
+
+    def picture(output):
+        return np.asarray(Image.open(tmp_path / output))
+
+    draw = tool("draw_token_labels_figure").main
+    assert draw(line(["class 0", "class 1"], "numbered.png")) == draw(line(["WW", "cat"], "spelt.png")) == 0
+    names = [STRANGE * 2, "cat"]
+    done = run_python("tools/draw_token_labels_figure.py", *line(names, "without.png"), env=home)
+    assert done.returncode == 0 and done.stderr.startswith(f"note: no font here has {STRANGE}"), done.stderr
+    assert "fonts-noto-cjk" in done.stderr and done.stderr.count("\n") == 1
+    np.testing.assert_array_equal(picture("without.png"), picture("numbered.png"))
+
+    from fontTools.ttLib import TTFont
+
+    font = TTFont(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf")
+    for table in font["cmap"].tables:
+        if table.format == 12:
+            table.cmap[ord(STRANGE)] = "W"
+    for record in font["name"].names:
+        record.string = record.toUnicode().replace("DejaVu", "Strange")
+    (tmp_path / ".fonts").mkdir()
+    font.save(tmp_path / ".fonts" / "strange.ttf")
+    done = run_python("tools/draw_token_labels_figure.py", *line(names, "with.png"), env=home)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    np.testing.assert_array_equal(picture("with.png"), picture("spelt.png"))  # the font shows a W

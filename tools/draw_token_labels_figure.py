@@ -19,6 +19,8 @@ from matplotlib.patheffects import withStroke
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from fonts import drawable  # noqa: E402
+
 from ppim.data import shapes  # noqa: E402
 from ppim.data.photos import read_photo  # noqa: E402
 from ppim.data.transforms import CropResize, HFlip, Warp, apply_all, history  # noqa: E402
@@ -176,7 +178,7 @@ def main(argv=None) -> int:
     try:
         if args.photo:
             numbered = [f"class {i}" for i in range(args.classes)]
-            names = Path(args.names).read_text(encoding="utf-8").splitlines() if args.names else numbered
+            names = drawable(Path(args.names).read_text(encoding="utf-8").splitlines()) if args.names else numbered
             image, label_map = read_photo(args.photo), read_map(args.map, len(names), args.orientation)
             if args.centre_crop is not None:
                 label_map = label_map._replace(window=centre_window(image.size, args.centre_crop))

@@ -115,8 +115,8 @@ def weights_table(rows: list[zoo.Row], head: tuple) -> str:
 
 
 def example(name: str) -> str:
-    return f"""import paddle
-from ppim import {name}
+    return f"""from ppim import {name}
+import paddle
 
 model, val_transforms = {name}(pretrained=True, return_transforms=True)
 model.eval()

@@ -10,12 +10,48 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from ppim.config.nearest import nearest
+from ppim.dialects import pairs_of
 from ppim.memory import keep_freed_memory
 
 SHARED = argparse.ArgumentParser(add_help=False, allow_abbrev=False)  # the parent of every command's parser
 SHARED.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+class Parser(argparse.ArgumentParser):
+    """The options of a command, with those that all commands have. What is unknown is answered with the nearest.
+
+    Args:
+        also: flags that are understood besides.
+        how: as for argparse.ArgumentParser.
+    """
+
+    def __init__(self, also: Collection[str] = (), **how):
+        super().__init__(parents=[SHARED], **how)
+        self._also = also
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+        """As argparse's; exits with code 2 where a word is unknown."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [flag[2:] for flag in (*self._option_string_actions, *self._also) if flag.startswith("--")]
+            typed = [word.partition("=")[0].lstrip("-") for word in unknown if word.startswith("-")]
+            meant = nearest(typed[0].replace("_", "-"), known) if typed else None
+            self.error(f"unknown: {' '.join(unknown)}{f'; did you mean --{meant}?' if meant else ''}")
+        return found
+
+
+class Pairs(argparse.Action):
+    """Keys and values as typed after -o, KEY VALUE or KEY=VALUE, as one list in which they alternate."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        try:
+            pairs = pairs_of(values)
+        except ValueError as error:
+            parser.error(str(error))
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), *(word for pair in pairs for word in pair)])
 
 
 def guarded(command: Callable[[list[str]], object], argv: Sequence[str] | None = None) -> int:

@@ -1,11 +1,10 @@
 """`ppim check` and `ppim labels check`: mistakes that raise nothing, in all of a run, or in label maps alone."""
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ppim.commands import SHARED, import_paddle_quietly
+from ppim.commands import Parser, import_paddle_quietly
 from ppim.commands.train import parse_train
 
 if TYPE_CHECKING:
@@ -41,9 +40,9 @@ def check_labels(argv: list[str]) -> None:
     show(of_map_folder(maps, images, THOROUGH._replace(maps=looked)))
 
 
-def labels_parser() -> argparse.ArgumentParser:
+def labels_parser() -> Parser:
     """The options of `ppim labels check`."""
-    parser = argparse.ArgumentParser(prog="ppim labels check", parents=[SHARED], description=check_labels.__doc__)
+    parser = Parser(prog="ppim labels check", description=check_labels.__doc__)
     parser.add_argument("maps", metavar="DIR", help="folder of the maps")
     parser.add_argument("--images", required=True, metavar="DIR", help="the photos: a data path, or a split's folder")
     parser.add_argument("--split", default="train", choices=("train", "val"), help="split of a data path (train)")

@@ -1,15 +1,14 @@
 """`ppim data collage PHOTOS DIR`: pictures of which is known what lies where, put together from photos of classes."""
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from ppim.commands import SHARED
+from ppim.commands import Parser
 
 
 def collage(argv: list[str]) -> None:
     """Put pictures together from photos of classes, with exact label maps and masks."""
-    parser = argparse.ArgumentParser(prog="ppim data collage", parents=[SHARED], description=collage.__doc__)
+    parser = Parser(prog="ppim data collage", description=collage.__doc__)
     parser.add_argument("photos", help="folder with train/ and val/ (or test/), small square photos in class folders, "
                                        "such as CIFAR-10's")
     parser.add_argument("folder", type=Path, help="where pictures, masks and label maps go")

@@ -5,9 +5,7 @@ under the original PyTorch names and in PyTorch's layout, for timm and the origi
 """
 from __future__ import annotations
 
-import argparse
-
-from ppim.commands import SHARED, import_paddle_quietly
+from ppim.commands import Parser, import_paddle_quietly
 
 
 def convert(argv: list[str]) -> None:
@@ -38,10 +36,10 @@ def convert(argv: list[str]) -> None:
     print(f"wrote {args.target}: {len(state)} tensors, {args.to} layout")
 
 
-def convert_parser() -> argparse.ArgumentParser:
+def convert_parser() -> Parser:
     """The options of `ppim convert`."""
-    parser = argparse.ArgumentParser(
-        prog="ppim convert", parents=[SHARED],
+    parser = Parser(
+        prog="ppim convert",
         description="Convert weights between formats and layouts. Which model it is, the file of a run knows and that "
                     "of a published model shows; of others name the recipe.",
     )

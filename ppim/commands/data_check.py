@@ -1,11 +1,10 @@
 """`ppim data check`: every photo of a data set decoded, and all that is wrong said at once."""
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping
 
-from ppim.commands import SHARED
+from ppim.commands import Parser
 from ppim.commands.labels import progress
 
 _SHOWN = 40  # classes in the table; of more, the smallest and the largest
@@ -49,9 +48,9 @@ def table(classes: Mapping[str, Mapping[str, int]]) -> list[str]:
                                            for cell in row[1:]) for row in rows] + left_out
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ppim data check", parents=[SHARED],
+def _parser() -> Parser:
+    parser = Parser(
+        prog="ppim data check",
         description="Decode every photo of a data set and list all that is wrong: photos that cannot be read, class "
                     "folders that cannot be used, classes of one split alone, the same photo in both splits or in two "
                     "classes. Exit code 1 if there is any.",

@@ -5,7 +5,6 @@ same seed: token labels; the label map for the class token alone; plain labels.
 """
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ppim.commands import SHARED
+from ppim.commands import Parser
 
 ARMS = {
     "token labels": [],
@@ -24,7 +23,7 @@ ARMS = {
 
 def demo(argv: list[str]) -> None:
     """Train three small models on drawn pictures, on a CPU, and compare what they were taught by."""
-    parser = argparse.ArgumentParser(prog="ppim demo", parents=[SHARED], description=demo.__doc__)
+    parser = Parser(prog="ppim demo", description=demo.__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, default=Path("data", "demo"), metavar="DIR",
                         help="where pictures and maps go (data/demo)")
@@ -65,8 +64,8 @@ def compare(data: Path, output: Path, seed: int, pictures: tuple[int, int] = (25
     print("\ntokens: share of the tokens on an object whose best class is that object's; read from the token head, or"
           "\nfrom the class head at each token where the token head was not trained.")
     print(f"\nlogs     {output}/*/log.jsonl; curves: visualdl --logdir {output} --language en")
-    print("next     another seed: ppim demo --seed 1; how a token gets its label: docs/en/token_labels.md;")
-    print("         your own pictures: README.md, \"Training on your own data\"")
+    print("next     another seed: ppim demo --seed 1")
+    print("         your own pictures: ppim finetune PHOTOS")
 
 
 def train_arm(run: Path, options: list[str]) -> dict[str, float]:

@@ -5,17 +5,14 @@ import argparse
 import os
 from pathlib import Path
 
-from ppim.commands import SHARED, import_paddle_quietly
+from ppim.commands import Pairs, Parser, import_paddle_quietly
 
 _MODEL = "deit_tiny"  # the smallest with published weights that Paddle reads
 
 
 def finetune(argv: list[str]) -> None:
     """Adapt published weights to a folder of your own photos."""
-    parser = finetune_parser()
-    args = parser.parse_args(argv)
-    if len(args.override) % 2:
-        parser.error(f"-o wants pairs of a key and a value, got {len(args.override)} words")
+    args = finetune_parser().parse_args(argv)
     import_paddle_quietly()
     if args.resume:
         from ppim.engine.command import run
@@ -26,10 +23,10 @@ def finetune(argv: list[str]) -> None:
         _start(args)
 
 
-def finetune_parser() -> argparse.ArgumentParser:
+def finetune_parser() -> Parser:
     """What `ppim finetune` takes."""
-    parser = argparse.ArgumentParser(
-        prog="ppim finetune", parents=[SHARED], description=finetune.__doc__ + " Batch size, epochs and the rest are "
+    parser = Parser(
+        prog="ppim finetune", description=finetune.__doc__ + " Batch size, epochs and the rest are "
         "chosen for the number of photos and this machine, and told with the reason; -o changes any of them.")
     parser.add_argument("photos", help="folder with a folder of photos per class; or with train/ and val/ of such; "
                                        "where there is no val/, a fifth of the photos is set aside by name")
@@ -43,7 +40,7 @@ def finetune_parser() -> argparse.ArgumentParser:
                         help="share of the photos set aside where there are no validation photos (0.2)")
     parser.add_argument("--output", metavar="DIR", help="run folder (output/finetune_MODEL)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the run folder")
-    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY VALUE",
+    parser.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                         help="change keys of the configuration")
     return parser
 

@@ -1,10 +1,9 @@
 """`ppim data imagenet`: ImageNet's archives as class folders."""
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from ppim.commands import SHARED
+from ppim.commands import Parser
 
 
 def lay_out(argv: list[str]) -> None:
@@ -35,9 +34,9 @@ def lay_out(argv: list[str]) -> None:
         tell(f"val: no {validation.name} in {args.archives}, left out")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ppim data imagenet", parents=[SHARED],
+def _parser() -> Parser:
+    parser = Parser(
+        prog="ppim data imagenet",
         description="Lay out ImageNet (ILSVRC2012) as class folders. ARCHIVES holds ILSVRC2012_img_train.tar, "
                     "ILSVRC2012_img_val.tar and, for the classes of the latter, ILSVRC2012_devkit_t12.tar.gz, whose "
                     "meta.mat is read with scipy. Either split may be missing. What is whole is kept, so an "

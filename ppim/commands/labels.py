@@ -1,12 +1,11 @@
 """`ppim labels make`: label maps of the photos in a folder, by a trained model."""
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ppim.commands import SHARED, import_paddle_quietly
+from ppim.commands import Pairs, Parser, import_paddle_quietly
 
 
 def make(argv: list[str]) -> None:
@@ -33,10 +32,10 @@ def make(argv: list[str]) -> None:
           f"{report.skipped} kept")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The options of `ppim labels make`."""
-    parser = argparse.ArgumentParser(
-        prog="ppim labels make", parents=[SHARED],
+    parser = Parser(
+        prog="ppim labels make",
         description="Write label maps of the photos in a folder, by a trained model: an LV-ViT with its token head, or "
                     "a classifier of paddle.vision that ends in pooling and one linear layer. Maps that exist are "
                     "kept, so an interrupted run is simply started again.",
@@ -53,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=64, metavar="B", help="photos per forward pass (64)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N photos")
     parser.add_argument("--overwrite", action="store_true", help="make maps anew that exist already")
-    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY VALUE",
+    parser.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                         help="change keys of the config")
     return parser
 

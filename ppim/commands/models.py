@@ -1,13 +1,12 @@
 """`ppim models`: the published models, as a table or as JSON; where our recipes depart from the originals', and why."""
 from __future__ import annotations
 
-import argparse
 import json
 import textwrap
 from collections.abc import Sequence
 
 from ppim import zoo
-from ppim.commands import SHARED
+from ppim.commands import Parser
 from ppim.families import names as known_names
 from ppim.names import normalise_name, plain_name
 from ppim.zoo.departures import Departure, departures_of, groups
@@ -113,8 +112,8 @@ def models(argv: list[str]) -> None:
     Raises:
         ValueError: no model's name contains the pattern.
     """
-    parser = argparse.ArgumentParser(
-        prog="ppim models", parents=[SHARED],
+    parser = Parser(
+        prog="ppim models",
         description="The published models: size, cost, accuracy, where their weights are.",
     )
     parser.add_argument("pattern", nargs="?", default="", metavar="PATTERN",

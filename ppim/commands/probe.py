@@ -1,16 +1,15 @@
 """`ppim probe --load WEIGHTS --masks DIR`: what a linear layer can tell from frozen tokens."""
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
-from ppim.commands import SHARED, import_paddle_quietly
+from ppim.commands import Pairs, Parser, import_paddle_quietly
 
 
 def probe(argv: list[str]) -> None:
     """Train a linear layer on a model's frozen tokens to tell what lies where, and report its mIoU."""
-    parser = argparse.ArgumentParser(prog="ppim probe", parents=[SHARED], description=probe.__doc__)
+    parser = Parser(prog="ppim probe", description=probe.__doc__)
     parser.add_argument("-c", "--config", metavar="FILE", help="recipe; known for weights of a run folder")
     parser.add_argument("--load", required=True, metavar="WEIGHTS", help="weights to probe")
     parser.add_argument("--masks", required=True, type=Path, metavar="DIR",
@@ -19,7 +18,7 @@ def probe(argv: list[str]) -> None:
     parser.add_argument("--layers", type=int, nargs="+", default=[-1], metavar="N",
                         help="blocks whose tokens are read, side by side: 0 the first, -1 the last (-1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to a file")
-    parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY VALUE",
+    parser.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                         help="change keys of the recipe, e.g. -o DATA.DATA_PATH data/collage/data")
     args = parser.parse_args(argv)
     import_paddle_quietly()

@@ -1,12 +1,11 @@
 """`ppim train` and `ppim evaluate`: every flag becomes a key of the configuration, with which the run starts."""
 from __future__ import annotations
 
-import argparse
 import os
 
-from ppim.commands import SHARED, import_paddle_quietly
+from ppim.commands import Parser, import_paddle_quietly
 from ppim.config import published_recipes
-from ppim.dialects import translate
+from ppim.dialects import KNOWN_FLAGS, translate
 
 
 def train(argv: list[str]) -> None:
@@ -44,12 +43,11 @@ def parse_train(prog: str, argv: list[str]) -> tuple[str | None, list[str]]:
     return args.config, args.override
 
 
-def train_parser(prog: str) -> argparse.ArgumentParser:
+def train_parser(prog: str) -> Parser:
     """What is left once `translate` has made keys of the flags; those besides -c and -o stand here for --help alone."""
-    parser = argparse.ArgumentParser(
-        prog=prog, parents=[SHARED], description="Train a model, or evaluate one.",
-        epilog="The flags of PaddleViT, DeiT, TL-Align, T2T-ViT and TokenLabeling are understood as well, see "
-               "docs/en/coming_from.md.",
+    parser = Parser(
+        also=KNOWN_FLAGS, prog=prog, description="Train a model, or evaluate one.",
+        epilog="The flags of PaddleViT, DeiT, TL-Align, T2T-ViT and TokenLabeling are understood as well.",
     )
     parser.add_argument("-c", "--config", metavar="FILE", help="recipe: a yaml file, or the name of a published one")
     parser.add_argument("--model", metavar="NAME", help="recipe: the published one of this model")
@@ -66,7 +64,7 @@ def train_parser(prog: str) -> argparse.ArgumentParser:
                         help="token-label alignment, with cutmix on the token grid and, unless --mixup is given, no "
                              "mixup; short for keys of MIX and TRAIN")
     parser.add_argument("-o", "--override", nargs="+", action="extend", default=[], metavar="KEY VALUE",
-                        help="change keys of the recipe, e.g. -o TRAIN.NUM_EPOCHS 100 SAVE output/short")
+                        help="change keys of the recipe, e.g. -o TRAIN.NUM_EPOCHS 100 SAVE=output/short")
     return parser
 
 

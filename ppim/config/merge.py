@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 from ppim.config.keys import KEYS
 from ppim.config.nearest import did_you_mean
-from ppim.dialects import translate_file
+from ppim.dialects import pairs_of, translate_file
 
 
 def nested(values: Mapping[str, object]) -> dict[str, object]:
@@ -59,15 +59,14 @@ def merge_file(config: CfgNode, path: Path, seen: tuple[Path, ...] = ()) -> None
 
 
 def merge_options(config: CfgNode, opts: Sequence[str]) -> None:
-    """Put alternating keys and values, as typed after `-o`, over `config`: one more file, so to speak.
+    """Put keys and values, as typed after `-o`, over `config`: one more file, so to speak.
 
     Raises:
         ValueError: what is wrong with them.
     """
-    if len(opts) % 2:
-        raise ValueError(f"-o wants pairs KEY VALUE; {opts[-1]!r} has no value")
+    values = {key: _parse(value) for key, value in pairs_of(opts)}
     with _said_in("-o"):
-        _merge(config, translate_file(nested(dict(zip(opts[::2], map(_parse, opts[1::2]))))))
+        _merge(config, translate_file(nested(values)))
 
 
 @contextmanager
@@ -101,13 +100,22 @@ def _merge(config: CfgNode, values: Mapping[str, object], prefix: str = "") -> N
     for name, value in values.items():
         key = f"{prefix}{name}"
         if name not in config:
-            raise ValueError(f"unknown key {key}{did_you_mean(key, _names())}")
+            whole = _first_key(key, value)
+            raise ValueError(f"unknown key {whole}{did_you_mean(whole, _names())}")
         if not isinstance(config[name], CfgNode):
             config[name] = _read(key, value)
         elif isinstance(value, dict):
             _merge(config[name], value, f"{key}.")
         else:
             raise _is_a_section(key, value)
+
+
+def _first_key(name: str, value: object) -> str:
+    """The whole name of the first key in what is meant as a section."""
+    while isinstance(value, dict) and value:
+        inner, value = next(iter(value.items()))
+        name = f"{name}.{inner}"
+    return name
 
 
 def _read(key: str, value: object) -> object:

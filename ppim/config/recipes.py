@@ -30,8 +30,8 @@ def recipe_path(name: str) -> Path:
 def find_recipe(path: str | Path) -> Path:
     """The yaml file meant: the file at `path`; for a name without suffix, the published recipe.
 
-    PaddleViT keeps its files in one folder beside the program, so `configs/NAME.yaml` that is not there is the
-    published recipe of that name as well.
+    A path below `configs/` that is not there is the published recipe of that name as well: installed, the package
+    brings them along, and PaddleViT keeps its files in one folder beside the program.
 
     Raises:
         FileNotFoundError: a name without suffix that no published recipe has.
@@ -39,6 +39,7 @@ def find_recipe(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in (".yaml", ".yml"):
         return recipe_path(str(path))
-    if not path.is_file() and path.parent.name == "configs":
-        return published_recipes().get(path.stem, path)
+    published = None if path.is_file() else published_recipes().get(path.stem)
+    if published and (path.parent.name == "configs" or path.parts[:-1] == ("configs", published.parent.name)):
+        return published
     return path

@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +72,8 @@ def split_place(data_path: str, split: str) -> str:
     if split not in SPLIT_FOLDERS:
         raise ValueError(f"split must be one of {sorted(SPLIT_FOLDERS)}, got {split!r}")
     if not os.path.isdir(data_path):
-        raise FileNotFoundError(f"{data_path}: no such folder; set DATA.DATA_PATH to the images")
+        drawn = "`ppim demo` draws it, or " if Path(data_path).parts[-2:] == ("demo", "data") else ""
+        raise FileNotFoundError(f"{data_path}: no such folder; {drawn}set DATA.DATA_PATH to the images")
     list_file = os.path.join(data_path, f"{split}_list.txt")
     if os.path.isfile(list_file):
         return list_file

@@ -100,6 +100,8 @@ _WORDS = {
     "TRAIN.AUTO_AUGMENT": {"none": ""},
 }
 
+KNOWN_FLAGS = (*_SETS, *_LISTS, *_SWITCHES, *_IGNORED, *_ONLY, *_REFUSED)
+
 _FOLDER = "the data folder"  # stands for the flag of what timm's programs take without one
 
 
@@ -213,10 +215,23 @@ def _say(said: dict[str, Said], thing: str, value: str, flag: str) -> None:
     said[thing] = Said(value, flag)
 
 
+def pairs_of(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Keys and values as typed after `-o`: KEY VALUE and KEY=VALUE, in any mixture.
+
+    Raises:
+        ValueError: the last key has no value.
+    """
+    pairs, rest = [], deque(words)
+    while rest:
+        key, equals, value = rest.popleft().partition("=")
+        if not equals and not rest:
+            raise ValueError(f"-o wants pairs KEY VALUE or KEY=VALUE; {key!r} has no value")
+        pairs.append((key, value if equals else rest.popleft()))
+    return pairs
+
+
 def _say_pairs(said: dict[str, Said], values: list[str]) -> None:
-    if len(values) % 2:
-        raise ValueError(f"-o wants pairs KEY VALUE; {values[-1]!r} has no value")
-    for key, value in zip(values[::2], values[1::2]):
+    for key, value in pairs_of(values):
         before = said.get(key)
         if before and before.flag != "-o":
             _say(said, key, value, "-o")

@@ -5,10 +5,13 @@ That chooses on the images it is reported on, and so it flatters; the figures of
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 
 from ppim.engine.evaluate import Evaluation
+from ppim.engine.run_folder import RunFolder
 
+WORDS = {"raw": "weights", "ema": "running average"}  # what the two candidates are called
 CHOSEN_ON = "the evaluation images themselves"
 
 
@@ -32,8 +35,29 @@ def after(card: dict[str, object], results: Mapping[str, Evaluation], step: int,
     return {**card, "chosen_on": CHOSEN_ON, "last": {"step": step, "epoch": epoch, **last}}
 
 
-def summary(card: dict[str, object]) -> str:
-    """The card in one line."""
-    last = ", ".join(f"{card['last'][name]['top1']:.2f} ({name})" for name in ("raw", "ema") if name in card["last"])
-    return (f"best top-1 {card['top1']:.2f} ({card['weights']} weights, epoch {card['epoch']:g}), chosen on "
-            f"{card['chosen_on']}; last {last}")
+def conclusion(card: dict[str, object], folder: RunFolder, further: Sequence[str], processes: int = 1) -> list[str]:
+    """What a run ended with, where it lies, and what to type next.
+
+    Args:
+        further: key and value with which training would go on.
+        processes: that trained; how several were started is not known here.
+    """
+    last = card["last"]
+    files = {"raw": folder.last, "ema": folder.last_ema}
+    told = [f"{last[name]['top1']:.2f} ({word}: {files[name]})" for name, word in WORDS.items() if name in last]
+    best, start = shlex.quote(str(folder.best)), f"ppim train --resume {shlex.quote(str(folder.path))}"
+    if processes > 1:
+        start = "to train on: the command of this run, --resume"
+    return [
+        f"best       top-1 {card['top1']:.2f} ({WORDS[card['weights']]}, epoch {card['epoch']:g}), chosen on "
+        f"{card['chosen_on']}: {folder.best}",
+        f"last       top-1 {', '.join(told)}",
+        f"next       ppim evaluate --load {best}",
+        f"           {start} -o {' '.join(further)}",
+    ]
+
+
+def as_json(last: Evaluation, card: dict[str, object], folder: RunFolder) -> dict[str, object]:
+    """The figures of a run for programs: those of the last evaluation, which says so, and under `best` the card."""
+    weights = next(name for name in WORDS if card["last"].get(name) == last.as_dict())
+    return {"evaluation": "last", "weights": weights, **last.as_dict(), "best": {**card, "file": str(folder.best)}}

@@ -11,12 +11,13 @@ from ppim.checks.finding import Finding
 from ppim.config import find_recipe, get_config
 from ppim.data.datasets import skipped_note
 from ppim.engine import build
+from ppim.engine.best import WORDS, as_json
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation, evaluate_samples
 from ppim.engine.log import Log
 from ppim.engine.probe import Probed, probe
 from ppim.engine.rehearsal import rehearse
-from ppim.engine.run_folder import recipe_of, tokens_were_trained, weights_file
+from ppim.engine.run_folder import RunFolder, recipe_of, tokens_were_trained, weights_file
 from ppim.engine.train import train
 from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
@@ -47,13 +48,14 @@ def run(path: str | None, overrides: Sequence[str] = (), *, advised: Sequence[st
     world = join_world()
     if world.is_main:
         print(*notes, sep="\n", end="\n" * len(notes), flush=True)
-    beside: dict[str, object] = {}
     if config.EVAL.ONLY:
         result = evaluate_weights(config, recipe, world)
+        told = result.as_dict()
     else:
-        result, beside["best"] = train(config, recipe, world)
+        result, card = train(config, recipe, world)
+        told = as_json(result, card, RunFolder(config.SAVE))
     if world.is_main:
-        print(json.dumps({**result.as_dict(), **beside}), flush=True)
+        print(json.dumps(told), flush=True)
     return result
 
 
@@ -127,7 +129,7 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
     log.say(str(report))
     trained = tokens_were_trained(file)
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained)
-    log.say(f"evaluating {kind} weights on {len(images):,} images of {images.root}, "
+    log.say(f"evaluating the {WORDS[kind]} on {len(images):,} images of {images.root}, "
             f"token head {'on' if model.eval_token_weight else 'off'} (MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")
     for line in skipped_note(images):
         log.say(line)

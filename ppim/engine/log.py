@@ -1,69 +1,92 @@
-"""What is a person told, and what is kept? Lines on the console, records in log.jsonl, curves in VisualDL."""
+"""What is a person told, and what is kept? Lines on the console, records in log.jsonl, curves for VisualDL."""
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
+from collections.abc import Collection, Mapping, Sequence
+from io import TextIOWrapper
+from pathlib import Path
 
 import paddle
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ppim.engine.curves import Curves
+from ppim.engine.evaluate import Evaluation
+from ppim.engine.progress import NOWHERE, Bar, Part, Span, fit, parts_of, parts_of_evaluation
 from ppim.engine.run_folder import RunFolder
 
 
 class Log:
     """The voice of a run; silent in every process but the main one.
 
-    On a terminal a progress bar follows the steps; elsewhere (a file, a pipe, a batch system) there are plain lines.
+    On a terminal a bar follows the steps below the lines; elsewhere (a file, a pipe, a batch system) there are lines
+    alone.
+
+    Args:
+        run: where records go; None: nothing is kept.
+        span: the steps of this start.
+        leave_out: names of numbers that say nothing in this run; records have them all the same.
     """
 
-    def __init__(self, is_main: bool, run: RunFolder | None = None, total_steps: int = 0):
-        self._is_main = is_main
+    def __init__(self, is_main: bool, run: RunFolder | None = None, span: Span = NOWHERE,
+                 leave_out: Collection[str] = ()):
+        self._is_main, self._span, self._leave_out = is_main, span, leave_out
         self._console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
-        self._file = run.log.open("a", encoding="utf-8") if is_main and run else None
-        self._curves = _visualdl(run) if is_main and run else None
-        self._bar = None
-        if is_main and run and self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=self._console, transient=True)
-            self._task = self._bar.add_task("training", total=total_steps)
-            self._bar.start()
+        self._file = self._curves = self._bar = None
+        if is_main and run:
+            self._curves = Curves(run.curves, run.log, span.first, leave_out)
+            self._file = _behind_whole_lines(run.log)
+            self._bar = Bar(self._console, span) if self._console.is_terminal else None
 
     def say(self, text: str) -> None:
         """A line for a person."""
         if self._is_main:
             self._console.print(text, markup=False)
 
-    def record(self, event: str, step: int, values: dict[str, object]) -> None:
+    def record(self, event: str, step: int, values: Mapping[str, object]) -> None:
         """A record for machines: one JSON line, and a point on a curve for each number in `values`."""
         if self._file:
             entry = {"event": event, "step": step, "time": round(time.time(), 3), **values}
             self._file.write(json.dumps(entry) + "\n")
             self._file.flush()
-        if self._curves:
-            for name, value in values.items():
-                if isinstance(value, (int, float)) and not isinstance(value, bool):
-                    self._curves.add_scalar(tag=f"{event}/{name}", value=value, step=step)
+            self._curves.add(entry)
 
-    def progress(self, step: int, text: str, is_report: bool) -> None:
-        """Move the bar; without one, print `text` at report steps."""
+    def at(self, step: int) -> None:
+        """Move the bar, if there is one; it appears with the first call."""
         if self._bar:
-            self._bar.update(self._task, completed=step, description=text if is_report else None)
-        elif is_report:
-            self.say(text)
+            self._bar.at(step)
+
+    def report(self, step: int, values: Mapping[str, float]) -> None:
+        """A training record as a line: all of it, or what the terminal is wide enough for."""
+        parts = parts_of(values, self._leave_out)
+        if self._bar:
+            self._bar.tell(parts)
+        self._say_at(values["epoch"], [Part(f"  step {step}/{self._span.total}", 1), *parts])
+
+    def evaluated(self, epoch: float, whose: str, result: Evaluation) -> None:
+        """An evaluation as a line, likewise."""
+        self._say_at(epoch, [Part(f"  {whose}", 0), *parts_of_evaluation(result)])
+
+    def _say_at(self, epoch: float, parts: Sequence[Part]) -> None:
+        line = [Part(f"epoch {epoch:6.2f}", 3), *parts]
+        self.say(fit(line, self._console.width if self._bar else None).strip())
 
     def close(self) -> None:
-        """Take the progress bar off the terminal and close the files."""
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
-        if self._curves:
-            self._curves.close()
-        if self._file:
-            self._file.close()
-            self._file = None
+        """Take the bar off the terminal and close the files."""
+        for part in (self._bar, self._curves, self._file):
+            if part:
+                part.close()
+        self._bar = self._curves = self._file = None
+
+
+def _behind_whole_lines(path: Path) -> TextIOWrapper:
+    """The file, to be added to; what a crash left of a last line is cut off."""
+    if path.is_file():
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    return path.open("a", encoding="utf-8")
 
 
 def peak_memory_mb() -> float:
@@ -72,9 +95,3 @@ def peak_memory_mb() -> float:
         return paddle.device.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _visualdl(run: RunFolder):
-    from visualdl import LogWriter  # here, because it brings a web server along that evaluation has no use for
-
-    return LogWriter(logdir=str(run.vdl))

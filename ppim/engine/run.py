@@ -12,6 +12,7 @@ from yacs.config import CfgNode
 
 from ppim import config as configuration
 from ppim.checks.finding import Finding
+from ppim.config import teaches_tokens
 from ppim.data.bad_photos import BadPhotos
 from ppim.data.batches import TrainBatches
 from ppim.data.datasets import ImageList, skipped_note
@@ -24,6 +25,7 @@ from ppim.engine.checkpoint import Checkpoint, State, unlike
 from ppim.engine.distributed import World
 from ppim.engine.lock import FolderLock
 from ppim.engine.log import Log
+from ppim.engine.progress import Span
 from ppim.engine.run_folder import RunFolder, find_resumed
 from ppim.engine.schedule import Schedule, schedule_of
 from ppim.engine.steps import Steps, resumed_micro_step
@@ -68,7 +70,7 @@ class Run:
     @property
     def last(self) -> int:
         """The step to stop after."""
-        return min(self.steps.total, self.config.TRAIN.MAX_STEPS or self.steps.total)
+        return _last(self.config, self.steps)
 
     def close(self) -> None:
         """Wait until all is written, whatever ended the run, and let go of its folder."""
@@ -152,7 +154,7 @@ def _start(
     if world.is_main:
         notes += _open(folder, config, lock, is_new)
         notes += _list_set_aside(folder, images, val_images) if build.sets_aside(config) else []
-    log = Log(world.is_main, folder, steps.total)
+    log = Log(world.is_main, folder, Span(state.step, _last(config, steps), steps.total), _silent(config, state))
     run = Run(config, world, folder, state, batches, steps, schedule, samples, val, log, Meter(), lock,
               checkpoint.state if checkpoint else None, findings=found)
     about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),
@@ -217,6 +219,16 @@ def _go_on_from(checkpoint: Checkpoint, state: TrainState, batches: TrainBatches
     micro = resumed_micro_step(checkpoint.state, batches.global_batch, batches.steps_per_epoch, steps.accumulate)
     state.step = micro // steps.accumulate
     return micro
+
+
+def _last(config: CfgNode, steps: Steps) -> int:
+    return min(steps.total, config.TRAIN.MAX_STEPS or steps.total)
+
+
+def _silent(config: CfgNode, state: TrainState) -> set[str]:
+    """Numbers of a training record that say nothing in this run: losses of tokens nobody teaches, a scale of 1."""
+    tokens = set() if teaches_tokens(config) else {"class_loss", "token_loss"}
+    return tokens if state.scaler.is_enable() else tokens | {"loss_scale"}
 
 
 def _trainable(model: nn.Layer) -> int:

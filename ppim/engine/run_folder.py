@@ -3,7 +3,7 @@
     config.yaml           the resolved configuration
     val_list.txt          the validation photos, where they were set aside from the training photos
     log.jsonl             one JSON object a line
-    vdl/                  VisualDL scalars
+    vdlrecords.log        the same numbers as curves for VisualDL
     checkpoints/          step_00001234/, ... (see checkpoint.py)
     last.pdparams         newest weights, plain {name: tensor} for paddle.load
     last_ema.pdparams     their running average
@@ -35,7 +35,7 @@ class RunFolder:
         self.config = self.path / "config.yaml"
         self.val_list = self.path / "val_list.txt"
         self.log = self.path / "log.jsonl"
-        self.vdl = self.path / "vdl"
+        self.curves = self.path / "vdlrecords.log"
         self.checkpoints = self.path / "checkpoints"
         self.last = self.path / "last.pdparams"
         self.last_ema = self.path / "last_ema.pdparams"

@@ -16,6 +16,9 @@ from ppim.models import changed_size
 _RECIPE_KEYS = ("TRAIN.", "DATA.BATCH_SIZE", "DATA.IMAGE_SIZE", "DATA.CROP", "DATA.HFLIP", "DATA.AUG_ORDER",
                 "DATA.EXIF", "DATA.REPEATED_AUG", "DATA.TRAIN_INTERPOLATION", "MIX.", "LOSS.", "DISTILL.",
                 "MODEL.DROPPATH")
+# What it hangs on most: told first.
+_ESSENTIAL = ("DATA.IMAGE_SIZE", "DATA.BATCH_SIZE", "TRAIN.ACCUM_ITER", "TRAIN.NUM_EPOCHS", "TRAIN.BASE_LR",
+              "TRAIN.OPTIMIZER.NAME")
 _HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS", "TRAIN.RECOMPUTE")
 
 
@@ -25,49 +28,83 @@ def summary(
 ) -> list[str]:
     """Lines that name model, data, batch, learning rate, augmentation and precision as they really are."""
     train, data = config.TRAIN, config.DATA
-    global_batch = processes * data.BATCH_SIZE * steps.accumulate
     amp = build.amp_arguments(config)
-    drawn_for = f"{config.MIX.GROUP} images" if train.MIXUP_MODE == "batch" else f"each {train.MIXUP_MODE}"
-    teaching = "plain labels"
-    if config.TOKEN_LABEL.ENABLE:
-        teaching = f"label maps in {config.TOKEN_LABEL.PATH} ({config.TOKEN_LABEL.TARGET} targets)"
-    if has_teacher(config):
-        distill = config.DISTILL
-        teaching += f", {distill.TEACHER} (classes {distill.TYPE}, tokens {distill.DENSE_WEIGHT:g})"
+    warmup = f" after {_counted(schedule.warmup, 'epoch')} of warm-up" if schedule.warmup else ""
+    end = "" if schedule.name == "constant" else f" to {schedule.end:.4g}"
     lines = [
         f"model      {config.MODEL.NAME}, {parameters:,} trainable parameters, {data.IMAGE_SIZE} px, "
         f"{config.MODEL.NUM_CLASSES} classes",
         f"data       {images[0]:,} training and {images[1]:,} validation images in {data.DATA_PATH}",
-        f"teaching   {teaching}",
-        f"batch      {global_batch} = {processes} processes x {data.BATCH_SIZE} x {steps.accumulate} accumulated",
-        f"rate       {schedule.base:.4g} after {schedule.warmup:g} warm-up epochs, {schedule.name} to "
-        f"{schedule.end:.4g}; {steps.epochs:g} epochs, {steps.total:,} steps",
-        f"augment    {train.AUTO_AUGMENT or 'no RandAugment'}, {data.AUG_ORDER}, erasing {train.RANDOM_ERASE_PROB:g}",
-        f"mixing     mixup {train.MIXUP_ALPHA:g}, cutmix {train.CUTMIX_ALPHA:g} (boxes of {config.MIX.CUTMIX_GRID}), "
-        f"MixToken {config.MIX.TOKEN_ALPHA:g}; one draw for {drawn_for}; "
-        f"class target shared by {config.MIX.CLASS_SHARE}",
+        f"teaching   {_teaching(config)}",
+        f"batch      {_batch(processes, data.BATCH_SIZE, steps.accumulate)}",
+        f"rate       {schedule.base:.4g}{warmup}, {schedule.name}{end}",
+        f"length     {_counted(steps.epochs, 'epoch')}, {_counted(steps.total, 'step')}",
+        f"augment    {train.AUTO_AUGMENT or 'no RandAugment'}, "
+        f"{f'erasing {train.RANDOM_ERASE_PROB:g}' if train.RANDOM_ERASE_PROB else 'no erasing'}"
+        f"{', in the order of the released code' if data.AUG_ORDER == 'released' else ''}",
+        f"mixing     {_mixing(config)}",
         f"computing  {'float32' if amp is None else amp['dtype'] + ' mixed precision'} on {paddle.get_device()}, "
-        f"{os.environ.get('OMP_NUM_THREADS')} threads a process",
+        f"{_counted(int(os.environ.get('OMP_NUM_THREADS') or 1), 'thread')}{' a process' if processes > 1 else ''}",
         f"writing to {config.SAVE}",
     ]
     if config.AMP == "always" and amp is None:
         lines.append("note: AMP is asked for, but this device has none; computing in float32")
-    return lines + departures(config, recipe, global_batch)
+    return lines + departures(config, recipe, processes * data.BATCH_SIZE * steps.accumulate)
 
 
 def departures(config: CfgNode, recipe: CfgNode, global_batch: int) -> list[str]:
-    """Where the network differs from the model it is named after, and rate, batch or augmentation from the recipe."""
-    lines = [f"differs from {config.MODEL.NAME}: {key} is {here!r}, the model has {there!r}"
-             for key, here, there in changed_size(config)]
-    lines += [
-        f"differs from the recipe: {key} is {here!r}, the recipe has {there!r}"
-        for key, here, there in differences(config, recipe)
-        if key.startswith(_RECIPE_KEYS) and key not in _HARMLESS
-    ]
+    """Where the network differs from the model it is named after, and rate, batch or augmentation from the recipe.
+
+    A line each, what the accuracy hangs on most first; in brackets what the model and the recipe have.
+    """
+    changed = {key: f"{key} {_value(here)} ({_value(there)})" for key, here, there in differences(config, recipe)
+               if key.startswith(_RECIPE_KEYS) and key not in _HARMLESS}
     meant = config.TRAIN.LINEAR_SCALED_LR
     if meant is not None and global_batch != meant:
-        lines.append(
-            f"differs from the recipe: the global batch is {global_batch}, the rate is meant for {meant} and scaled "
-            f"by {global_batch / meant:.4g}"
-        )
-    return lines
+        for key in ("DATA.BATCH_SIZE", "TRAIN.ACCUM_ITER"):
+            changed.pop(key, None)
+        changed = {"": f"batch {global_batch} ({meant}, so rates are scaled by {global_batch / meant:.4g})", **changed}
+    said = {
+        config.MODEL.NAME: [f"{key} {_value(here)} ({_value(there)})" for key, here, there in changed_size(config)],
+        "the recipe": [changed[key] for key in sorted(changed, key=lambda key: key not in ("", *_ESSENTIAL))],
+    }
+    return [f"differs from {what}: {', '.join(points)}" for what, points in said.items() if points]
+
+
+def _counted(count: float, what: str) -> str:
+    return f"{count:,.10g} {what}{'' if count == 1 else 's'}"
+
+
+def _batch(processes: int, images: int, accumulated: int) -> str:
+    if processes == accumulated == 1:
+        return _counted(images, "image")
+    total = processes * images * accumulated
+    many = f"{processes} process{'es' if processes > 1 else ''} x {images}"
+    return f"{total:,} images = {many}{f' x {accumulated} accumulated' if accumulated > 1 else ''}"
+
+
+def _teaching(config: CfgNode) -> str:
+    labels, distill = config.TOKEN_LABEL, config.DISTILL
+    taught = f"label maps in {labels.PATH} ({labels.TARGET} targets)" if labels.ENABLE else "plain labels"
+    if has_teacher(config):
+        taught += f", {distill.TEACHER} (classes {distill.TYPE}, tokens {distill.DENSE_WEIGHT:g})"
+    return taught
+
+
+def _mixing(config: CfgNode) -> str:
+    """What is mixed, how strongly, and for how many images a draw counts; what is off goes unsaid."""
+    train, mix = config.TRAIN, config.MIX
+    grid = " on the token grid" if mix.CUTMIX_GRID == "tokens" else ""
+    kinds = [("mixup", train.MIXUP_ALPHA, ""), ("cutmix", train.CUTMIX_ALPHA, grid), ("MixToken", mix.TOKEN_ALPHA, "")]
+    told = [f"{name} {alpha:g}{where}" for name, alpha, where in kinds if alpha]
+    if not told:
+        return "none"
+    drawn_for = f"{mix.GROUP} images" if train.MIXUP_MODE == "batch" else f"each {train.MIXUP_MODE}"
+    told.append(f"one draw for {drawn_for}")
+    if mix.CLASS_SHARE != "area":
+        told.append(f"class target shared by {mix.CLASS_SHARE}")
+    return ", ".join(told)
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value) or "''"

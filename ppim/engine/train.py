@@ -6,6 +6,7 @@ handed, not here.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 
@@ -49,9 +50,11 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
     run, batches, micro = start(config, recipe, world)
     try:
         settle(run, micro)
+        run.log.at(run.state.step)
         last = fit(run, batches, micro)
         finish(run)
-        run.log.say(best.summary(run.state.best))
+        for line in best.conclusion(run.state.best, run.folder, _further(run), run.world.size):
+            run.log.say(line)
         return last, run.state.best
     finally:
         run.close()
@@ -65,6 +68,7 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
         while state.step < run.last:
             run.writer.check()
             micro = one_step(run, batches, micro, watch)
+            run.log.at(state.step)
             if watch:
                 run.tell(watch.findings())
                 watch = None
@@ -116,6 +120,13 @@ def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, 
     return micro
 
 
+def _further(run: Run) -> list[str]:
+    """Key and value with which `run` would train on: all of its epochs if it was cut short, else half as many again."""
+    if run.last < run.steps.total:
+        return ["TRAIN.MAX_STEPS", "0"]
+    return ["TRAIN.NUM_EPOCHS", str(math.ceil(1.5 * run.config.TRAIN.NUM_EPOCHS))]
+
+
 def _forward_backward(run: Run, batch: dict[str, paddle.Tensor], micro: int, is_last_part: bool) -> LossTerms:
     """One micro-batch: gradients add up; with the last of a step they are averaged over the processes."""
     state, batches, world = run.state, run.batches, run.world
@@ -156,12 +167,8 @@ def _report(run: Run, shown: bool) -> None:
         "loss_scale": state.loss_scale,
     }
     run.log.record("train", state.step, values)
-    text = (
-        f"epoch {values['epoch']:6.2f}  step {state.step}/{steps.total}  loss {total:.4f} (class {classes:.4f}, "
-        f"tokens {tokens:.4f})  lr {values['lr']:.3g}  {values['images_per_second']:.1f} images/s  "
-        f"data wait {100 * values['data_wait']:.0f} %  memory {values['peak_memory_mb']:.0f} MB"
-    )
-    run.log.progress(state.step, text, shown)
+    if shown:
+        run.log.report(state.step, values)
     meter.restart()
 
 
@@ -191,7 +198,7 @@ def _evaluate_and_keep_best(run: Run) -> Evaluation:
     epoch = round(run.steps.epoch(state.step), 4)
     for weights, result in results.items():
         run.log.record(f"eval_{weights}", state.step, {"epoch": epoch, **result.as_dict()})
-        run.log.say(f"epoch {epoch:6.2f}  {weights:>3} weights  {result}")
+        run.log.evaluated(epoch, best.WORDS[weights].ljust(max(len(best.WORDS[name]) for name in results)), result)
     before, state.best = state.best, best.after(state.best, results, state.step, epoch)
     is_better = not before or state.best["top1"] > before["top1"]
     save_best(run, state.best["weights"] if is_better else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import difflib
 import importlib
 
+from ppim import threads
 from ppim.families import facts, names, size_of
 from ppim.models import paddle_vision
 from ppim.models.base import REQUIRED, Family, TokenModel
@@ -25,6 +26,7 @@ def create_model(name: str, **overrides) -> TokenModel:
     Raises:
         ValueError: an unknown name (with the nearest known ones) or values that do not fit.
     """
+    threads.say_once()
     if "class_dim" in overrides:
         overrides["num_classes"] = overrides.pop("class_dim")
     known = normalise_name(name)
@@ -53,6 +55,7 @@ def build_model(config, **overrides) -> TokenModel:
         ValueError: an unknown MODEL.TYPE; a name of one's own, and what is missing in MODEL.TRANS; an override that
             the model does not take.
     """
+    threads.say_once()
     network, name = _network(config.MODEL.TYPE), normalise_name(config.MODEL.NAME)
     given = {
         "name": name,

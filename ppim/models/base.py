@@ -53,12 +53,12 @@ def compare_states(wanted: Mapping, got: Mapping) -> StateDiff:
     )
 
 
-def describe_diff(diff: StateDiff, wanted: Mapping, got: Mapping) -> str:
-    """Both sides of a disagreement in a few lines; the first eight names of each kind."""
+def describe_diff(diff: StateDiff, wanted: Mapping, got: Mapping, most: int = 8) -> str:
+    """Both sides of a disagreement; of each kind the first `most` names."""
 
     def listing(title, names, show):
-        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        return [f"{title} ({len(names)}): {', '.join(map(show, names[:8]))}{more}"] if names else []
+        more = ", ..." if len(names) > most else ""
+        return [f"{title} ({len(names)}): {', '.join(map(show, names[:most]))}{more}"] if names else []
 
     def shapes(name):
         return f"{name} {list(got[name].shape)} for {list(wanted[name].shape)}"

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ppim.models.base import TokenModel, compare_states, describe_diff
 from ppim.weights.convert import from_torch, resize_position
 from ppim.weights.read import find_weights, read_state
+from ppim.weights.recognise import recognise
 
 
 class LoadReport(NamedTuple):
@@ -51,6 +53,22 @@ def _drop(state: dict[str, np.ndarray], names: list[str]) -> list[str]:
     return names
 
 
+def _published(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """The published model of these names and shapes, if there is one."""
+    try:
+        return recognise(shapes).name
+    except ValueError:
+        return None
+
+
+def _why(theirs: Mapping[str, tuple[int, ...]], wanted: Mapping[str, Any], differences: str) -> str:
+    """Why weights do not fit, in a line: another model's name says it all, of others a few names do."""
+    name, own = _published(theirs), _published({name: tuple(value.shape) for name, value in wanted.items()})
+    if name and own and name != own:
+        return f"these are {name}'s weights (recognised), the model is {own}; give --model {name}"
+    return f"these are {name}'s weights (recognised), the model is another; {differences}" if name else differences
+
+
 def load_state(
     model: TokenModel,
     state: dict[str, np.ndarray],
@@ -61,7 +79,7 @@ def load_state(
     source: str = "memory",
 ) -> LoadReport:
     """`load_weights` for arrays that are already in memory; the model changes only if nothing is wrong."""
-    wanted, theirs = model.state_dict(), list(state)
+    wanted, theirs = model.state_dict(), {name: tuple(np.shape(value)) for name, value in state.items()}
     try:
         state = model.rename(state)
         if layout == "torch":
@@ -75,8 +93,13 @@ def load_state(
     wrong = diff._replace(missing=[name for name in diff.missing if not (new_heads and name.startswith(heads))])
     if strict and any(wrong):
         only_heads = all(name.startswith(heads) for names in wrong for name in names)
-        hint = "; to start the heads afresh, give --new-heads (new_heads=True)" if only_heads else ""
-        raise ValueError(f"{source} does not fit the model: {describe_diff(wrong, wanted, state)}{hint}")
+        short = describe_diff(wrong, wanted, state, most=2)
+        if only_heads:
+            why = f"{short}; to start the heads afresh, give --new-heads (new_heads=True)"
+        else:
+            why = _why(theirs, wanted, short)
+        # --debug shows all the names
+        raise ValueError(f"{source} does not fit the model: {why}") from ValueError(describe_diff(wrong, wanted, state))
     dropped += _drop(state, diff.misshaped)
     model.set_state_dict(state, strict=False)
     return LoadReport(diff.missing, diff.unexpected, resized, dropped, source, model.note_source(theirs))

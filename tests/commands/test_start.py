@@ -1,10 +1,14 @@
 """Before a command does anything: which is meant, what all have in common, and that none waits for Paddle."""
+import platform
 import re
+from importlib import metadata
 
 import pytest
 
+import ppim
 from ppim.cli import COMMANDS, main
 from ppim.commands import guarded
+from ppim.commands.finetune import finetune_parser
 from tests.helpers import ROOT, run_python
 
 # Importing Paddle fails in these processes.
@@ -40,7 +44,15 @@ def test_the_models_are_listed_without_paddle(words):
         (["train", "-c", "lvvit_s", "--lr"], 1, "--lr wants a value"),
         (["train", "--load", "w"], 2, "give a recipe"),
         (["evaluate"], 2, "give a recipe"),
-        (["train", "-c", "lvvit_s", "--nonsense"], 2, "--nonsense"),
+        (["train", "-c", "lvvit_s", "--nonsense"], 2, "unknown: --nonsense\n"),
+        (["train", "-c", "lvvit_s", "--epoch", "3"], 2, "unknown: --epoch 3; did you mean --epochs?"),
+        (["train", "-c", "lvvit_s", "--evaluate_onyl"], 2, "did you mean --evaluate-only?"),
+        (["train", "-c", "lvvit_s", "--model-emma=x"], 2, "did you mean --model-ema?"),
+        (["train", "-c", "lvvit_s", "stray"], 2, "unknown: stray\n"),
+        (["convert", "a", "b", "--witch", "raw"], 2, "unknown: --witch raw; did you mean --which?"),
+        (["finetune", "photos", "-o", "SEED=1", "SAVE"], 2, "'SAVE' has no value"),
+        (["finetune", "photos", "--epoch", "1", "--lod", "x"], 2, "did you mean --load?"),
+        (["evaluat"], 2, "no command is called evaluat; did you mean evaluate?"),
         (["convert", "a", "b.pth"], 1, "ending in .pdparams or .safetensors"),
         (["labels", "make", "-c", "a.yaml"], 2, "--load"),
     ],
@@ -56,6 +68,18 @@ def test_without_a_command_there_is_a_list_of_them(words, code, capsys):
     assert main(words) == code
     listed = re.findall(r"^  (\w+(?: \w+)?)  +[A-Z]", capsys.readouterr().out, re.MULTILINE)
     assert listed == list(COMMANDS)
+
+
+def test_the_version_is_told_with_that_of_paddle_and_without_importing_it():
+    done = run_python("-c", PPIM, "--version")
+    (build,) = [name for name in ("paddlepaddle", "paddlepaddle-gpu") if _installed(name)]
+    assert done.returncode == 0 and not done.stderr
+    assert done.stdout == (f"ppim {ppim.__version__}, {build} {metadata.version(build)}, "
+                           f"Python {platform.python_version()}\n")
+
+
+def _installed(name: str) -> bool:
+    return any(found.metadata["Name"] == name for found in metadata.distributions())
 
 
 def test_the_words_reach_a_command_in_their_order_and_without_what_is_for_all():
@@ -82,3 +106,8 @@ def test_debug_is_for_every_command():
     assert done.returncode == 1 and "Traceback" in done.stderr
     done = run_python("-m", "ppim", "models", "nothing")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+
+
+def test_keys_and_values_of_every_o_come_as_one_list():
+    words = ["photos", "-o", "SEED=1", "SAVE", "a=b", "-o", "TRAIN.BASE_LR=1e-3"]
+    assert finetune_parser().parse_args(words).override == ["SEED", "1", "SAVE", "a=b", "TRAIN.BASE_LR", "1e-3"]

@@ -1,5 +1,7 @@
 """Installed from a wheel, far from the repository, every command works: nothing is looked for beside the package."""
+import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +57,13 @@ def test_every_command_works_in_another_folder(run, installed, tmp_path):
     assert run("-c", "import ppim; print(ppim.__file__)").startswith(str(installed))
     assert "lvvit_s" in run("-m", "ppim", "models")
 
+    # before there is anything: the recipes that travel inside, under the names of a clone, and where data come from
+    named = "from ppim.config import get_config; print(get_config('configs/lvvit/lvvit_tiny.yaml').MODEL.NAME)"
+    assert run("-c", named) == "lvvit_tiny\n"
+    missing = run_python("-m", "ppim", "train", "--model", "lvvit_demo", cwd=tmp_path,
+                         env={"PYTHONPATH": str(installed)})
+    assert missing.returncode == 1 and "data/demo/data: no such folder; `ppim demo` draws it" in missing.stderr
+
     run("-c", SMALL_DEMO)  # it trains and evaluates by commands of its own
     recipe = ["-c", "lvvit_demo", "-o", "DATA.NUM_WORKERS", 0, "TRAIN.MAX_STEPS", 1, "SAVE", "run"]
     run("-m", "ppim", "train", *recipe)
@@ -72,6 +81,20 @@ def test_every_command_works_in_another_folder(run, installed, tmp_path):
         "back.pdparams", "data", "maps", "output", "run", "torch.safetensors"]
     written = {path for path in installed.rglob("*.*") if "__pycache__" not in path.parts} - set(before)
     assert written == set()
+
+
+def _messages(path):
+    """The texts in a module but for its docstrings and comments."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [node.value for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said]
+
+
+def test_no_message_names_a_file_that_is_not_in_the_wheel():
+    named = [(path.name, text) for path in (ROOT / "ppim").rglob("*.py") for text in _messages(path)
+             if re.search(r"\b(docs|tools|compat|tests)/|README", text)]
+    assert named == []
 
 
 def test_the_command_ppim_is_declared(installed):

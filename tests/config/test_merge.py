@@ -52,6 +52,10 @@ def test_a_base_that_leads_back_to_itself_is_an_error(tmp_path):
         (["TRAIN.GRAD_CLIP", "True"], "a number or None, got True"),
         (["TRAIN", "5"], "TRAIN is a section"),
         (["SEED"], "has no value"),
+        (["SEED=1", "SAVE"], "'SAVE' has no value"),
+        (["train.num_epochs", "3"], "unknown key train.num_epochs; did you mean TRAIN.NUM_EPOCHS?"),
+        (["Train.Base_Lr=1"], "unknown key Train.Base_Lr; did you mean TRAIN.BASE_LR?"),
+        (["seed", "3"], "unknown key seed; did you mean SEED?"),
         (["TRAIN.MIXUP_PROB", "1.5"], "-o: TRAIN.MIXUP_PROB wants 0 to 1"),
         (["TRAIN.LINEAR_SCALED_LR", "0"], "wants at least 1 or None; got 0"),
         (["EVAL.WEIGHTS", "best"], "one of auto, raw, ema; got 'best'"),
@@ -120,3 +124,8 @@ def test_options_may_say_what_a_file_may_say():
                                "TRAIN.RAND_AUGMENT_MAGNITUDE", "7", "SEED", "1", "SEED", "2"])
     assert config.EVAL.ONLY is True and config.TRAIN.AUTO_AUGMENT == "rand-m7-n2" and config.SEED == 2
     assert "TAG" not in config
+
+
+def test_a_key_and_its_value_may_be_one_word():
+    mixed = get_config(opts=["SEED=7", "SAVE", "a=b", "TRAIN.BASE_LR=1e-3", "DATA.CROP_SCALE=[0.5, 1.0]"])
+    assert (mixed.SEED, mixed.SAVE, mixed.TRAIN.BASE_LR, mixed.DATA.CROP_SCALE) == (7, "a=b", 1e-3, [0.5, 1.0])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ppim.config import get_config, recipe_path
+from ppim.config import find_recipe, get_config, published_recipes, recipe_path
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("[!_]*/*.yaml"))
 
@@ -38,3 +38,16 @@ def test_a_recipe_is_found_by_its_name_and_a_misspelt_one_by_its_neighbour():
     assert recipe_path("lvvit_tiny").name == "lvvit_tiny.yaml"
     with pytest.raises(FileNotFoundError, match="did you mean lvvit_tiny"):
         recipe_path("lvvit_tiy")
+
+
+def test_a_path_of_a_clone_is_found_where_there_is_none_and_a_file_of_ones_own_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    published = published_recipes()["lvvit_tiny"]
+    for path in ("configs/lvvit/lvvit_tiny.yaml", "./configs/lvvit_tiny.yaml"):
+        assert find_recipe(path) == published
+    own = tmp_path / "configs" / "lvvit" / "lvvit_tiny.yaml"
+    for path in ("configs/deit/lvvit_tiny.yaml", "lvvit/lvvit_tiny.yaml", str(own)):
+        assert not find_recipe(path).is_file()
+    own.parent.mkdir(parents=True)
+    own.write_text("SEED: 1\n")
+    assert find_recipe("configs/lvvit/lvvit_tiny.yaml").resolve() == own

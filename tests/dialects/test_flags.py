@@ -282,6 +282,14 @@ def test_what_means_nothing_here_is_told_in_one_line():
     assert "--device, --pin-mem, --world-size, --dist-url, -ngpus, -dataset: nothing to set" in found.notes[0]
 
 
+def test_keys_take_their_values_with_a_space_or_an_equals_sign():
+    found = translate(["-c", "a", "-o", "SEED=1", "SAVE", "x=y", "TRAIN.BASE_LR=-1e-3", "--epochs", "3"])
+    assert found.argv == ["--config=a", "-o", "SEED", "1", "SAVE", "x=y", "TRAIN.BASE_LR", "-1e-3",
+                          "TRAIN.NUM_EPOCHS", "3"]
+    with pytest.raises(ValueError, match="--epochs 3 and -o TRAIN.NUM_EPOCHS 4 contradict each other"):
+        translate(["-c", "a", "--epochs", "3", "-o", "TRAIN.NUM_EPOCHS=4"])
+
+
 def test_flags_nobody_knows_are_left_to_be_refused():
     assert translate(["-c", "a", "--lrr=1", "2"]).argv == ["--lrr=1", "2", "--config=a"]
     with pytest.raises(SystemExit):

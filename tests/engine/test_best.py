@@ -1,6 +1,7 @@
 """The card of a run's best weights: what was chosen, on which images, and what the run ended with."""
-from ppim.engine.best import after, summary
+from ppim.engine.best import after, as_json, conclusion
 from ppim.engine.evaluate import Evaluation
+from ppim.engine.run_folder import RunFolder
 
 
 def evaluation(top1: float) -> Evaluation:
@@ -25,11 +26,26 @@ def test_what_is_better_takes_its_place():
     assert second["last"] == {"step": 20, "epoch": 2.0, "raw": evaluation(61.5).as_dict()}
 
 
-def test_the_line_at_the_end_names_both_and_where_the_best_was_chosen():
+def test_a_run_ends_with_its_best_its_last_where_they_lie_and_what_to_type():
     card = after({}, {"raw": evaluation(61.0), "ema": evaluation(62.0)}, step=10, epoch=1.5)
     card = after(card, {"raw": evaluation(60.0), "ema": evaluation(59.0)}, step=20, epoch=3.0)
-    assert summary(card) == ("best top-1 62.00 (ema weights, epoch 1.5), chosen on the evaluation images themselves; "
-                             "last 60.00 (raw), 59.00 (ema)")
+    folder, further = RunFolder("out put"), ["TRAIN.NUM_EPOCHS", "15"]
+    best, last, evaluate, train = conclusion(card, folder, further)
+    assert best == ("best       top-1 62.00 (running average, epoch 1.5), chosen on the evaluation images themselves: "
+                    "out put/best.pdparams")
+    assert last == ("last       top-1 60.00 (weights: out put/last.pdparams), "
+                    "59.00 (running average: out put/last_ema.pdparams)")
+    assert evaluate == "next       ppim evaluate --load 'out put/best.pdparams'"
+    assert train == "           ppim train --resume 'out put' -o TRAIN.NUM_EPOCHS 15"
+    assert conclusion(card, folder, further, processes=2)[-1] == (
+        "           to train on: the command of this run, --resume -o TRAIN.NUM_EPOCHS 15")
+
+
+def test_the_figures_for_programs_say_whose_they_are():
+    card = after({}, {"raw": evaluation(61.0), "ema": evaluation(62.0)}, step=10, epoch=1.5)
+    told = as_json(evaluation(62.0), card, RunFolder("out"))
+    assert told == {"evaluation": "last", "weights": "ema", **evaluation(62.0).as_dict(),
+                    "best": {**card, "file": "out/best.pdparams"}}
 
 
 def test_the_card_of_an_older_checkpoint_is_completed():

@@ -1,6 +1,8 @@
 """What a run says before its first step about where it departs, from its recipe and from the model it names."""
 from ppim.config import get_config
-from ppim.engine.summary import departures
+from ppim.engine.schedule import schedule_of
+from ppim.engine.steps import Steps
+from ppim.engine.summary import departures, summary
 
 
 def test_a_run_says_where_it_differs_from_its_model_and_its_recipe():
@@ -9,12 +11,47 @@ def test_a_run_says_where_it_differs_from_its_model_and_its_recipe():
     stated = ["MODEL.TRANS.NUM_HEADS", "2", "MODEL.TRANS.PATCH_SIZE", "8"]  # as the model has it
     config = get_config("lvvit_demo", [*stated, "MODEL.TRANS.DEPTH", "4", "TRAIN.SMOOTHING", "0.1"])
     assert departures(config, recipe, global_batch=32) == [
-        "differs from lvvit_demo: MODEL.TRANS.DEPTH is 4, the model has 3",
-        "differs from the recipe: TRAIN.SMOOTHING is 0.1, the recipe has 0.0",
+        "differs from lvvit_demo: MODEL.TRANS.DEPTH 4 (3)",
+        "differs from the recipe: TRAIN.SMOOTHING 0.1 (0)",
     ]
 
 
 def test_a_run_says_that_its_rates_are_scaled_to_another_batch():
     recipe = get_config("lvvit_demo")
     line, = departures(recipe, recipe, global_batch=64)
-    assert line == "differs from the recipe: the global batch is 64, the rate is meant for 32 and scaled by 2"
+    assert line == "differs from the recipe: batch 64 (32, so rates are scaled by 2)"
+
+
+def test_all_differences_are_one_line_and_what_matters_most_comes_first():
+    recipe = get_config("lvvit_demo")
+    config = get_config("lvvit_demo", ["MODEL.DROPPATH", "0.5", "DATA.CROP_SCALE", "[0.2, 1.0]", "TRAIN.SMOOTHING",
+                                       "0.1", "DATA.BATCH_SIZE", "16", "TRAIN.NUM_EPOCHS", "30", "SEED", "7"])
+    line, = departures(config, recipe, global_batch=16)
+    assert line == (
+        f"differs from the recipe: batch 16 (32, so rates are scaled by 0.5), TRAIN.NUM_EPOCHS 30 (10), "
+        f"DATA.CROP_SCALE [0.2, 1.0] ({recipe.DATA.CROP_SCALE}), MODEL.DROPPATH 0.5 ({recipe.MODEL.DROPPATH:g}), "
+        "TRAIN.SMOOTHING 0.1 (0)")
+
+
+def said(options: list[str], processes: int = 1, accumulate: int = 1) -> dict[str, str]:
+    """The lines of a summary by their first words."""
+    config = get_config("lvvit_demo", options)
+    steps = Steps(per_epoch=10, accumulate=accumulate, epochs=config.TRAIN.NUM_EPOCHS)
+    lines = summary(config, config, schedule_of(config, 32), steps, processes=processes, parameters=1234,
+                    images=(100, 10))
+    return {line.split()[0]: line for line in lines}
+
+
+def test_what_is_off_and_what_is_one_goes_unsaid():
+    nothing = ["TRAIN.MIXUP_ALPHA", "0", "TRAIN.CUTMIX_ALPHA", "0", "MIX.TOKEN_ALPHA", "0"]
+    assert said(nothing)["mixing"] == "mixing     none"
+    assert said(["MIX.TOKEN_ALPHA", "1", *nothing[:4]])["mixing"].startswith("mixing     MixToken 1, one draw for ")
+    aligned = said(["TRAIN.CUTMIX_ALPHA", "1", "MIX.CUTMIX_GRID", "tokens", "MIX.CLASS_SHARE", "alignment"])["mixing"]
+    assert "cutmix 1 on the token grid, " in aligned and aligned.endswith("class target shared by alignment")
+    assert said(["DATA.BATCH_SIZE", "1"])["batch"] == "batch      1 image"
+    assert said(["DATA.BATCH_SIZE", "4"], 2, 3)["batch"] == "batch      24 images = 2 processes x 4 x 3 accumulated"
+    assert said(["DATA.BATCH_SIZE", "4"], 2)["batch"] == "batch      8 images = 2 processes x 4"
+    assert said(["TRAIN.NUM_EPOCHS", "1", "TRAIN.WARMUP_EPOCHS", "0"])["length"] == "length     1 epoch, 10 steps"
+    assert said(["TRAIN.WARMUP_EPOCHS", "0"])["rate"] == "rate       0.002, cosine to 1e-05"
+    assert said(["TRAIN.WARMUP_EPOCHS", "1"])["rate"] == "rate       0.002 after 1 epoch of warm-up, cosine to 1e-05"
+    assert said(["TRAIN.WARMUP_EPOCHS", "0", "TRAIN.LR_SCHEDULER.NAME", "constant"])["rate"].endswith("0.002, constant")

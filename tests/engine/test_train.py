@@ -20,9 +20,30 @@ from ppim.engine.train_state import TrainState
 from ppim.models import build_model
 from ppim.paddle_compat import GradScaler
 from ppim.weights import save_state
-from tests.helpers import ROOT, assert_same_weights, losses, records, result_of, run_python, weights, write_tiny_recipe
+from tests.helpers import (
+    ROOT,
+    assert_same_weights,
+    curves,
+    losses,
+    records,
+    result_of,
+    run_python,
+    weights,
+    write_tiny_recipe,
+)
 
 TRAIN = "tools/train.py"
+
+
+def assert_curves_of(run):
+    """VisualDL shows the losses and top-1 of log.jsonl, every step once; of a repeated one the last word."""
+    found = curves(run)
+    for tag, event, name in (("train_loss", "train", "loss"), ("top1", "eval_raw", "top1"),
+                             ("evaluation_loss_running_average", "eval_ema", "loss")):
+        wanted = {record["step"]: record[name] for record in records(run) if record["event"] == event}
+        points = found[f"accuracy_and_loss/{tag}"]
+        assert [(point.id, point.value) for point in points] == [
+            (step, np.float32(value)) for step, value in sorted(wanted.items())]
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +75,14 @@ def test_nothing_of_the_environment_is_written_or_told(unbroken):
 def test_a_run_leaves_all_its_files_and_says_what_it_did(unbroken):
     _, run, done = unbroken
     weights_files = ("last.pdparams", "last_ema.pdparams", "best.pdparams")
-    for name in ("config.yaml", "log.jsonl", "vdl", "checkpoints", *weights_files):
+    for name in ("config.yaml", "log.jsonl", "vdlrecords.log", "checkpoints", *weights_files):
         assert (run / name).exists(), name
     result = result_of(done)
     assert result["count"] == 11
     assert json.loads((run / "best.json").read_text())["top1"] == result["top1"]
-    assert "batch      4 = 1 processes x 4 x 1 accumulated" in done.stdout
-    assert "MixToken 1; one draw for 128 images; class target shared by area" in done.stdout
-    assert "differs from the recipe: TRAIN.MIXUP_ALPHA is 0.8, the recipe has 0.0" in done.stdout
+    assert "batch      4 images\n" in done.stdout
+    assert "mixing     mixup 0.8, cutmix 1, MixToken 1, one draw for 128 images\n" in done.stdout
+    assert "differs from the recipe: " in done.stdout and "TRAIN.MIXUP_ALPHA 0.8 (0), " in done.stdout
     assert {"loss", "lr", "images_per_second", "data_wait", "peak_memory_mb"} <= set(records(run)[0])
 
 
@@ -80,6 +101,7 @@ def test_a_killed_run_goes_on_bit_for_bit(unbroken, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "going on from" in done.stdout
     assert losses(run) == losses(whole)
+    assert_curves_of(run)
     for name in ("last.pdparams", "last_ema.pdparams"):
         assert_same_weights(run / name, whole / name)
 
@@ -164,10 +186,10 @@ def test_evaluation_needs_only_validation_files_and_agrees_with_training(unbroke
 
 def test_evaluation_of_a_run_takes_the_averaged_weights_unless_told_otherwise(unbroken):
     config, run, _ = unbroken
-    for which, expected in (("auto", "ema"), ("raw", "raw"), ("ema", "ema")):
+    for which, expected in (("auto", "running average"), ("raw", "weights"), ("ema", "running average")):
         done = run_python(TRAIN, "-c", config, "--resume", run, "--evaluate-only", "-o", "EVAL.WEIGHTS", which)
         assert done.returncode == 0, done.stderr
-        assert f"evaluating {expected} weights" in done.stdout
+        assert f"evaluating the {expected} on 11 images" in done.stdout
 
 
 def test_plain_labels_train_with_every_way_of_mixing_and_leave_the_token_head_out(tiny_config, tmp_path):
@@ -242,13 +264,20 @@ def test_the_best_of_a_run_says_what_it_was_chosen_on_and_stands_beside_the_last
     card = json.loads((run / "best.json").read_text())
     assert card == {**figures, "weights": which, "step": step, "epoch": step / 6,
                     "chosen_on": "the evaluation images themselves", "last": {"step": 24, "epoch": 4.0, **last}}
-    *_, told, result = done.stdout.splitlines()
-    assert json.loads(result) == {**max(last.values(), key=lambda found: found["top1"]), "best": card}
-    assert told == (f"best top-1 {figures['top1']:.2f} ({which} weights, epoch {step / 6:g}), chosen on the "
-                    f"evaluation images themselves; last {last['raw']['top1']:.2f} (raw), "
-                    f"{last['ema']['top1']:.2f} (ema)")
-    evaluated = run_python(TRAIN, "-c", tiny_config, "--load", run / "best", "--evaluate-only")
-    assert result_of(evaluated) == figures
+    *_, best, told, evaluate, resume, result = done.stdout.splitlines()
+    better = max(last, key=lambda name: last[name]["top1"])
+    assert json.loads(result) == {"evaluation": "last", "weights": better, **last[better],
+                                  "best": {**card, "file": str(run / "best.pdparams")}}
+    words = {"raw": "weights", "ema": "running average"}
+    assert best == (f"best       top-1 {figures['top1']:.2f} ({words[which]}, epoch {step / 6:g}), chosen on the "
+                    f"evaluation images themselves: {run / 'best.pdparams'}")
+    assert told == (f"last       top-1 {last['raw']['top1']:.2f} (weights: {run / 'last.pdparams'}), "
+                    f"{last['ema']['top1']:.2f} (running average: {run / 'last_ema.pdparams'})")
+    # what to type next, typed
+    assert result_of(run_python("-m", *evaluate.removeprefix("next").split())) == figures
+    more = result_of(run_python("-m", *resume.split(), "REPORT_FREQ", "3"))
+    assert more["best"]["last"]["epoch"] == 6.0 and records(run)[-1]["step"] == 36
+    assert_curves_of(run)
 
 
 @pytest.mark.parametrize("mixing", [

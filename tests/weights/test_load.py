@@ -7,6 +7,7 @@ import safetensors.numpy
 
 import ppim
 from ppim.weights import load_weights, save_state
+from ppim.weights.load import load_state
 from tests.helpers import small_lvvit
 
 pytestmark = pytest.mark.smoke
@@ -67,6 +68,28 @@ def test_a_difference_names_the_path_and_both_sides_and_changes_nothing(tmp_path
     ):
         assert part in message
     np.testing.assert_array_equal(model.head.weight.numpy(), before)
+
+
+def test_weights_of_another_model_are_recognised_in_one_short_line_and_debug_has_the_details():
+    theirs = {name: value.numpy() for name, value in
+              ppim.create_model("lvvit_demo", num_classes=7).state_dict().items()}
+    with pytest.raises(ValueError) as error:
+        load_state(ppim.create_model("t2t_vit_7"), theirs, source="w.pdparams")
+    assert str(error.value) == ("w.pdparams does not fit the model: these are lvvit_demo's weights (recognised), the "
+                                "model is t2t_vit_7; give --model lvvit_demo")
+    assert "only in the model" in str(error.value.__cause__) and "blocks.0." in str(error.value.__cause__)
+    with pytest.raises(ValueError, match=r"lvvit_demo's weights \(recognised\), the model is another; ") as error:
+        load_state(small_lvvit(), theirs)
+    assert "only in the weights (" in str(error.value) and len(str(error.value)) < 400
+
+
+def test_weights_with_many_differences_are_refused_in_one_line_of_a_few_names(source):
+    state = {name if name.startswith("head") else f"strange.{name}": value.numpy()
+             for name, value in source.state_dict().items()}
+    with pytest.raises(ValueError) as error:
+        load_state(small_lvvit(), state)
+    assert len(str(error.value)) < 250 and "only in the weights (" in str(error.value)
+    assert len(str(error.value.__cause__)) > len(str(error.value))
 
 
 def test_what_fits_is_loaded_when_asked_and_the_rest_reported(tmp_path, source):
