@@ -155,7 +155,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spoils_no_checkpoint(tiny_co
                "TRAIN.MODEL_EMA", "False"]
     line = fails(tiny_config, *options)
     assert "not finite from step" in line and "TRAIN.GRAD_CLIP" in line
-    from ppim.engine.checkpoint import load_checkpoint, newest_valid
+    from ppim.engine.checkpoint import load_checkpoint
+    from ppim.weights.checkpoints import newest_valid
 
     newest, _ = newest_valid(tmp_path / "run" / "checkpoints")
     assert all(np.isfinite(value).all() for value in load_checkpoint(newest).tensors["model"].values())
