@@ -21,6 +21,7 @@ import paddle
 
 from ppim.data.photos import SUFFIXES, read_photo
 from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
+from ppim.engine.classes import ROWS, with_rows
 from ppim.engine.run_folder import tokens_were_trained
 from ppim.files import sha256
 from ppim.geometry import HW
@@ -32,6 +33,7 @@ from ppim.token_labels.maps import MapError, map_path, read_map, write_map
 from ppim.token_labels.store import first_shared
 from ppim.weights.load import load_weights
 from ppim.weights.read import find_weights
+from ppim.weights.recognise import head_classes
 
 
 class View(NamedTuple):
@@ -53,14 +55,15 @@ class Report(NamedTuple):
 
 
 def load_annotator(config, weights):
-    """The model a config describes, with these weights, ready to score cells.
+    """The model a config describes, with these weights and as many classes as they have, ready to score cells.
 
     Raises:
         ValueError: the weights were trained with plain labels, so that the token head knows nothing.
     """
-    model = build_model(config)
+    model = build_model(with_rows(config, head_classes(weights) or ROWS))
     load_weights(model, weights)
-    if not isinstance(model, PaddleVision) and not tokens_were_trained(str(weights)):
+    is_taught = tokens_were_trained(str(weights)) and not (model.has_token_head and model.is_token_head_silent)
+    if not isinstance(model, PaddleVision) and not is_taught:
         raise ValueError(f"{weights}: trained without token labels, its token head knows no classes; take weights "
                          "trained with them, or a classifier of paddle.vision (MODEL.TYPE paddle_vision)")
     model.eval()
@@ -133,12 +136,14 @@ def is_valid_map(path, grid, top_k: int, num_classes: int) -> bool:
     return found.scores.shape == (top_k, *grid) and found.log_z is not None
 
 
-def write_card(output, model, view: View, top_k: int, name: str, weights, overwrite: bool = False) -> None:
+def write_card(output, model, view: View, top_k: int, name: str, weights, overwrite: bool = False,
+               classes: Sequence[str] = ()) -> None:
     """Write down what makes the maps in `output`, or check that it is what made those already there.
 
     Args:
         name: the model's name.
         weights: path of its weights file, whose name and SHA-256 are kept.
+        classes: the names of its classes; () where they are not known.
 
     Raises:
         ValueError: the folder holds maps of another annotator.
@@ -161,12 +166,15 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
         "num_classes": model.num_classes,
         "scores": "raw logits",
     }
+    if classes:
+        origin["classes"] = list(classes)
     there = None if overwrite else load_card(output)
     if there is not None:
         card = {**origin, **card_fields(reading)}
-        different = [key for key in card if there.get(key) != card[key]]
+        # maps of before do not name their classes; the weights, which say the same then, are theirs
+        different = [key for key in card if there.get(key) != card[key] and (key != "classes" or key in there)]
         if different:
-            says = ", ".join(f"{key} {there.get(key)!r} (now {card[key]!r})" for key in different)
+            says = ", ".join(f"{key} {there.get(key)!r:.99} (now {card[key]!r:.99})" for key in different)
             raise ValueError(f"{output} holds maps of another annotator: {says}; choose another folder or --overwrite")
     save_card(output, reading, origin)
 

@@ -26,7 +26,7 @@ def classes_have_photos(images: ImageList, num_classes: int) -> Finding:
     names = [f"{label} ({images.classes[label]})" if label < len(images.classes) else label for label in empty]
     return warning(check, where=images.root, wanted=f"photos of each of {num_classes} classes",
                    got=f"none of {len(empty)} of them: {few(names)}",
-                   hint="add them, or set MODEL.NUM_CLASSES to the number of classes there are")
+                   hint="a class without any is never taught: add them, or leave MODEL.NUM_CLASSES out")
 
 
 def labels_are_folders(images: ImageList) -> Finding:

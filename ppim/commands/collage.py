@@ -18,11 +18,12 @@ def collage(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     if args.folder.exists() and any(args.folder.iterdir()):
         raise ValueError(f"{args.folder} is not empty; name another folder, or remove it")
+    from ppim.data.classes import match
     from ppim.data.collage import write_collages
-    from ppim.data.datasets import check_classes, find_images
+    from ppim.data.datasets import find_images
 
-    train, val = find_images(args.photos, "train"), find_images(args.photos, "val")
-    check_classes(train, val)
+    train = find_images(args.photos, "train")
+    val = match(find_images(args.photos, "val"), train.classes, train.root)
     write_collages(args.folder, train, val, args.seed, (args.train, args.val))
     print(f"{args.train:,} training and {args.val:,} validation pictures of {len(train.classes)} classes in "
           f"{args.folder}/data, masks and label maps beside them")

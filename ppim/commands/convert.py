@@ -20,6 +20,7 @@ def convert(argv: list[str]) -> None:
     from ppim.engine.run_folder import recipe_of
     from ppim.models import build_model
     from ppim.weights import load_weights, save_state
+    from ppim.weights.card import read_card
     from ppim.weights.convert import to_torch
     from ppim.weights.recognise import head_classes
 
@@ -32,7 +33,7 @@ def convert(argv: list[str]) -> None:
     model = build_model(get_config(recipe, options))
     print(load_weights(model, args.source, which=args.which))
     state = {name: value.numpy() for name, value in model.state_dict().items()}
-    save_state(to_torch(model, state) if args.to == "torch" else state, args.target, layout=args.to)
+    save_state(to_torch(model, state) if args.to == "torch" else state, args.target, args.to, read_card(args.source))
     print(f"wrote {args.target}: {len(state)} tensors, {args.to} layout")
 
 

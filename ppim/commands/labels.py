@@ -12,8 +12,11 @@ def make(argv: list[str]) -> None:
     """Write label maps of the photos in a folder, by a trained model."""
     args = make_parser().parse_args(argv)
     import_paddle_quietly()
+    from ppim.annotate.chance import judge
     from ppim.annotate.generate import View, generate, image_files, load_annotator, write_card
     from ppim.config import get_config
+    from ppim.data.classes import read_names
+    from ppim.engine.classes import known_names
 
     if args.centre_crop is not None and not 0 < args.centre_crop <= 1:
         raise ValueError(f"--centre-crop wants a share of the short side above 0, at most 1, got {args.centre_crop:g}")
@@ -24,7 +27,14 @@ def make(argv: list[str]) -> None:
     data = config.DATA
     view = View((data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION,
                 args.centre_crop, data.EXIF)
-    write_card(args.output, model, view, args.top_k, config.MODEL.NAME, args.load, args.overwrite)
+    folders = {name.split("/")[0] for name in files}
+    listed = config.MODEL.CLASSES
+    names = read_names(listed) if listed else known_names(args.load, folders, model.num_classes)
+    write_card(args.output, model, view, args.top_k, config.MODEL.NAME, args.load, args.overwrite, names)
+    found = judge(model, args.images, files, names, view, args.batch_size)
+    if found and found.is_chance:
+        print(f"warning: {found}: its maps teach nothing; train it longer, or from weights that have learnt something "
+              "(--load WEIGHTS --new-heads)", flush=True)
     with progress(len(files)) as advance:
         report = generate(model, args.images, files, args.output, view, top_k=args.top_k,
                           batch_size=args.batch_size, overwrite=args.overwrite, advance=advance)

@@ -54,8 +54,11 @@ def train_parser(prog: str) -> Parser:
     parser.add_argument("--load", metavar="WEIGHTS", help="weights to start from or to evaluate, suffix optional")
     parser.add_argument("--new-heads", action="store_true",
                         help="with --load: start the heads afresh, for other classes")
+    parser.add_argument("--classes", metavar="FILE",
+                        help="names of the classes, one a line, in the order of the heads' rows; for weights that do "
+                             "not know theirs, and for images of some of the classes; or imagenet")
     parser.add_argument("--finetune", metavar="WEIGHTS",
-                        help="as --load; the heads start afresh if their number of classes is another")
+                        help="as --load; the heads start afresh where the classes are others")
     parser.add_argument("--resume", nargs="?", metavar="PATH",
                         help="go on from the newest checkpoint of the run folder, or from PATH, a run or a checkpoint; "
                              "with PATH the recipe may be left out")

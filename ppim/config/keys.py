@@ -75,13 +75,21 @@ KEYS: dict[str, Key] = {
     "MODEL.RESUME": key(None, or_=str),
     #: weights to start from or to evaluate, as `--load` | 作为起点或待评估的权重，同 `--load`
     "MODEL.PRETRAINED": key(None, or_=str),
-    #: training starts the heads of `MODEL.PRETRAINED` afresh: `never`, `auto` (for another number of classes, as
-    #: `--finetune`), `always` (as `--new-heads`) |
-    #: 训练开始时是否重新初始化 `MODEL.PRETRAINED` 的分类头：`never`、`auto`（类别数不同时，同 `--finetune`）、
-    #: `always`（同 `--new-heads`）
+    #: training starts the heads of `MODEL.PRETRAINED` afresh: `never`, `auto` (for other classes, by their names
+    #: or their number, as `--finetune`), `always` (as `--new-heads`) |
+    #: 训练开始时是否重新初始化 `MODEL.PRETRAINED` 的分类头：`never`、
+    #: `auto`（类别的名称或数目不同时，同 `--finetune`）、`always`（同 `--new-heads`）
     "MODEL.NEW_HEADS": key("never", choices=("never", "auto", "always")),
-    #: classes of the heads | 分类头的类别数
-    "MODEL.NUM_CLASSES": key(1000, least=1),
+    #: rows of the heads; None: one for each class of the training images, as many as weights that are evaluated have,
+    #: without either as `MODEL.NAME` has it, 1000 for published models |
+    #: 分类头的行数；None：训练图像有几个类别就有几行，评估时与权重一致，两者都没有时与 `MODEL.NAME` 一致，
+    #: 已发布的模型为 1000
+    "MODEL.NUM_CLASSES": key(None, or_=int, least=1),
+    #: what the rows of the heads are called, as `--classes`: a file with one name a line, or `imagenet`; None: the
+    #: sorted names of the class folders, and what weights say of themselves, see [Classes](#classes) |
+    #: 分类头各行对应的类别名，同 `--classes`：每行一个名称的文件，或 `imagenet`；None：按名称排序的类别目录，
+    #: 以及权重自带的说明，见[类别](#类别)
+    "MODEL.CLASSES": key(None, or_=str),
     #: dropout of embeddings, projections and MLPs | 嵌入、投影和 MLP 的 dropout
     "MODEL.DROPOUT": key(0.0, least=0, most=0.999),
     #: dropout of attention weights | 注意力权重的 dropout

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -34,9 +34,15 @@ class ImageList:
     labels: np.ndarray  # (n,) int64, positions in `classes`
     classes: list[str]
     skipped: Mapping[str, int] = field(default_factory=dict)  # files that are no images by their suffix: how many
+    numbered: bool = False  # the classes come from a list of numbers and have no names but those
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes; () where they have none."""
+        return () if self.numbered else tuple(self.classes)
 
     def full_path(self, index: int) -> str:
         """Where image `index` lies."""
@@ -107,22 +113,6 @@ def validation_path(data_path: str) -> str:
                             f"images; add it, or set DATA.DATA_PATH to a folder with both splits")
 
 
-def check_classes(train: ImageList, val: ImageList) -> None:
-    """Do labels mean the same in both splits? A val list of bare numbers may lack the last classes.
-
-    Raises:
-        ValueError: names the classes that only one side has.
-    """
-    numbered = all(name == str(i) for i, name in enumerate(train.classes))
-    if train.classes == val.classes or (numbered and val.classes == train.classes[:len(val.classes)]):
-        return
-    only_train = sorted(set(train.classes) - set(val.classes))
-    only_val = sorted(set(val.classes) - set(train.classes))
-    raise ValueError(
-        f"{train.root} has {len(train.classes)} classes, {val.root} has {len(val.classes)}; only the first has "
-        f"{_few(only_train)}, only the second {_few(only_val)}; labels would not mean the same, make the classes equal")
-
-
 class ClassFolders(NamedTuple):
     """What is found in a folder of class folders; paths are relative to it, with forward slashes, sorted."""
 
@@ -159,7 +149,7 @@ def folder_faults(folder: str, found: ClassFolders) -> list[str]:
     faults = [f"{os.path.join(folder, name)}: a link that leads nowhere, where a class folder may be meant; mend or "
               "remove it" for name in found.dangling]
     if beside:
-        faults.append(f"{folder}: {len(beside)} images lie beside the class folders {_few(list(found.images))}, the "
+        faults.append(f"{folder}: {len(beside)} images lie beside the class folders {few(list(found.images))}, the "
                       f"first is {beside[0]}; move them into their classes, or, if this is one class, give the folder "
                       "above it")
     faults += [f"{os.path.join(folder, name)}: no images in this class folder (looked for {' '.join(SUFFIXES)}); fill "
@@ -214,7 +204,8 @@ def _is_image(name: str, skipped: Counter[str]) -> bool:
 
 def _from_list(data_path: str, list_file: str, split: str) -> ImageList:
     paths, names = read_list(list_file, data_path)
-    if all(name.isdecimal() for name in names):
+    numbered = all(name.isdecimal() for name in names)
+    if numbered:
         classes = [str(i) for i in range(max(map(int, names)) + 1)]
         labels = [int(name) for name in names]
     else:
@@ -227,8 +218,9 @@ def _from_list(data_path: str, list_file: str, split: str) -> ImageList:
             data_path = os.path.join(data_path, folder)
             paths = [path[len(folder) + 1:] for path in paths]
             break
-    return ImageList(data_path, paths, np.array(labels, np.int64), classes)
+    return ImageList(data_path, paths, np.array(labels, np.int64), classes, numbered=numbered)
 
 
-def _few(names: list[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """Some of the names, and how many more there are."""
     return "none" if not names else ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -17,7 +17,7 @@ from ppim.names import normalise_name
 _SETS = {
     # ours
     "-c": "--config", "--config": "--config", "--model": "--model", "--load": "MODEL.PRETRAINED",
-    "--finetune": "MODEL.PRETRAINED",
+    "--finetune": "MODEL.PRETRAINED", "--classes": "MODEL.CLASSES",
     # PaddleViT
     "-cfg": "--config", "-pretrained": "MODEL.PRETRAINED", "-data_path": "DATA.DATA_PATH",
     "-batch_size": "DATA.BATCH_SIZE", "-image_size": "DATA.IMAGE_SIZE", "-num_classes": "MODEL.NUM_CLASSES",
@@ -45,7 +45,7 @@ _SETS = {
     "--distillation-tau": "DISTILL.TAU", "--teacher-model": "DISTILL.TEACHER", "--teacher-path": "DISTILL.WEIGHTS",
     # TokenLabeling
     "--token-label-data": "TOKEN_LABEL.PATH", "--dense-weight": "LOSS.DENSE_WEIGHT",
-    "--cls-weight": "LOSS.CLASS_WEIGHT",
+    "--cls-weight": "LOSS.CLASS_WEIGHT", "--class-map": "MODEL.CLASSES",
 }
 
 # One or more values follow; the key wants a list.
@@ -88,7 +88,6 @@ _ONLY = {
 _REFUSED = {
     "--pretrained": "name the file of the weights: --load FILE; `ppim models` tells where published ones are",
     "--real-labels": "only the labels of the class folders or lists are known",
-    "--class-map": "classes are the sorted names of the class folders; give another order with {train,val}_list.txt",
     "--lr-noise": "the learning rate has no noise here",
     "--jsd": "there is no such loss here",
     "--resplit": "every sample stands alone, so erasing spares none of them",

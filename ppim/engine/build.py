@@ -11,10 +11,12 @@ from yacs.config import CfgNode
 
 from ppim.data.augment import Policy, parse_rand_augment
 from ppim.data.batches import TrainBatches
-from ppim.data.datasets import ImageList, check_classes, find_images, validation_path
+from ppim.data.classes import match
+from ppim.data.datasets import ImageList, find_images, validation_path
 from ppim.data.loader import EvalSamples, TrainSamples
 from ppim.data.split import has_validation, set_aside
 from ppim.data.transforms import eval_view
+from ppim.engine.classes import check_maps
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer
 from ppim.mixing import Mixed, draw_mixed_rows
@@ -26,21 +28,19 @@ from ppim.token_labels.store import MapFolder, first_shared
 
 
 def train_images(config: CfgNode) -> ImageList:
-    """The training images; their classes must be those the model has."""
+    """The training images; the model must have a row for each of their classes."""
     images = _checked(find_images(config.DATA.DATA_PATH, "train"), config)
     return set_aside(images, config.DATA.VAL_SHARE)[0] if sets_aside(config) else images
 
 
 def val_images(config: CfgNode, train: ImageList | None = None) -> ImageList:
-    """The validation images; touches no training file unless `train` is given, to compare the classes."""
+    """The validation images; touches no training file unless `train` is given, whose classes then are theirs."""
     if sets_aside(config):
-        images = _checked(find_images(config.DATA.DATA_PATH, "train"), config)
-        return set_aside(images, config.DATA.VAL_SHARE)[1]
-    path = config.DATA.DATA_PATH if train is None else validation_path(config.DATA.DATA_PATH)
-    images = _checked(find_images(path, "val"), config)
-    if train is not None:
-        check_classes(train, images)
-    return images
+        images = set_aside(find_images(config.DATA.DATA_PATH, "train"), config.DATA.VAL_SHARE)[1]
+    else:
+        path = config.DATA.DATA_PATH if train is None else validation_path(config.DATA.DATA_PATH)
+        images = find_images(path, "val")
+    return images if train is None else match(images, train.classes, train.root)
 
 
 def sets_aside(config: CfgNode) -> bool:
@@ -49,10 +49,11 @@ def sets_aside(config: CfgNode) -> bool:
 
 
 def _checked(images: ImageList, config: CfgNode) -> ImageList:
-    if len(images.classes) > config.MODEL.NUM_CLASSES:
+    rows = config.MODEL.NUM_CLASSES
+    if rows is not None and len(images.classes) > rows:
         raise ValueError(
-            f"{images.root} has {len(images.classes)} classes, the model MODEL.NUM_CLASSES {config.MODEL.NUM_CLASSES}; "
-            f"set it with -o MODEL.NUM_CLASSES {len(images.classes)}"
+            f"{images.root} has {len(images.classes)} classes, the model MODEL.NUM_CLASSES {rows}; "
+            f"leave the key out, or set it with -o MODEL.NUM_CLASSES {len(images.classes)}"
         )
     return images
 
@@ -101,6 +102,7 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
             "or train with plain labels: -o TOKEN_LABEL.ENABLE False"
         )
     reading, source = map_reading(config, recipe, path)
+    check_maps(path, images, config.MODEL.NUM_CLASSES)
     maps = MapFolder(path, config.MODEL.NUM_CLASSES, reading, source)
     needs_log_z = labels.TARGET == "probs" and path == labels.PATH
     if needs_log_z and reading.log_z is False:

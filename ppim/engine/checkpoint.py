@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 
 from ppim import mkl
 from ppim.files import sync
+from ppim.weights.card import as_metadata
 from ppim.weights.checkpoints import checkpoint_name, find_fault, list_checkpoints, listed_files, write_manifest
 from ppim.weights.safetensors_files import write_safetensors
 
@@ -43,6 +44,7 @@ class State(NamedTuple):
     scaler: dict[str, Any]  # loss scaling under float16: {name of Paddle's: value}
     versions: dict[str, str]  # {"ppim" | "paddle" | "python": version}
     mkl_cpu_type: str = ""  # which kernels MKL was told to run, see `ppim.mkl`; sums depend on it as on `threads`
+    card: dict[str, Any] = {}  # of the weights, see `ppim.weights.card`; {} in older checkpoints
 
 
 class Checkpoint(NamedTuple):
@@ -167,8 +169,9 @@ def _remove(checkpoint: Path) -> None:
 def _write(folder: Path, checkpoint: Checkpoint) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    metadata = {"layout": "paddle", **as_metadata(checkpoint.state.card)}
     for name, tensors in checkpoint.tensors.items():
-        write_safetensors(folder / f"{name}.safetensors", tensors, {"layout": "paddle"})
+        write_safetensors(folder / f"{name}.safetensors", tensors, metadata)
     (folder / "state.json").write_text(json.dumps(checkpoint.state._asdict(), indent=1), encoding="utf-8")
     write_manifest(folder)
     for path in [*sorted(folder.iterdir()), folder]:

@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 from ppim.checks.finding import Finding
 from ppim.config import find_recipe, get_config
 from ppim.data.datasets import skipped_note
-from ppim.engine import build
+from ppim.engine import build, classes
 from ppim.engine.best import WORDS, as_json
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation, evaluate_samples
@@ -23,6 +23,7 @@ from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
 from ppim.weights.load import load_weights
 from ppim.weights.read import is_weights_file
+from ppim.weights.recognise import head_classes
 from ppim.weights.run_folders import config_of
 
 
@@ -122,14 +123,18 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
         )
     log = Log(world.is_main)
     images = build.val_images(config)
-    model = build_model(config)
     file, kind = weights_file(weights[0], config.SAVE, config.EVAL.WEIGHTS)
+    config = classes.with_rows(config, head_classes(file) or classes.ROWS)
+    model = build_model(config)
     report = load_weights(model, file, which="auto" if kind else config.EVAL.WEIGHTS)
     kind = kind or ("ema" if report.averaged else "raw")
     log.say(str(report))
+    images = classes.meant_by(file, images, model.num_classes, config.MODEL.CLASSES)
     trained = tokens_were_trained(file)
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained)
-    log.say(f"evaluating the {WORDS[kind]} on {len(images):,} images of {images.root}, "
+    shown = len(set(images.labels.tolist()))
+    log.say(f"evaluating the {WORDS[kind]} on {len(images):,} images of {shown} of {model.num_classes} classes in "
+            f"{images.root}, "
             f"token head {'on' if model.eval_token_weight else 'off'} (MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")
     for line in skipped_note(images):
         log.say(line)
@@ -154,14 +159,16 @@ def probe_weights(
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
     if path is None:
-        path, classes, _ = recipe_of(weights)
-        overrides = [*classes, *overrides]
+        path, rows, _ = recipe_of(weights)
+        overrides = [*rows, *overrides]
     config = get_config(str(find_recipe(path)), overrides)
-    model = build_model(config)
+    file, _ = weights_file(weights, weights, config.EVAL.WEIGHTS)
+    model = build_model(classes.with_rows(config, head_classes(file) or classes.ROWS))
     if not hasattr(model, "features"):
         raise ValueError(f"{config.MODEL.NAME} gives no maps of its tokens; probe LV-ViT, T2T-ViT or DeiT")
-    load_weights(model, weights_file(weights, weights, config.EVAL.WEIGHTS)[0])
+    load_weights(model, file)
     train = build.train_images(config)
+    config = classes.with_rows(config, len(train.classes))  # the masks'
     pictures = {split: build.eval_samples(config, config, images, model.grid)
                 for split, images in (("train", train), ("val", build.val_images(config, train)))}
     how = build.evaluation_arguments(config)

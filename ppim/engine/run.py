@@ -5,6 +5,7 @@ import functools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import paddle
 from paddle import nn
@@ -12,13 +13,14 @@ from yacs.config import CfgNode
 
 from ppim import config as configuration
 from ppim.checks.finding import Finding
-from ppim.config import teaches_tokens
+from ppim.config import has_teacher, teaches_tokens
 from ppim.data.bad_photos import BadPhotos
 from ppim.data.batches import TrainBatches
+from ppim.data.classes import write_names
 from ppim.data.datasets import ImageList, skipped_note
 from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.split import as_list
-from ppim.engine import build
+from ppim.engine import build, classes
 from ppim.engine.activations import forecast_for
 from ppim.engine.checked import QUICK, Effort, Parts, before_first_step, judge, load_and_check
 from ppim.engine.checkpoint import Checkpoint, State, unlike
@@ -34,8 +36,7 @@ from ppim.engine.train_state import TrainState, build_model_for, build_train_sta
 from ppim.engine.writer import Writer
 from ppim.files import write_whole
 from ppim.objective.objective import LossTerms
-from ppim.objective.teacher import build_teacher
-from ppim.weights.recognise import head_classes
+from ppim.objective.teacher import Teacher, build_teacher
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Run:
     log: Log
     meter: Meter
     lock: FolderLock
+    card: dict[str, Any]  # what its weights say of themselves, see `ppim.weights.card`
     resumed: State | None = None
     writer: Writer = field(default_factory=Writer)
     findings: list[Finding] = field(default_factory=list)
@@ -126,16 +128,17 @@ def _start(
     warned = _take(lock, folder) if world.is_main and not is_new else []
     checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
     # the data, looked at before anything is built
-    images = build.train_images(config)
+    images = classes.of_run(config, build.train_images(config), checkpoint)
+    config = classes.with_rows(config, len(images.classes))
     val_images = build.val_images(config, images)
     # the model, what teaches it, and what it is taught
-    model = _fresh_model(config, notes, found) if checkpoint is None else _model(config)
+    keeps_heads = checkpoint is None and _keeps_heads(config, images)
+    model = _fresh_model(config, keeps_heads, notes, found) if checkpoint is None else _model(config)
     samples = build.train_samples(config, recipe, images, model.grid)
     val = build.eval_samples(config, recipe, val_images, model.grid)
     notes += [*skipped_note(images), *skipped_note(val_images)]
     notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
-    teacher, report = build_teacher(config)
-    notes += [f"teacher: {report}"] if teacher else []
+    teacher = _teacher(config, images, notes)
     state = build_train_state(config, model, world, teacher)
     # the plan
     batches = build.train_batches(config, len(images), world)
@@ -146,17 +149,15 @@ def _start(
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
     notes += warned + (unlike(checkpoint.state, world.size) if checkpoint else [])
     # mistakes that nothing raises
-    keeps_heads = checkpoint is None and bool(config.MODEL.PRETRAINED) and not _starts_new_heads(config.MODEL)
     parts = Parts(config, recipe, world, state, samples, val, teacher, schedule,
                   batches.global_batch * steps.accumulate, keeps_heads)
     found += before_first_step(parts, effort)
     notes += judge(found, config.CHECKS, world)
     if world.is_main:
-        notes += _open(folder, config, lock, is_new)
-        notes += _list_set_aside(folder, images, val_images) if build.sets_aside(config) else []
+        notes += _open(folder, config, lock, is_new) + _list_data(folder, config, images, val_images)
     log = Log(world.is_main, folder, Span(state.step, _last(config, steps), steps.total), _silent(config, state))
     run = Run(config, world, folder, state, batches, steps, schedule, samples, val, log, Meter(), lock,
-              checkpoint.state if checkpoint else None, findings=found)
+              classes.card_of(config, images), checkpoint.state if checkpoint else None, findings=found)
     about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),
                     images=(len(images), len(val_images)))
     for line in [*notes, *about, *forecast_for(config, model, _trainable(model))]:
@@ -172,15 +173,36 @@ def _model(config: CfgNode) -> nn.Layer:
     return build_model_for(config)
 
 
-def _fresh_model(config: CfgNode, notes: list[str], found: list[Finding]) -> nn.Layer:
+def _keeps_heads(config: CfgNode, images: ImageList) -> bool:
+    """Are there weights to start from, and do their heads stay? Then they must be of the images' classes."""
+    weights = config.MODEL.PRETRAINED
+    if not weights or classes.starts_new_heads(config, images):
+        return False
+    classes.check_same(weights, images, "start the heads afresh, with --new-heads; or, where the images are some of "
+                       "the weights' classes, give those in --classes FILE")
+    return True
+
+
+def _fresh_model(config: CfgNode, keeps_heads: bool, notes: list[str], found: list[Finding]) -> nn.Layer:
     """The model with the weights the run starts from; what was loaded is noted."""
-    model = _model(config)
-    if config.MODEL.PRETRAINED:
-        report, finding = load_and_check(model, config.MODEL.PRETRAINED, _starts_new_heads(config.MODEL))
+    model, weights = _model(config), config.MODEL.PRETRAINED
+    if weights:
+        report, finding = load_and_check(model, weights, not keeps_heads)
         notes.append(str(report))
         found.append(finding)
         model.note_source(())  # from here on the weights are this project's, after --resume as well
+    if keeps_heads and model.has_token_head and not teaches_tokens(config) and not model.is_token_head_silent:
+        notes.append(f"the token head of {weights} is left behind: nothing teaches it in this run, so it is zero")
     return model
+
+
+def _teacher(config: CfgNode, images: ImageList, notes: list[str]) -> Teacher | None:
+    """The network that teaches, if any; what was loaded into it is noted."""
+    if has_teacher(config):
+        classes.check_same(config.DISTILL.WEIGHTS, images, "take a teacher of the same classes")
+    teacher, report = build_teacher(config)
+    notes += [f"teacher: {report}"] if teacher else []
+    return teacher
 
 
 def _take(lock: FolderLock, folder: RunFolder) -> list[str]:
@@ -200,17 +222,15 @@ def _open(folder: RunFolder, config: CfgNode, lock: FolderLock, is_new: bool) ->
     return notes
 
 
-def _list_set_aside(folder: RunFolder, images: ImageList, val_images: ImageList) -> list[str]:
+def _list_data(folder: RunFolder, config: CfgNode, images: ImageList, val_images: ImageList) -> list[str]:
+    """Write down what the classes are called and which photos were set aside; lines to tell about it."""
+    if images.names:
+        write_names(folder.classes, images.names)
+    if not build.sets_aside(config):
+        return []
     write_whole(folder.val_list, lambda path: path.write_bytes(as_list(val_images)))
     return [f"validation photos set aside by name: {len(val_images)} of {len(images) + len(val_images)}, listed in "
             f"{folder.val_list}"]
-
-
-def _starts_new_heads(model: CfgNode) -> bool:
-    """MODEL.NEW_HEADS; `auto` looks into the file."""
-    if model.NEW_HEADS == "auto":
-        return head_classes(model.PRETRAINED) != model.NUM_CLASSES
-    return model.NEW_HEADS == "always"
 
 
 def _go_on_from(checkpoint: Checkpoint, state: TrainState, batches: TrainBatches, steps: Steps) -> int:
@@ -239,7 +259,7 @@ def _without_sources(config: CfgNode) -> CfgNode:
     """The configuration as a recipe: what this start began from is no part of it."""
     recipe = config.clone()
     recipe.defrost()
-    recipe.MODEL.PRETRAINED = recipe.MODEL.RESUME = None
+    recipe.MODEL.PRETRAINED = recipe.MODEL.RESUME = recipe.MODEL.CLASSES = None
     recipe.MODEL.NEW_HEADS = "never"
     return recipe
 

@@ -9,6 +9,8 @@
     last_ema.pdparams     their running average
     best.pdparams         the weights of the best evaluation, best.json says which
     .lock                 names the process that writes here (see lock.py)
+    *.card.json           what the weights beside it say of themselves, see ppim.weights.card
+    classes.txt           the names of the classes, one a line, in the order of the logits
 """
 from __future__ import annotations
 
@@ -41,6 +43,7 @@ class RunFolder:
         self.last_ema = self.path / "last_ema.pdparams"
         self.best = self.path / "best.pdparams"
         self.best_card = self.path / "best.json"
+        self.classes = self.path / "classes.txt"
 
     def is_used(self) -> bool:
         """Has a run got as far as a record or a checkpoint here?"""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ def save(run: Run, micro: int) -> None:
             offset=micro % batches.steps_per_epoch * batches.global_batch,
             samples_per_micro=batches.global_batch,
             seed=run.config.SEED,
+            card=run.card,
             **arithmetic(run.world.size),
         )
         run.writer.start(partial(_write, run.folder, checkpoint, run.config.KEEP_CHECKPOINTS))
@@ -41,7 +43,7 @@ def save_best(run: Run, weights: str | None) -> None:
     if run.world.is_main:
         run.writer.wait()
         arrays = _arrays(run, weights) if weights else None
-        run.writer.start(partial(_write_best, run.folder, arrays, json.dumps(run.state.best, indent=1)))
+        run.writer.start(partial(_write_best, run.folder, arrays, json.dumps(run.state.best, indent=1), run.card))
     run.world.barrier_if_impatient()
 
 
@@ -65,7 +67,7 @@ def settle(run: Run, micro: int) -> None:
         save(run, micro)
         finish(run)
     elif run.world.is_main:
-        _write_newest(run.folder, _arrays(run, "raw"), _arrays(run, "ema") if run.state.ema else None)
+        _write_newest(run.folder, _arrays(run, "raw"), _arrays(run, "ema") if run.state.ema else None, run.card)
     if run.world.is_main:
         _settle_best(run)
         for path in list_checkpoints(checkpoints):
@@ -91,16 +93,20 @@ def _arrays(run: Run, weights: str) -> dict[str, np.ndarray]:
 
 def _write(folder: RunFolder, checkpoint: Checkpoint, keep: int) -> None:
     save_checkpoint(folder.checkpoints, checkpoint, checkpoint.state.step, keep)
-    _write_newest(folder, checkpoint.tensors["model"], checkpoint.tensors.get("ema"))
+    _write_newest(folder, checkpoint.tensors["model"], checkpoint.tensors.get("ema"), checkpoint.state.card)
 
 
-def _write_newest(folder: RunFolder, raw: dict[str, np.ndarray], ema: dict[str, np.ndarray] | None) -> None:
-    save_state(raw, folder.last)
+def _write_newest(
+    folder: RunFolder, raw: dict[str, np.ndarray], ema: dict[str, np.ndarray] | None, card: dict[str, Any]
+) -> None:
+    save_state(raw, folder.last, card=card)
     if ema:
-        save_state(ema, folder.last_ema)
+        save_state(ema, folder.last_ema, card=card)
 
 
-def _write_best(folder: RunFolder, arrays: dict[str, np.ndarray] | None, card: str) -> None:
+def _write_best(
+    folder: RunFolder, arrays: dict[str, np.ndarray] | None, figures: str, card: dict[str, Any]
+) -> None:
     if arrays:
-        save_state(arrays, folder.best)
-    write_whole(folder.best_card, lambda path: path.write_text(card, encoding="utf-8"))
+        save_state(arrays, folder.best, card=card)
+    write_whole(folder.best_card, lambda path: path.write_text(figures, encoding="utf-8"))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,12 +58,15 @@ def build_model_for(config: CfgNode) -> nn.Layer:
 
 def eval_token_weight(model: nn.Layer, setting: str, trained: bool) -> float:
     """MODEL.EVAL_TOKENS as the weight of the token head in evaluation logits (0.5 in the released code)."""
-    return 0.5 if model.has_token_head and (setting == "always" or (setting == "auto" and trained)) else 0.0
+    has_a_say = model.has_token_head and not model.is_token_head_silent
+    return 0.5 if has_a_say and (setting == "always" or (setting == "auto" and trained)) else 0.0
 
 
 def build_train_state(config: CfgNode, model: nn.Layer, world: World, teacher: Teacher | None = None) -> TrainState:
     """Objective, optimizer, scaler and running average around `model`."""
     if model.has_token_head and not teaches_tokens(config):
+        # whoever computes with these weights adds its logits, so it has none to add
+        model.silence_token_head()
         # without a loss it would only decay, and DataParallel would wait for its gradient
         for parameter in model.aux_head.parameters():
             parameter.stop_gradient = True
@@ -107,6 +111,8 @@ def restore(train_state: TrainState, checkpoint: Checkpoint) -> None:
         ValueError: it is of another model, or lacks the running average this run keeps.
     """
     tensors, state = checkpoint
+    if train_state.model.has_token_head and train_state.model.is_token_head_silent:
+        tensors = _without_token_head(tensors)
     train_state.model.set_state_dict(tensors["model"])
     optimizer_state = {name: paddle.to_tensor(value) for name, value in tensors["optimizer"].items()}
     load_state_by_structured_names(train_state.optimizer, train_state.model, optimizer_state)
@@ -120,6 +126,15 @@ def restore(train_state: TrainState, checkpoint: Checkpoint) -> None:
         train_state.scaler.load_state_dict(saved)
     train_state.step = state.step
     train_state.best = state.best
+
+
+def _without_token_head(tensors: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """What older checkpoints have of a head that nothing taught is zero, as in newer ones."""
+    return {
+        part: {name: np.zeros_like(value) if name in ("aux_head.weight", "aux_head.bias") else value
+               for name, value in arrays.items()}
+        for part, arrays in tensors.items()
+    }
 
 
 def as_arrays(state: dict[str, paddle.Tensor]) -> dict[str, np.ndarray]:

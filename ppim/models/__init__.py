@@ -60,13 +60,14 @@ def build_model(config, **overrides) -> TokenModel:
     given = {
         "name": name,
         "image_size": config.DATA.IMAGE_SIZE,
-        "num_classes": config.MODEL.NUM_CLASSES,
         "dropout": config.MODEL.DROPOUT,
         "attention_dropout": config.MODEL.ATTENTION_DROPOUT,
         "drop_path": config.MODEL.DROPPATH,
         "stem_bn": config.MODEL.STEM_BN,
         "dense_head": config.MODEL.DENSE_HEAD,
     }
+    if config.MODEL.NUM_CLASSES is not None:
+        given["num_classes"] = config.MODEL.NUM_CLASSES
     given = {**size_of(name, {**config.MODEL.TRANS, "DISTILLED": config.MODEL.DISTILLED}), **given, **overrides}
     takes = network.arguments()
     unknown = [argument for argument in overrides if argument not in takes]

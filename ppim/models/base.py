@@ -81,7 +81,8 @@ class TokenModel(nn.Layer):
     Attributes:
         num_classes, image_size (h, w), grid (rows, columns).
         classifies_tokens: whether `tokens(x)` has logits of tokens.
-        has_token_head: whether evaluation logits can take in a head of the tokens, by `eval_token_weight`.
+        has_token_head: whether evaluation logits can take in a head of the tokens, by `eval_token_weight`;
+            `is_token_head_silent` then says whether that head is zero, because nothing ever taught it.
         share_rule: what shares the class target of a mixed picture: area | attention | alignment. But for area the
             model works the share out itself, which `TokenTransformer` can.
         recompute: whether training keeps of each block its input alone and computes the rest again in the backward

@@ -156,6 +156,16 @@ class TokenTransformer(TokenModel):
     classifies_tokens = has_token_head
 
     @property
+    def is_token_head_silent(self) -> bool:
+        """Is the token head all zero? So it is where nothing has taught it, and adds nothing to any logits."""
+        return not any(bool(parameter.any()) for parameter in self.aux_head.parameters())
+
+    def silence_token_head(self) -> None:
+        """Set the token head to zero."""
+        for parameter in self.aux_head.parameters():
+            parameter.set_value(paddle.zeros_like(parameter))
+
+    @property
     def extra_tokens(self) -> int:
         """Tokens before the grid's."""
         return 1 if self.dist_token is None else 2

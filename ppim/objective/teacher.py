@@ -42,6 +42,9 @@ class Teacher:
                 f"DISTILL.DENSE_WEIGHT wants a teacher with logits of tokens: LV-ViT, a model with MODEL.DENSE_HEAD, "
                 f"or a network of paddle_vision; got {type(self.model).__name__} without a token head"
             )
+        if self.dense_weight and self.model.has_token_head and self.model.is_token_head_silent:
+            raise ValueError("DISTILL.DENSE_WEIGHT wants a teacher of tokens; the token head of these weights is zero, "
+                             "because nothing ever taught it: take weights trained with token labels")
         self.top_k = min(self.top_k, self.model.num_classes - 1)
         self.model.eval()
         for parameter in self.model.parameters():

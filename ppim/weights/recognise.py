@@ -9,6 +9,9 @@ from ppim.models import FAMILIES
 from ppim.models.base import Family
 from ppim.weights.read import read_state
 
+# The last bias: of vision transformers, then of paddle.vision's classifiers.
+_HEADS = (r"(.*\.)?head\.bias", r"((module|_layers|backbone|model)\.)*(_?fc|out|classifier(\.\d+)?)\.bias")
+
 
 class Recognised(NamedTuple):
     """A model's name, and what its weights leave open."""
@@ -48,7 +51,8 @@ def recognise_file(path) -> Recognised:
 def head_classes(path) -> int:
     """The number of classes of a weights file's head; 0 where it has none."""
     state = read_state(path).state
-    return next((array.shape[0] for name, array in state.items() if re.fullmatch(r"(.*\.)?head\.bias", name)), 0)
+    found = (array.shape[0] for head in _HEADS for name, array in state.items() if re.fullmatch(head, name))
+    return next(found, 0)
 
 
 def _among(family: Family, shapes: Mapping) -> Recognised:

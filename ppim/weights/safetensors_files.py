@@ -6,6 +6,8 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +24,7 @@ def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:
     Raises:
         ValueError: damaged, cut off, or of an unknown type.
     """
-    start = 8 + int.from_bytes(data[:8], "little")
-    if start > min(len(data), _LONGEST_HEADER):
-        raise ValueError("damaged or cut off (the header is not all there), or longer than 10 MB")
-    # of bytes, json would guess the encoding
-    header = json.loads(data[8:start].decode("utf-8"), parse_int=_int)
+    header, start = _header(data, len(data))
     layout = header.pop("__metadata__", {}).get("layout")
     state, places = {}, []
     for name, entry in header.items():
@@ -78,6 +76,35 @@ def _check_apart(places: list[tuple[int, int, str]]) -> None:
         if begin < taken:
             raise ValueError(f"damaged (the data of {owner!r:.80} and {name!r:.80} overlap)")
         taken, owner = end, name
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says besides its arrays, {name: text}; {} of a file of another format.
+
+    Raises:
+        ValueError: damaged.
+    """
+    with path.open("rb") as file:
+        start = file.read(9)
+        if start[4:] != b"\0\0\0\0{":
+            return {}
+        size = path.stat().st_size
+        try:
+            header, _ = _header(start + file.read(min(int.from_bytes(start[:8], "little"), _LONGEST_HEADER)), size)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    metadata = header.get("__metadata__")
+    said = metadata.items() if isinstance(metadata, dict) else ()
+    return {name: text for name, text in said if isinstance(text, str)}
+
+
+def _header(data, size: int) -> tuple[dict[str, Any], int]:
+    """The header in the first bytes of a file of `size` bytes, and where it ends."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    if start > min(size, _LONGEST_HEADER):
+        raise ValueError("damaged or cut off (the header is not all there), or longer than 10 MB")
+    # of bytes, json would guess the encoding
+    return json.loads(data[8:start].decode("utf-8"), parse_int=_int), start
 
 
 def _int(digits: str) -> int:

@@ -204,6 +204,20 @@ def test_a_folder_keeps_to_one_annotator(annotator, tmp_path):
     assert json.loads((tmp_path / "maps" / CARD).read_text())["top_k"] == 4
 
 
+def test_a_card_names_the_classes_where_they_are_known_and_other_names_are_another_annotators(annotator, tmp_path):
+    save_state(annotator.state_dict(), tmp_path / "w.pdparams")
+    names = [f"class {number}" for number in range(CLASSES)]
+
+    def claim(classes):
+        write_card(tmp_path / "maps", annotator, VIEW, 5, "shufflenet", tmp_path / "w", classes=classes)
+        return json.loads((tmp_path / "maps" / CARD).read_text()).get("classes")
+
+    assert claim(()) is None
+    assert claim(names) == names  # maps of before, which are completed
+    with pytest.raises(ValueError, match="classes .'class 0'.*another folder"):
+        claim(names[::-1])
+
+
 def test_a_card_says_how_the_maps_are_to_be_read_and_other_maps_are_refused(annotator, tmp_path):
     save_state(annotator.state_dict(), tmp_path / "w.pdparams")
 
@@ -321,6 +335,33 @@ def test_a_token_head_that_was_never_taught_is_refused(lvvit, photos, tmp_path, 
     assert "trained without token labels" in capsys.readouterr().err
     (run / "config.yaml").write_text(config.read_text() + "TOKEN_LABEL: {ENABLE: True}\n")
     assert command(args) == 0
+
+
+def test_a_token_head_that_is_zero_is_refused_wherever_it_lies(lvvit, photos, tmp_path, capsys):
+    config, weights, model = lvvit
+    model.silence_token_head()
+    save_state(model.state_dict(), tmp_path / "copied.pdparams")
+    assert command(["-c", str(config), "--load", str(tmp_path / "copied"), "--images", str(photos), "--output",
+                    str(tmp_path / "maps")]) == 1
+    assert "trained without token labels" in capsys.readouterr().err
+
+
+def test_the_command_warns_of_an_annotator_at_chance_and_names_its_classes(lvvit, tmp_path, capsys):
+    """Fresh weights, twenty-eight photos of four classes of seven: whatever it says is a guess."""
+    config, _, model = lvvit
+    names = [f"c{number}" for number in range(CLASSES)]
+    save_state(model.state_dict(), tmp_path / "named.pdparams", card={"num_classes": CLASSES, "classes": names})
+    rng = np.random.default_rng(0)
+    for number in range(28):
+        path = tmp_path / "many" / names[number % 4] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (20, 20, 3)).astype("uint8")).save(path)
+    config.write_text(config.read_text().replace("NUM_CLASSES: 7", "NUM_CLASSES: None"))
+    args = ["-c", str(config), "--images", str(tmp_path / "many"), "--load"]
+    assert command([*args, str(tmp_path / "named"), "--output", str(tmp_path / "maps")]) == 0
+    said = capsys.readouterr().out
+    assert "warning: this annotator is right on" in said and "chance is 25.0 %: its maps teach nothing" in said
+    assert json.loads((tmp_path / "maps" / CARD).read_text())["classes"] == names
 
 
 def test_the_command_tells_mistakes_in_one_line(lvvit, photos, tmp_path, capsys):

@@ -56,6 +56,7 @@ def test_every_command_works_in_another_folder(run, installed, tmp_path):
     before = sorted(installed.rglob("*.*"))
     assert run("-c", "import ppim; print(ppim.__file__)").startswith(str(installed))
     assert "lvvit_s" in run("-m", "ppim", "models")
+    assert "golden retriever" in run("-c", "from ppim.data.classes import in_words; print(in_words('n02099601'))")
 
     # before there is anything: the recipes that travel inside, under the names of a clone, and where data come from
     named = "from ppim.config import get_config; print(get_config('configs/lvvit/lvvit_tiny.yaml').MODEL.NAME)"
@@ -78,7 +79,7 @@ def test_every_command_works_in_another_folder(run, installed, tmp_path):
         "--output", "maps")
     assert len(list((tmp_path / "maps").glob("*/*.npy"))) == 20
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "back.pdparams", "data", "maps", "output", "run", "torch.safetensors"]
+        "back.card.json", "back.pdparams", "data", "maps", "output", "run", "torch.safetensors"]
     written = {path for path in installed.rglob("*.*") if "__pycache__" not in path.parts} - set(before)
     assert written == set()
 

@@ -85,15 +85,17 @@ def measure(config, weights: str, count: int) -> dict[str, np.ndarray]:
     """The figures of all mixed pictures in the first `count` training batches of a configuration."""
     from ppim.data.loader import make_loader
     from ppim.engine import build
+    from ppim.engine.classes import with_rows
     from ppim.engine.distributed import World
     from ppim.engine.train_state import build_model_for
     from ppim.weights.load import load_weights
 
+    images = build.train_images(config)
+    config = with_rows(config, len(images.classes))
     model = build_model_for(config)
     model.share_rule = "alignment"
     load_weights(model, weights)
     model.eval()
-    images = build.train_images(config)
     samples = build.train_samples(config, config, images, model.grid)
     found: dict[str, list] = {}
     batches = build.train_batches(config, len(images), World(), 0, count)
