@@ -177,13 +177,19 @@ def of_the_network(parts: Parts) -> list[Finding]:
 
 def of_the_rate(parts: Parts) -> list[Finding]:
     """The learning rate against configuration and recipe."""
-    train, batch, name = parts.config.TRAIN, parts.step_samples, parts.config.MODEL.NAME
-    meant = (get_config(recipe_path(name)) if name in published_recipes() else parts.recipe).TRAIN
+    train, batch, meant = parts.config.TRAIN, parts.step_samples, _published(parts).TRAIN
     published = {"base": meant.BASE_LR, "reference": meant.LINEAR_SCALED_LR}
     return [
         recipe.rate_follows_batch(parts.schedule.base, train.BASE_LR, train.LINEAR_SCALED_LR, batch),
         recipe.rate_is_not_scaled_by_hand(train.BASE_LR, train.LINEAR_SCALED_LR, batch, published),
     ]
+
+
+def _published(parts: Parts) -> CfgNode:
+    """The model's recipe in its original, where the one in use is a copy whose rate is meant for the same batch."""
+    name, ours = parts.config.MODEL.NAME, parts.recipe
+    theirs = get_config(recipe_path(name)) if name in published_recipes() else ours
+    return theirs if theirs.TRAIN.LINEAR_SCALED_LR == ours.TRAIN.LINEAR_SCALED_LR else ours
 
 
 def of_the_loaded_weights(parts: Parts) -> list[Finding]:
