@@ -22,7 +22,8 @@ from ppim.objective.pixels import normalise
 WH, GRID, TRAIN, VAL = (64, 48), (9, 9), 200, 60
 
 RECIPE = """
-DATA: {{DATA_PATH: {data}/data, IMAGE_SIZE: 32, BATCH_SIZE: 32, BATCH_SIZE_EVAL: 32, NUM_WORKERS: 0, CROP_PCT: 1.0}}
+DATA: {{DATA_PATH: {data}/data, IMAGE_SIZE: 32, BATCH_SIZE: 32, BATCH_SIZE_EVAL: 32, NUM_WORKERS: 0, CROP_PCT: 1.0,
+        EXIF: ignore}}
 MODEL:
   TYPE: {kind}
   NAME: tiny
