@@ -23,7 +23,7 @@ _LUCK = 2.0  # standard deviations
 
 
 class Verdict(NamedTuple):
-    """How often an annotator names the class whose folder a photo lies in, and how often by chance: shares of photos."""
+    """How often an annotator names the class whose folder a photo lies in, and how often by chance; shares."""
 
     right: float
     chance: float

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +15,15 @@ from ppim.data.datasets import ImageList
 
 _STATS = 50_000  # files whose size is looked up at most
 _READS_A_SIZE = 8  # files of one size that are compared with a photo of that size
+
+
+def data_set_is_fit(faults: Sequence[str], decoded: int, where: str) -> Finding:
+    """What `ppim data check` says of a data set of which every photo has been decoded."""
+    check = "photos decoded"
+    if faults:
+        return error(check, where=where, wanted=f"{decoded:,} photos fit to train on", got=f"{len(faults):,} faults, "
+                     f"the first: {faults[0]}", hint="`ppim data check` lists all")
+    return fine(check, f"{decoded:,} photos, all fit to train on")
 
 
 def classes_have_photos(images: ImageList, num_classes: int) -> Finding:

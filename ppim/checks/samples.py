@@ -57,7 +57,7 @@ def rows_are_their_own(batch: Mapping[str, np.ndarray], keys: Sequence[Key], sam
         batch: as it came from the loader, as arrays; keys: the names of its samples, in the order of its rows.
     """
     check = "rows of a batch"
-    expected = [index for _, index, _ in keys]
+    expected = [_index_of(samples, key, index) for key, index in zip(keys, batch["index"].tolist())]
     if batch["index"].tolist() != expected:
         return error(check, where="the first batch", wanted=f"photos {few(expected)}, as the order of the epoch says",
                      got=few(batch["index"].tolist()), hint="the loader and the order of the epoch disagree")
@@ -88,6 +88,11 @@ def tokens_are_taught(batch: Mapping[str, np.ndarray], where: str) -> Finding:
         return warning(check, where=where, wanted="token targets that favour a class", got=f"{share} with one",
                        hint="the token head learns next to nothing; look at the maps and at TOKEN_LABEL.FRAME")
     return fine(check, f"{share} of the first batch favour a class")
+
+
+def _index_of(samples, key: Key, found: int) -> int:
+    """The photo that a sample shows: its own, or, where that cannot be read, the one that stands in for it."""
+    return key[1] if found == key[1] or samples.on_bad == "raise" else int(samples[key]["index"])
 
 
 def _equal(one: Any, other: Any) -> bool:

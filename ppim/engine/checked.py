@@ -5,12 +5,13 @@ samples spread evenly, so that a start stays quick.
 """
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import paddle
@@ -19,12 +20,15 @@ from yacs.config import CfgNode
 from ppim.checks import classes, maps, network, photos, pixels, places, processes, recipe, samples, weights
 from ppim.checks.finding import Finding
 from ppim.config import get_config, published_recipes, recipe_path, teaches_tokens
+from ppim.data import check as data_check
+from ppim.data.batches import TrainBatches
 from ppim.data.datasets import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples
 from ppim.data.photos import read_photo
 from ppim.engine.distributed import World
 from ppim.engine.run_folder import config_of
 from ppim.engine.schedule import Schedule
+from ppim.engine.steps import Steps
 from ppim.engine.train_state import TrainState
 from ppim.objective.pixels import normalise
 from ppim.objective.teacher import Teacher
@@ -43,16 +47,18 @@ _PLACES = ["DATA.DATA_PATH", "DATA.NUM_WORKERS", "TOKEN_LABEL.PATH", "TOKEN_LABE
 
 
 class Effort(NamedTuple):
-    """How much is looked at: label maps opened, photos laid under their maps, files compared byte by byte."""
+    """How much is looked at: label maps opened, photos laid under their maps, files compared byte by byte, photos of a
+    data set decoded."""
 
     maps: int
     photos: int
     reads: int
+    decoded: int  # a larger data set is left to `ppim data check`
     whole_folders: bool  # list all maps, to find those without a photo
 
 
-QUICK = Effort(maps=192, photos=48, reads=256, whole_folders=False)
-THOROUGH = Effort(maps=2000, photos=192, reads=20_000, whole_folders=True)
+QUICK = Effort(maps=192, photos=48, reads=256, decoded=0, whole_folders=False)
+THOROUGH = Effort(maps=2000, photos=192, reads=20_000, decoded=5000, whole_folders=True)
 
 
 class Parts(NamedTuple):
@@ -66,7 +72,8 @@ class Parts(NamedTuple):
     val: EvalSamples
     teacher: Teacher | None
     schedule: Schedule
-    step_samples: int  # of one optimizer step, all processes
+    steps: Steps
+    batches: TrainBatches
     keeps_heads: bool  # of weights that were loaded
 
 
@@ -115,7 +122,11 @@ def load_and_check(model, path: str, new_heads: bool) -> tuple[LoadReport, Findi
 def of_the_photos(parts: Parts, effort: Effort) -> list[Finding]:
     """Classes and photos of both splits."""
     train, val = parts.train.images, parts.val.images
-    return [
+    whole = []
+    if len(train) + len(val) <= effort.decoded:
+        report = data_check.check(parts.config.DATA.DATA_PATH)
+        whole = [photos.data_set_is_fit([fault.text for fault in report.faults], len(report.photos), train.root)]
+    return whole + [
         photos.classes_have_photos(train, parts.config.MODEL.NUM_CLASSES),
         photos.labels_are_folders(train),
         photos.labels_are_folders(val),
@@ -142,10 +153,20 @@ def of_map_folder(folder: MapFolder, images: ImageList, effort: Effort) -> list[
     if seen.broken:
         return found
     found.append(classes.maps_name_classes(seen.named, images.labels[chosen], folder.num_classes, folder.path))
-    chosen = spread(len(images), effort.photos)
-    pictures = [read_photo(images.full_path(i), folder.reading.exif) for i in chosen]
-    read = [folder.read(images.paths[i], picture.size) for i, picture in zip(chosen, pictures)]
-    return [*found, places.maps_lie_on_photos(pictures, read, folder.reading, folder.path)]
+    pictures = _readable(lambda i: (i, read_photo(images.full_path(i), folder.reading.exif)),
+                         spread(len(images), effort.photos))
+    read = [folder.read(images.paths[i], picture.size) for i, picture in pictures]
+    return [*found, places.maps_lie_on_photos([picture for _, picture in pictures], read, folder.reading, folder.path)]
+
+
+def _readable(get: Callable[[int], Any], chosen: np.ndarray) -> list[Any]:
+    """What there is of what is asked for: photos that cannot be read are told of, or stood in for, where they are used.
+    """
+    found = []
+    for index in chosen.tolist():
+        with contextlib.suppress(ValueError, OSError):
+            found.append(get(index))
+    return found
 
 
 def of_the_samples(parts: Parts) -> list[Finding]:
@@ -177,13 +198,20 @@ def of_the_network(parts: Parts) -> list[Finding]:
 
 def of_the_rate(parts: Parts) -> list[Finding]:
     """The learning rate against configuration and recipe."""
-    train, batch, name = parts.config.TRAIN, parts.step_samples, parts.config.MODEL.NAME
-    meant = (get_config(recipe_path(name)) if name in published_recipes() else parts.recipe).TRAIN
+    train, meant = parts.config.TRAIN, _published(parts).TRAIN
+    batch = parts.batches.global_batch * parts.steps.accumulate
     published = {"base": meant.BASE_LR, "reference": meant.LINEAR_SCALED_LR}
     return [
         recipe.rate_follows_batch(parts.schedule.base, train.BASE_LR, train.LINEAR_SCALED_LR, batch),
         recipe.rate_is_not_scaled_by_hand(train.BASE_LR, train.LINEAR_SCALED_LR, batch, published),
     ]
+
+
+def _published(parts: Parts) -> CfgNode:
+    """The model's recipe in its original, where the one in use is a copy whose rate is meant for the same batch."""
+    name, ours = parts.config.MODEL.NAME, parts.recipe
+    theirs = get_config(recipe_path(name)) if name in published_recipes() else ours
+    return theirs if theirs.TRAIN.LINEAR_SCALED_LR == ours.TRAIN.LINEAR_SCALED_LR else ours
 
 
 def of_the_loaded_weights(parts: Parts) -> list[Finding]:
@@ -215,17 +243,18 @@ def _made_for(config: CfgNode, source: str) -> list[Finding]:
 @paddle.no_grad()
 def _guesses(parts: Parts, model, images: ImageList, whose: str) -> Finding:
     """The classes that `model` sees in some photos, against their own."""
-    data, chosen = parts.config.DATA, spread(len(images), _GUESSES)
-    views = replace(parts.val, images=images, maps=None)
+    data, views = parts.config.DATA, replace(parts.val, images=images, maps=None)
+    seen = _readable(lambda i: views[i], spread(len(images), _GUESSES))
     training, named = model.training, []
     model.eval()
-    for first in range(0, len(chosen), data.BATCH_SIZE_EVAL):
-        batch = np.stack([views[int(i)]["image"] for i in chosen[first:first + data.BATCH_SIZE_EVAL]])
+    for first in range(0, len(seen), data.BATCH_SIZE_EVAL):
+        batch = np.stack([sample["image"] for sample in seen[first:first + data.BATCH_SIZE_EVAL]])
         logits = model(normalise(paddle.to_tensor(batch), data.IMAGENET_MEAN, data.IMAGENET_STD))
         named += logits.argmax(axis=1).tolist()
     if training:
         model.train()
-    return classes.weights_name_classes(np.array(named), images.labels[chosen], model.num_classes, whose, images.root)
+    labels = np.array([sample["label"] for sample in seen], np.int64)
+    return classes.weights_name_classes(np.array(named, np.int64), labels, model.num_classes, whose, images.root)
 
 
 def of_the_processes(parts: Parts) -> list[Finding]:

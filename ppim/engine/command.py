@@ -82,7 +82,8 @@ def check(path: str, overrides: Sequence[str] = ()) -> list[Finding]:
     Raises:
         ValueError: it is to evaluate only.
     """
-    config = resolve(str(find_recipe(path)), overrides)
+    path = str(find_recipe(path))
+    config = resolve(path, overrides)
     if config.EVAL.ONLY:
         raise ValueError("a run that only evaluates has nothing to check; leave --evaluate-only out")
     return rehearse(config, get_config(path), join_world())

@@ -54,13 +54,15 @@ class FirstStep:
         if "token_const" in self._batch and teaches_tokens(run.config):
             self._found.append(samples.tokens_are_taught(self._batch, run.train.maps.path))
         if run.world.size > 1:
-            self._found.append(self._shares(micro))
+            # a photo that cannot be read has another one standing in for it
+            shown = [index for _, index, _ in keys] if run.train.on_bad == "skip" else self._batch["index"].tolist()
+            self._found.append(self._shares(micro, shown))
 
-    def _shares(self, micro: int) -> Finding:
+    def _shares(self, micro: int, indices: list[int]) -> Finding:
         """Which photos each process has, and which the batch has; a process may have a pair more or less."""
         run, batches = self._run, self._run.batches
         own = np.full(batches.global_batch, -1)
-        own[:len(self._batch["index"])] = self._batch["index"]
+        own[:len(indices)] = indices
         order = batches.global_rows(batches.order(batches.epoch_of(micro)), micro)
         return processes.shares_make_a_batch(run.world.gathered(own.tolist(), "int64"), order[:, 0].tolist())
 

@@ -140,32 +140,41 @@ def _start(
     notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
     teacher = _teacher(config, images, notes)
     state = build_train_state(config, model, world, teacher)
-    # the plan
+    # the plan, and where it stands
     batches = build.train_batches(config, len(images), world)
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
     steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)
     schedule = schedule_of(config, batches.global_batch * steps.accumulate)
-    # where it stands
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
     notes += warned + (unlike(checkpoint.state, world.size) if checkpoint else [])
     # mistakes that nothing raises
-    parts = Parts(config, recipe, world, state, samples, val, teacher, schedule,
-                  batches.global_batch * steps.accumulate, keeps_heads)
-    found += before_first_step(parts, effort)
+    found += before_first_step(Parts(config, recipe, world, state, samples, val, teacher, schedule, steps, batches,
+                                     keeps_heads), effort)
     notes += judge(found, config.CHECKS, world)
     if world.is_main:
         notes += _open(folder, config, lock, is_new) + _list_data(folder, config, images, val_images)
     log = Log(world.is_main, folder, Span(state.step, _last(config, steps), steps.total), _silent(config, state))
     run = Run(config, world, folder, state, batches, steps, schedule, samples, val, log, Meter(), lock,
               classes.card_of(config, images), checkpoint.state if checkpoint else None, findings=found)
-    about = summary(config, recipe, schedule, steps, processes=world.size, parameters=_trainable(model),
-                    images=(len(images), len(val_images)))
-    for line in [*notes, *about, *forecast_for(config, model, _trainable(model))]:
+    for line in [*notes, *_about(run, recipe)]:
         log.say(line)
-    ahead = build.train_batches(config, len(images), world, micro, run.last * steps.accumulate)
-    loader = make_loader(samples, ahead, config.DATA.NUM_WORKERS, build.mix_of_step(config, ahead, model))
-    bad = BadPhotos(len(images), log.say if world.is_main else functools.partial(print, flush=True))
-    return run, _timed(bad.taken_out(loader), run.meter), micro
+    return run, _timed(_batches_from(run, micro), run.meter), micro
+
+
+def _about(run: Run, recipe: CfgNode) -> list[str]:
+    """What the run is about to do, and the memory it will take."""
+    model, images = run.state.model, (len(run.train), len(run.val))
+    about = summary(run.config, recipe, run.schedule, run.steps, processes=run.world.size, parameters=_trainable(model),
+                    images=images)
+    return [*about, *forecast_for(run.config, model, _trainable(model))]
+
+
+def _batches_from(run: Run, micro: int) -> Iterator[dict[str, paddle.Tensor]]:
+    """The micro-batches from number `micro` on; of photos that cannot be read it is told."""
+    ahead = build.train_batches(run.config, len(run.train), run.world, micro, run.last * run.steps.accumulate)
+    mix = build.mix_of_step(run.config, ahead, run.state.model)
+    bad = BadPhotos(len(run.train), run.log.say if run.world.is_main else functools.partial(print, flush=True))
+    return bad.taken_out(make_loader(run.train, ahead, run.config.DATA.NUM_WORKERS, mix))
 
 
 def _model(config: CfgNode) -> nn.Layer:

@@ -65,9 +65,8 @@ def another_set(data: Path) -> Keys:
 
 def shuffled(data: Path) -> Keys:
     """The right maps, each under the name of another photo."""
-    places = maps_of(data)
-    contents = [place.read_bytes() for place in places]
-    for place, other in zip(places, np.random.default_rng(2).permutation(len(places))):
+    contents = [place.read_bytes() for place in maps_of(data)]
+    for place, other in zip(maps_of(data), np.random.default_rng(2).permutation(len(contents))):
         place.write_bytes(contents[other])
     return []
 
@@ -171,7 +170,6 @@ def blue_first():
 def blue_first_on_the_device():
     """The same slip behind the loader."""
     from ppim.objective import objective
-
     return patch.object(objective, "normalise", lambda x, mean, std, of=objective.normalise: of(
         x, mean[::-1], std[::-1]).flip(1))
 
@@ -279,18 +277,8 @@ def weights_apart():
 
 def gradients_apart():
     """The processes never talk about gradients."""
-    class Alone(paddle.nn.Layer):
-        def __init__(self, inner):
-            super().__init__()
-            self.inner = inner
+    return patch.object(paddle, "DataParallel", lambda objective: objective)
 
-        def forward(self, batch):
-            return self.inner(batch)
-
-    return patch.object(paddle, "DataParallel", Alone)
-
-
-SCALED = ["TRAIN.LINEAR_SCALED_LR", "64"]
 
 MISTAKES = [
     Mistake(1, "maps of another data set", "classes of the label maps", another_set),
@@ -316,7 +304,8 @@ MISTAKES = [
     Mistake(12, "gradients not averaged over processes", "gradients of the processes", planted=gradients_apart,
             processes=2),
     Mistake(13, "a block of the file not loaded", "loaded weights", own_weights, block_passed_over),
-    Mistake(14, "rate scaled to the batch twice", "rate and batch", lambda _: SCALED, scaled_twice),
+    Mistake(14, "rate scaled to the batch twice", "rate and batch",
+            lambda _: ["TRAIN.LINEAR_SCALED_LR", "64"], scaled_twice),
     Mistake(15, "decay on biases and norms", "weight decay", planted=decay_everywhere),
     Mistake(16, "maps without a favourite class", "classes of the label maps", uniform),
     Mistake(16, "probabilities in place of logits", "contents of the label maps", probabilities),

@@ -22,7 +22,8 @@ from ppim.objective.pixels import normalise
 WH, GRID, TRAIN, VAL = (64, 48), (9, 9), 200, 60
 
 RECIPE = """
-DATA: {{DATA_PATH: {data}/data, IMAGE_SIZE: 32, BATCH_SIZE: 32, BATCH_SIZE_EVAL: 32, NUM_WORKERS: 0, CROP_PCT: 1.0}}
+DATA: {{DATA_PATH: {data}/data, IMAGE_SIZE: 32, BATCH_SIZE: 32, BATCH_SIZE_EVAL: 32, NUM_WORKERS: 0, CROP_PCT: 1.0,
+        EXIF: ignore}}
 MODEL:
   TYPE: {kind}
   NAME: tiny
@@ -104,7 +105,7 @@ def fitted_model(folder: Path, shift: int):
                        for i in range(len(images))])
     with paddle.no_grad():
         seen = normalise(paddle.to_tensor(photos), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-        features = model.features(seen)[:, 0].numpy()
+        features = model.encode(seen)[0][:, 0].numpy()
     ones = np.ones((len(features), 1))
     wanted = np.eye(10)[(images.labels + shift) % 10]
     solution = np.linalg.lstsq(np.concatenate([features, ones], 1), wanted, rcond=None)[0].astype("float32")

@@ -31,7 +31,8 @@ TOGETHER = {
     "an empty folder": ["a class folder without photos"],
 }
 SOUND = {"all mixes, one for each image", "SGD, clipped, accumulated, no average", "T2T-ViT, token labels",
-         "RandAugment, erasing, drop-path, dropout", "a teacher of classes"}
+         "RandAugment, erasing, drop-path, dropout", "a teacher of classes",
+         "photos that cannot be read, others stand in"}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_a_certain_mistake_stops_a_run_before_it_has_left_a_file_and_may_be_over
         assert not save.exists()
         told = get_config(recipe, ["SAVE", str(save), "CHECKS", "tell"])
         run, _, _ = start(told, told, World())
-        run.log.close()
+        run.close()
     assert "error: weight decay" in capsys.readouterr().out
 
 
@@ -100,7 +101,7 @@ def test_a_certain_mistake_of_the_first_step_stops_the_run_there_and_leaves_its_
         run, batches, micro = start(config, config, World())
         with pytest.raises(ValueError, match="channels of the stem"):
             fit(run, batches, micro)
-    run.log.close()
+    run.close()
     run.folder.check_free()
     assert run.state.step == 1
 
@@ -115,7 +116,7 @@ def test_watching_the_first_step_changes_nothing(drawn, tmp_path, monkeypatch):
         for number in range(steps):
             watch = train.FirstStep(run) if name == "watched" and number == 0 else None
             micro = train.one_step(run, batches, micro, watch)
-        run.log.close()
+        run.close()
         states = (run.state.model.state_dict(), run.state.ema.state_dict())
         return {f"{i}{key}": value.numpy().tobytes() for i, state in enumerate(states) for key, value in state.items()}
 
