@@ -2,10 +2,13 @@
 import json
 
 import pytest
-from visualdl import LogReader
 
 from ppim.engine.log import Log
+from ppim.engine.progress import Span
 from ppim.engine.run_folder import RunFolder
+
+VALUES = {"epoch": 0.5, "loss": 2.5, "class_loss": 1.5, "token_loss": 1.0, "lr": 0.1, "images_per_second": 10.0,
+          "data_wait": 0.1, "peak_memory_mb": 5.0}
 
 
 @pytest.fixture
@@ -30,28 +33,19 @@ def test_a_record_is_in_the_file_at_once_and_a_resumed_run_adds_to_it(folder):
     assert [entry["step"] for entry in entries(folder)] == [1, 2]
 
 
-def test_numbers_are_points_of_a_curve_and_words_are_not(folder):
-    log = Log(True, folder)
-    log.record("train", 3, {"loss": 2.5, "weights": "raw", "skipped": True})
-    log.close()
-    reader = LogReader(file_path=str(next(folder.vdl.iterdir())))
-    assert reader.get_tags()["scalar"] == ["train/loss"]
-    point, = reader.get_data("scalar", "train/loss")
-    assert (point.id, point.value) == (3, 2.5)
-
-
 def test_all_but_one_process_are_silent_and_write_nothing(folder, capsys):
     log = Log(False, folder)
     log.say("nobody hears this")
-    log.progress(1, "nor this", True)
-    log.record("train", 1, {"loss": 2.5})
+    log.report(1, VALUES)
+    log.record("train", 1, VALUES)
     log.close()
-    assert capsys.readouterr().out == "" and not folder.log.exists() and not folder.vdl.exists()
+    assert capsys.readouterr().out == "" and not folder.log.exists() and not folder.curves.exists()
 
 
-def test_without_a_terminal_steps_are_lines_where_a_report_is_due(folder, capsys):
-    log = Log(True, folder, total_steps=9)
-    for step in (1, 2, 3):
-        log.progress(step, f"step {step} of [9]", step == 2)
+def test_a_report_is_a_line_that_says_how_far_it_is(folder, capsys):
+    log = Log(True, folder, Span(first=0, last=6, total=9))
+    log.at(1)  # without a terminal there is nothing to move
+    log.report(3, VALUES)
     log.close()
-    assert capsys.readouterr().out == "step 2 of [9]\n"
+    line, = capsys.readouterr().out.splitlines()
+    assert line.startswith("epoch   0.50  step 3/9  loss 2.5000 (class 1.5000, tokens 1.0000)")

@@ -86,7 +86,7 @@ def _chosen(tasks: list[dict[str, object]], args: argparse.Namespace) -> list[di
         return mixed
     groups: dict[str, list[dict[str, object]]] = {}
     for task in mixed:
-        if task.get("processes") != 2 and task.get("via") != "fresh" and "/vdl/" not in str(task.get("at")):
+        if task.get("processes") != 2 and task.get("via") != "fresh" and "vdlrecords" not in str(task.get("at")):
             groups.setdefault(key({name: task.get(name) for name in _GROUP}), []).append(task)
     return [task for group in groups.values() for task in group[:_SHORT[group[0]["part"]]]]
 

@@ -109,7 +109,7 @@ def contents(folder: Path) -> dict[str, str]:
     """A digest by path of all that lies below a folder; curves of VisualDL and the log's lines apart, see `log_of`."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): digest_of(path) for path in files
-            if path.name != "log.jsonl" and path.parent.name != "vdl"}
+            if path.name != "log.jsonl" and "vdlrecords" not in path.name}
 
 
 def digest_of(path: Path) -> str:
