@@ -6,12 +6,13 @@ OLD_PADDLE := paddlepaddle==2.6.2
 # most tests wait for processes of one thread
 JOBS ?= 2
 
-.PHONY: help env demo test smoke-old lint mutants clean
+.PHONY: help env demo test test-faults smoke-old lint mutants clean
 
 help:
 	@echo "make env        a virtual environment in .venv, with ppim and all it needs"
 	@echo "make demo       train three small models on drawn pictures and compare them (about 3 minutes on 2 cores)"
 	@echo "make test       the tests, on Paddle 3.3, then a smoke subset on Paddle 2.6.2"
+	@echo "make test-faults   kills, full disks and damage by the thousand (hours; goes on where it stopped), and its tables"
 	@echo "make lint       ruff"
 	@echo "make mutants    plant known mistakes one by one; every one must make a test fail"
 
@@ -32,6 +33,9 @@ demo: env
 
 test: env smoke-old
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests
+
+test-faults: env
+	$(BIN)/python -m tests.faults.campaign run; status=$$?; $(BIN)/python -m tests.faults.campaign table; exit $$status
 
 smoke-old: .venv-2.6/.ready
 	.venv-2.6/bin/python -m pytest -q -m smoke tests

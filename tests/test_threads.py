@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ppim.threads import thread_count
+from ppim.threads import thread_count, usable_cores
 
 
 def test_a_lone_process_takes_every_usable_core():
@@ -63,3 +63,13 @@ def test_where_paddle_was_imported_first_its_threads_are_set_all_the_same_and_th
     assert set(asked.values()) == {threads} and "environment" in asked
     if sys.platform == "linux" and os.uname().machine == "x86_64":
         assert len(asked) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not say")
+def test_the_cores_of_this_process_count_not_those_of_the_machine():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)

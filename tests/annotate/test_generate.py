@@ -11,7 +11,7 @@ from PIL import Image
 
 from ppim.annotate.generate import View, generate, image_files, look, top_scores, write_card
 from ppim.commands import guarded
-from ppim.commands.labels import make
+from ppim.commands.labels import make, progress
 from ppim.models import create_model
 from ppim.token_labels.card import CARD, Reading, read_card
 from ppim.token_labels.maps import read_map
@@ -383,3 +383,12 @@ def test_the_command_tells_mistakes_in_one_line(lvvit, photos, tmp_path, capsys)
     assert str(tmp_path / "none") in said("--load", str(tmp_path / "none"))
     (photos / "e.bmp").write_bytes(b"BM not really")
     assert str(photos / "e.bmp") in said()
+
+
+@pytest.mark.parametrize(("total", "batch", "told"), [(40, 1, 10), (40, 3, 10), (40, 25, 2), (3, 1, 3)])
+def test_off_a_terminal_progress_is_a_line_every_tenth(total, batch, told, capsys):
+    with progress(total) as advance:
+        for done in range(0, total, batch):
+            advance(min(batch, total - done))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == told and lines[-1] == f"{total}/{total} photos"

@@ -6,7 +6,14 @@ import sys
 import pytest
 
 from ppim.commands.demo import ARMS, compare
+from ppim.config import get_config
 from tests.helpers import ROOT, SMALL_DEMO, run_python
+
+
+def taught(run) -> tuple[bool, float]:
+    """Of what a run was taught: were there label maps, and what did the loss of tokens weigh?"""
+    config = get_config(run / "config.yaml")
+    return config.TOKEN_LABEL.ENABLE, config.LOSS.DENSE_WEIGHT
 
 
 def test_every_arm_is_trained_and_told_and_the_recipe_finds_the_pictures(tmp_path):
@@ -17,6 +24,7 @@ def test_every_arm_is_trained_and_told_and_the_recipe_finds_the_pictures(tmp_pat
     assert [row[0] for row in rows] == list(ARMS)
     runs = [tmp_path / "output" / "demo" / f"{name.replace(' ', '_')}_seed3" for name in ARMS]
     assert all((run / "last.pdparams").is_file() for run in runs)
+    assert [taught(run) for run in runs] == [(True, 1.0), (True, 0.0), (False, 1.0)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "output"]
     done = run_python("-m", "ppim", "train", "-c", "lvvit_demo", "-o", "TRAIN.MAX_STEPS", 1, cwd=tmp_path, env=env)
     assert done.returncode == 0 and "40 training and 20 validation images in data/demo/data" in done.stdout, done.stderr

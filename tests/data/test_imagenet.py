@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ppim.commands import guarded
+from ppim.commands.imagenet import lay_out
 from ppim.data.classes import match
 from ppim.data.datasets import find_images
 from ppim.data.imagenet import Counts, classes_of_validation, lay_out_training, lay_out_validation
@@ -243,3 +245,12 @@ def test_the_command_takes_what_there_is_and_says_what_is_missing(tmp_path):
     validation_tar(tmp_path / "ILSVRC2012_img_val.tar")
     done = run_python(*command)
     assert done.returncode == 1 and "ILSVRC2012_devkit_t12.tar.gz" in done.stderr
+
+
+def test_validation_images_alone_are_laid_out_too(tmp_path, synsets, capsys):
+    validation_tar(tmp_path / "ILSVRC2012_img_val.tar")
+    devkit(tmp_path / "ILSVRC2012_devkit_t12.tar.gz")
+    words = [str(tmp_path), "--output", str(tmp_path / "imagenet"), "--synsets", str(synsets)]
+    assert guarded(lay_out, words) == 0
+    out = capsys.readouterr().out
+    assert "train: no ILSVRC2012_img_train.tar" in out and "val: 6 images in 3 classes" in out

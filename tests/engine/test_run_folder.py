@@ -2,8 +2,8 @@
 import pytest
 
 from ppim.config import get_config, save
-from ppim.engine.checkpoint import save_checkpoint
-from ppim.engine.run_folder import RunFolder, find_resumed, recipe_of
+from ppim.engine.checkpoint import Checkpoint, save_checkpoint
+from ppim.engine.run_folder import RunFolder, find_resumed, recipe_of, weights_file
 
 
 def test_a_used_run_folder_is_refused_unless_it_is_to_be_resumed(checkpoint, tmp_path):
@@ -52,3 +52,41 @@ def test_weights_of_a_run_from_before_the_key_are_evaluated_on_photos_as_they_ar
     (tmp_path / "config.yaml").write_text("\n".join(line for line in lines if "EXIF" not in line))
     recipe, overrides, _ = recipe_of(str(tmp_path / "best"))
     assert get_config(recipe, overrides).DATA.EXIF == "ignore"
+
+
+def test_a_folder_with_nothing_but_a_record_is_in_use(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.prepare()
+    folder.log.touch()
+    folder.check_free()  # a start that failed before its first record
+    folder.log.write_text("{}\n")
+    with pytest.raises(ValueError, match="holds a run already"):
+        folder.check_free()
+
+
+@pytest.mark.parametrize(("name", "card", "kind"), [
+    ("best.pdparams", '{"weights": "ema"}', "ema"), ("best.pdparams", '{"weights": "raw"}', ""),
+    ("best.pdparams", None, ""), ("last_ema.pdparams", None, "ema"), ("last.pdparams", '{"weights": "ema"}', ""),
+])
+def test_a_file_of_weights_is_averaged_where_its_name_or_its_card_says_so(name, card, kind, tmp_path):
+    if card:
+        (tmp_path / "best.json").write_text(card)
+    path = str(tmp_path / name)
+    assert weights_file(path, "elsewhere", "auto") == (path, kind)
+
+
+def test_averaged_weights_are_taken_of_a_run_unless_it_has_none(checkpoint, tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.prepare()
+    with_average = save_checkpoint(folder.checkpoints, checkpoint, 3, keep=2)
+    assert weights_file("auto", str(tmp_path), "auto") == (str(with_average / "ema.safetensors"), "ema")
+    assert weights_file(str(tmp_path), "", "raw") == (str(with_average / "model.safetensors"), "raw")
+    tensors = {name: value for name, value in checkpoint.tensors.items() if name != "ema"}
+    without = Checkpoint(tensors, checkpoint.state._replace(step=4, ema_updates=0))
+    save_checkpoint(folder.checkpoints, without, 4, keep=2)
+    newest = folder.checkpoints / "step_00000004"
+    assert weights_file("auto", str(tmp_path), "auto") == (str(newest / "model.safetensors"), "raw")
+    with pytest.raises(ValueError, match="has no averaged weights; .*EVAL.WEIGHTS raw"):
+        weights_file("auto", str(tmp_path), "ema")
+    with pytest.raises(FileNotFoundError, match="no checkpoint in"):
+        weights_file(str(tmp_path / "checkpoints"), "", "auto")

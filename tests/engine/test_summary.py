@@ -55,3 +55,31 @@ def test_what_is_off_and_what_is_one_goes_unsaid():
     assert said(["TRAIN.WARMUP_EPOCHS", "0"])["rate"] == "rate       0.002, cosine to 1e-05"
     assert said(["TRAIN.WARMUP_EPOCHS", "1"])["rate"] == "rate       0.002 after 1 epoch of warm-up, cosine to 1e-05"
     assert said(["TRAIN.WARMUP_EPOCHS", "0", "TRAIN.LR_SCHEDULER.NAME", "constant"])["rate"].endswith("0.002, constant")
+
+
+def told(*options, processes=1, accumulate=1) -> list[str]:
+    recipe = get_config("lvvit_demo")
+    config = get_config("lvvit_demo", options)
+    steps = Steps(per_epoch=5, accumulate=accumulate, epochs=2)
+    schedule = schedule_of(config, processes * config.DATA.BATCH_SIZE * accumulate)
+    return summary(config, recipe, schedule, steps, processes=processes, parameters=12345, images=(2500, 500))
+
+
+def test_the_batch_is_that_of_all_processes_and_of_a_whole_step():
+    lines = told("DATA.BATCH_SIZE", "8", processes=3, accumulate=2)
+    assert "batch      48 images = 3 processes x 8 x 2 accumulated" in lines
+    assert any("batch 48 (32, so rates are scaled by 1.5)" in line for line in lines)
+
+
+def test_what_changes_no_result_is_no_departure():
+    options = ("DATA.BATCH_SIZE_EVAL", "7", "TRAIN.MAX_STEPS", "3", "TRAIN.RECOMPUTE", "True")
+    assert [line for line in told(*options) if "differs" in line] == []
+    assert [line for line in told("TRAIN.WEIGHT_DECAY", "0.5") if "differs" in line]
+
+
+def test_mixed_precision_that_a_device_lacks_is_told_and_only_where_it_was_asked_for():
+    assert [line for line in told("AMP", "always") if line.startswith("note: AMP is asked for")]
+    for quiet in ("auto", "never"):
+        lines = told("AMP", quiet)
+        assert not [line for line in lines if line.startswith("note: AMP")]
+        assert any(line.startswith("computing  float32 on cpu") for line in lines)

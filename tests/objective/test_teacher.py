@@ -7,13 +7,13 @@ import numpy as np
 import paddle
 import pytest
 
-from ppim.config import get_config
+from ppim.config import get_config, recipe_path
 from ppim.engine.command import run
 from ppim.mixing import draw_mix
 from ppim.models import build_model, create_model
 from ppim.objective.losses import distillation, top_targets
 from ppim.objective.objective import Objective
-from ppim.objective.teacher import Teacher
+from ppim.objective.teacher import Teacher, build_teacher
 from ppim.token_labels.targets import SparseTargets, dense
 from ppim.weights.write import save_state
 from tests.helpers import spread_weights
@@ -145,6 +145,31 @@ def test_maps_and_a_teacher_add_up():
 def test_a_network_without_logits_of_tokens_cannot_teach_tokens():
     with pytest.raises(ValueError, match="DISTILL.DENSE_WEIGHT wants a teacher with logits of tokens.*DeiT"):
         Teacher(network("deit_tiny"), dense_weight=1.0)
+
+
+def test_a_teacher_gives_the_same_answer_twice_and_learns_nothing():
+    net = network("deit_tiny", dropout=0.5, dense_head=True)
+    net.train()
+    teacher = Teacher(net, dense_weight=1.0)
+    x = paddle.to_tensor(pictures(make_batch(np.random.default_rng(2), 2)[0]).astype("float32"))
+    np.testing.assert_array_equal(teacher.class_logits(x).numpy(), teacher.class_logits(x).numpy())
+    first, second = teacher.token_targets(x, net.grid), teacher.token_targets(x, net.grid)
+    for one, other in zip(first, second):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert all(parameter.stop_gradient for parameter in net.parameters())
+
+
+def test_a_teacher_of_few_classes_keeps_all_but_one():
+    net = network("deit_tiny", dense_head=True)
+    assert Teacher(net, top_k=CLASSES + 5).top_k == CLASSES - 1 and Teacher(net, top_k=2).top_k == 2
+
+
+def test_a_teacher_of_other_pixels_is_refused(tmp_path):
+    recipe = tmp_path / "teacher.yaml"
+    recipe.write_text(f"BASE: [{recipe_path('lvvit_demo')}]\nDATA: {{IMAGENET_STD: [0.1, 0.2, 0.3]}}\n")
+    config = get_config("lvvit_demo", ["DISTILL.TYPE", "soft", "DISTILL.TEACHER", str(recipe), "DISTILL.WEIGHTS", "w"])
+    with pytest.raises(ValueError, match=r"DATA.IMAGENET_STD is \[0.5.* teacher's recipe has \[0.1.* make them equal"):
+        build_teacher(config)
 
 
 def test_a_recipe_may_name_a_teacher_and_training_says_so(tiny_config, tiny_data, tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from ppim.models import create_model
 from ppim.weights import load_weights, read_state, save_state
 from ppim.weights.convert import from_torch, to_torch
+from ppim.weights.torch_files import open_legacy
 
 pytestmark = pytest.mark.smoke
 
@@ -89,6 +91,39 @@ def test_a_tensor_beyond_its_storage_is_refused(tmp_path):
             target.writestr(name, source.read(name).replace(b"K\x02K\x03\x86", b"K\x09K\x03\x86"))
     with pytest.raises(ValueError, match=r"a tensor of shape \(9, 3\) beyond its 6 values"):
         read_state(tmp_path / "w")
+
+
+def test_values_are_read_in_the_order_of_bytes_that_the_file_names(tmp_path):
+    source = zipfile.ZipFile(FIXTURES / "parameter.pt")
+    order, = (name for name in source.namelist() if name.endswith("/byteorder"))
+    with zipfile.ZipFile(tmp_path / "w", "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            swapped = np.frombuffer(content, "<f4").astype(">f4").tobytes() if "/data/" in name else content
+            target.writestr(name, b"big" if name == order else swapped)
+    np.testing.assert_array_equal(read_state(tmp_path / "w").state["w"], np.arange(6.0).reshape(2, 3))
+
+
+def test_a_zip_file_that_names_a_member_twice_is_refused(tmp_path):
+    with zipfile.ZipFile(FIXTURES / "parameter.pt") as source, zipfile.ZipFile(tmp_path / "w", "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            target.writestr(next(name for name in source.namelist() if "/data/" in name), bytes(24))
+    with pytest.raises(ValueError, match="a zip file that PyTorch did not write"):
+        read_state(tmp_path / "w")
+
+
+def test_a_legacy_storage_of_another_length_than_its_tensors_say_is_refused(tmp_path):
+    content = (FIXTURES / "training_legacy.pth").read_bytes()
+    _, storages = open_legacy(content)
+    for place in storages.places.values():
+        count = int.from_bytes(content[place - 8 : place], "little")
+        for wrong in (count - 1, count + 1):
+            (tmp_path / "w").write_bytes(content[: place - 8] + wrong.to_bytes(8, "little") + content[place:])
+            with pytest.raises(ValueError, match="w: damaged or cut off .a storage is not all there"):
+                read_state(tmp_path / "w")
 
 
 def test_pickles_nested_too_deeply_are_refused(tmp_path):

@@ -1,0 +1,117 @@
+"""What has come of a campaign, in numbers for the pages: counted once, kept in counts.json, shown in two languages."""
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.faults.process import ROOT
+from tests.faults.results import survived
+
+COUNTS = Path(__file__).with_name("counts.json")
+PAGES = {language: ROOT / "docs" / language / "reliability.md" for language in ("en", "cn")}
+HEADS = {
+    "files": (("Writer", "Fault", "Injected", "Struck", "Survived", "Left unfinished files", "Done again"),
+              ("写入者", "故障", "注入", "命中", "无损", "留下半成品", "最多重做")),
+    "kills": (("Signal", "To", "Processes", "Workers", "Runs", "Signals that struck", "After a checkpoint", "Survived"),
+              ("信号", "发给", "进程", "读取进程", "运行", "命中的信号", "已有检查点", "无损")),
+    "damage": (("File", "Read", "Damaged", "As it was", "Passed over", "Refused by name", "Accepted or unclear"),
+               ("文件", "读取方式", "损坏", "与原来相同", "跳过", "指名拒绝", "误收或不明")),
+    "clean": (("Runs that nothing happened to", "Runs", "False alarms", "Bit-equal"),
+              ("没有故障的运行", "次数", "误报", "逐位相同")),
+}
+WORDS = {  # English: Chinese
+    "kill": "SIGKILL", "power": "断电", "full": "磁盘满", "error": "磁盘错误（一次）",
+    "training": "训练", "resuming": "恢复训练", "label maps": "标签图", "conversion": "权重转换",
+    "conversion over an old file": "覆盖旧文件的转换", "ImageNet": "ImageNet 解包", "download": "下载",
+    "main": "主进程", "group": "进程组", "rank 0": "进程 0", "rank 1": "进程 1", "together": "合计",
+    "checkpoint": "恢复，另有完好的一份", "only checkpoint": "恢复，只有这一份", "checkpoint by name": "按名恢复",
+    "weights": "载入", "card": "读卡片", "map": "读标签图", "--resume": "整个 `--resume`",
+    "best.json": "评估", "config.yaml": "作为配方",
+    "from the start": "从头开始", "finished, taken up": "完成后再恢复", "stopped, taken up": "正常停止后恢复",
+}
+ENGLISH = {"kill": "SIGKILL", "power": "power cut", "full": "disk full from here on", "error": "disk error, once",
+           "checkpoint": "resumed, another is whole", "only checkpoint": "resumed, no other",
+           "--resume": "all of `--resume`",
+           "checkpoint by name": "resumed by name", "weights": "loaded", "card": "as a card", "map": "as a map",
+           "best.json": "evaluated", "config.yaml": "as a recipe"}
+
+
+def count(rows: Iterable[dict]) -> dict[str, list[list]]:
+    """The rows of each table; words in English as the tasks have them."""
+    groups: dict[str, dict[tuple, list[dict]]] = {part: {} for part in HEADS}
+    for row in rows:
+        task = row["task"]
+        groups[task["part"]].setdefault(_group(task), []).append(row)
+    found = {part: [_counted(part, group, rows) for group, rows in groups[part].items()] for part in HEADS}
+    for part, table in found.items():
+        if table:
+            table.append(_sum(part, table))
+    return found
+
+
+def _group(task: dict) -> tuple:
+    keys = {"files": ("writer", "fault"), "kills": ("signal", "to", "processes", "workers"),
+            "damage": ("file", "reader"), "clean": ("how",)}[task["part"]]
+    # maps have numbers for names
+    return tuple(re.sub(r"^\d+\.npy$", "*.npy", str(task[key])) for key in keys)
+
+
+def _counted(part: str, group: tuple, rows: list[dict]) -> list:
+    held = sum(map(survived, rows))
+    if part == "files":
+        again = max((row["step"] - row["checkpoint"] for row in rows if row["crashed"] and "step" in row), default=None)
+        fired, untidy = (sum(bool(row[name]) for row in rows) for name in ("fired", "litter"))
+        return [*group, len(rows), fired, held, untidy, again]
+    if part == "kills":
+        struck, after = (sum(row[name] for row in rows) for name in ("struck", "after first checkpoint"))
+        return [*group, len(rows), struck, after, held]
+    if part == "damage":
+        named = [sum(row["verdict"] in verdicts for row in rows) for verdicts in
+                 (("equal", "resumed"), ("passed over",), ("refused",))]
+        return [*group, len(rows), *named, len(rows) - sum(named)]
+    return [*group, len(rows), sum(bool(row["told"]) for row in rows), sum(not row["lost"] for row in rows)]
+
+
+def _sum(part: str, table: list[list]) -> list:
+    words = {"files": 2, "kills": 4, "damage": 2, "clean": 1}[part]
+    numbers = [[value for value in column if value is not None] for column in list(zip(*table))[words:]]
+    totals = [sum(column) for column in numbers]
+    if part == "files":
+        totals[-1] = max(numbers[-1], default=None)
+    return ["together", *[""] * (words - 1), *totals]
+
+
+def render(part: str, table: list[list], language: str) -> str:
+    """A table of Markdown."""
+    head = HEADS[part][language == "cn"]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for row in table:
+        lines.append(f"| {' | '.join(_cell(value, language) for value in row)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: object, language: str) -> str:
+    if value is None or value == "":
+        return ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return WORDS.get(value, str(value)) if language == "cn" else ENGLISH.get(value, str(value))
+
+
+def page(text: str, counts: dict[str, list[list]], language: str) -> str:
+    """A page with its tables written anew, between `<!-- faults: PART -->` and `<!-- end -->`."""
+    for part, table in counts.items():
+        made = render(part, table, language) if table else ""
+        text = re.sub(rf"(?<=<!-- faults: {part} -->\n).*?(?=<!-- end -->)", lambda _, made=made: made, text,
+                      flags=re.DOTALL)
+    return text
+
+
+def write(rows: Iterable[dict]) -> None:
+    """Count, keep the counts, and write the pages."""
+    counts = count(rows)
+    COUNTS.write_text(json.dumps(counts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for language, path in PAGES.items():
+        path.write_text(page(path.read_text(encoding="utf-8"), counts, language), encoding="utf-8")
