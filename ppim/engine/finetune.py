@@ -98,6 +98,7 @@ _FROM_SCRATCH = [
 ]
 # As for any few photos: they are shown whole and unmixed, in a short run whose rate is meant for its batch.
 USUAL = {
+    "DATA.EXIF": "apply",  # photos of phones are stored on their side
     "DATA.BATCH_SIZE_EVAL": 32,
     "DATA.EXIF": "apply",
     "DATA.REPEATED_AUG": 1,
