@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -118,6 +119,8 @@ def _suspects(train: ImageList, val: ImageList) -> list[tuple[str, list[str]]]:
     found = []
     for index in _spread(len(val), _STATS):
         photo, size = val.full_path(index), _size(val.full_path(index))
+        if size < 0:
+            continue
         named = [i for i in by_name[os.path.basename(photo)][:_READS_A_SIZE] if _size(train.full_path(i)) == size]
         alike = by_size.get(size, ())
         candidates = {*named, *(alike if len(alike) <= _READS_A_SIZE else ())}
@@ -131,10 +134,12 @@ def _spread(length: int, most: int) -> range:
 
 
 def _size(path: str) -> int:
+    """In bytes; -1 for what is no file, which is told of where photos are read."""
     try:
-        return os.stat(path).st_size
+        found = os.stat(path)
     except OSError:
-        return -1  # a photo that is missing is told of where photos are read
+        return -1
+    return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
 def _digest(path: str) -> bytes:

@@ -50,10 +50,9 @@ def merge_file(config: CfgNode, path: Path, seen: tuple[Path, ...] = ()) -> None
         raise ValueError(f"{path}: BASE leads back to itself by {' -> '.join(map(str, seen))}")
     with _said_in(path):
         content = translate_file(_content(path))
-    bases = content.pop("BASE", None) or []
-    for base in [bases] if isinstance(bases, str) else bases:
-        if base:
-            merge_file(config, path.parent / base, (*seen, path))
+        bases = _bases(content.pop("BASE", None) or [])
+    for base in bases:
+        merge_file(config, path.parent / base, (*seen, path))
     with _said_in(path):
         _merge(config, content)
 
@@ -86,6 +85,13 @@ def _content(path: Path) -> dict[str, object]:
     if not isinstance(content, dict):
         raise ValueError(f"wanted sections with keys, got {type(content).__name__}")
     return content
+
+
+def _bases(said: object) -> list[str]:
+    bases = [said] if isinstance(said, str) else said
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise ValueError(f"BASE wants paths of yaml files, got {said!r:.80}")
+    return [base for base in bases if base]
 
 
 def _parse(text: str) -> object:

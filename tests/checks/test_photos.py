@@ -1,4 +1,6 @@
 """Photos and classes of two splits: empty classes, folders, lists, and photos in both."""
+import os
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,15 @@ def test_no_more_files_are_read_than_allowed(splits, monkeypatch):
     monkeypatch.setattr(photos, "_digest", lambda path: read.append(path) or path)
     splits_are_apart(train, val, 20)
     assert 0 < len(read) <= 20
+
+
+def test_what_is_no_file_is_neither_opened_nor_the_same_as_another(splits):
+    root, _, _ = splits
+    for split in ("train", "val"):
+        os.mkfifo(root / split / "c0" / "pipe.jpg")
+        (root / split / "c1" / "gone.jpg").symlink_to("nowhere.jpg")
+    (root / "train" / "c2" / "empty.jpg").write_bytes(b"")  # of a pipe's size
+    assert splits_are_apart(find_images(str(root)), find_images(str(root), "val"), 10_000).level == "fine"
 
 
 def test_a_split_that_is_the_other_one_is_told(splits):

@@ -129,3 +129,11 @@ def test_options_may_say_what_a_file_may_say():
 def test_a_key_and_its_value_may_be_one_word():
     mixed = get_config(opts=["SEED=7", "SAVE", "a=b", "TRAIN.BASE_LR=1e-3", "DATA.CROP_SCALE=[0.5, 1.0]"])
     assert (mixed.SEED, mixed.SAVE, mixed.TRAIN.BASE_LR, mixed.DATA.CROP_SCALE) == (7, "a=b", 1e-3, [0.5, 1.0])
+
+
+@pytest.mark.parametrize("said", ["[-1]", "5", "{a: b}", "[[a.yaml]]", "[a.yaml, 2]"])
+def test_bases_that_are_no_paths_are_named_with_their_file(tmp_path, said):
+    (tmp_path / "a.yaml").write_text("SEED: 3\n")
+    (tmp_path / "b.yaml").write_text(f"BASE: {said}\n")
+    with pytest.raises(ValueError, match="b.yaml: BASE wants paths of yaml files, got"):
+        get_config(tmp_path / "b.yaml")
