@@ -162,7 +162,8 @@ def _start(
     for line in [*notes, *about, *forecast_for(config, model, _trainable(model))]:
         log.say(line)
     ahead = build.train_batches(config, len(images), world, micro, run.last * steps.accumulate)
-    loader = make_loader(samples, ahead, config.DATA.NUM_WORKERS, build.mix_of_step(config, ahead, model))
+    loader = make_loader(samples, ahead, config.DATA.NUM_WORKERS, build.mix_of_step(config, ahead, model),
+                         config.DATA.TIMEOUT)
     bad = BadPhotos(len(images), log.say if world.is_main else functools.partial(print, flush=True))
     return run, _timed(bad.taken_out(loader), run.meter), micro
 
