@@ -29,5 +29,5 @@ setup(
         "imagenet": ["scipy"],  # ppim data imagenet
         "dev": ["pytest", "scipy", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "matplotlib"],
     },
-    entry_points={"console_scripts": ["ppim=ppim.cli:main"]},
+    entry_points={"console_scripts": ["ppim=ppim.__main__:start"]},
 )

@@ -1,7 +1,19 @@
-"""`python -m ppim COMMAND ...`"""
+"""`ppim COMMAND ...`, `python -m ppim COMMAND ...` and the scripts of a clone start here."""
+import signal
 import sys
 
-from ppim.cli import main
+from ppim import stopping
+
+
+def start(*command: str) -> int:
+    """The exit code of a command, whose name may be given in part; signals that ask to stop end it in one line."""
+    stopping.install(stopping.leave)
+    from ppim.cli import main
+
+    code = main([*command, *sys.argv[1:]])
+    stopping.install(signal.SIG_IGN)  # what is left of the process ends by itself
+    return code
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

@@ -1,6 +1,9 @@
 """What every test may lean on: reference numbers, real images and published pages where they are present, a toy run."""
 from __future__ import annotations
 
+import os
+import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +11,53 @@ import pytest
 from PIL import Image
 
 import ppim  # noqa: F401  (sets the thread count before any test imports paddle)
-from tests.helpers import ROOT, write_tiny_recipe
+from tests.helpers import ROOT, processes_marked, write_tiny_recipe
 
 SHARED = ROOT.parent / "shared"
+
+
+# ---- nothing is left behind ----------------------------------------------------------------------------------------
+
+_MARK = "PPIM_TESTS"  # in the environment of all that a session starts
+_SEGMENTS = Path("/dev/shm")
+
+
+def pytest_configure(config):
+    os.environ.setdefault(_MARK, f"{os.getpid()}-{time.time_ns()}")
+    config.segments_before = _segments()
+
+
+def _segments() -> set[str]:
+    """Shared memory of Paddle's of which the process that made it has ended."""
+    found = {path.name: re.match(r"paddle_(\d+)_", path.name) for path in _SEGMENTS.glob("paddle_*")}
+    return {name for name, made in found.items() if made and not Path("/proc", made[1]).exists()}
+
+
+def _tested_by_others() -> bool:
+    """Do other sessions run on this machine? A segment does not say whose it was."""
+    ours = processes_marked(f"{_MARK}={os.environ[_MARK]}")
+    return any("pytest" in words for pid, words in processes_marked().items() if pid not in {os.getpid(), *ours})
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workerinput"):  # the process that started this one looks
+        return
+    for _ in range(50):
+        left = {pid: words for pid, words in processes_marked(f"{_MARK}={os.environ[_MARK]}").items()
+                if pid != os.getpid() and "sys.stdin.readline()" not in words}  # pytest's own processes
+        if not left:
+            break
+        time.sleep(0.1)
+    lines = [f"still running: {pid} {words}" for pid, words in left.items()]
+    if not _tested_by_others():
+        lines += [f"left in {_SEGMENTS}: {name}" for name in sorted(_segments() - session.config.segments_before)]
+    if lines:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.config.get_terminal_writer().write("\n" + "\n".join(["the tests left something behind", *lines, ""]))
+
+
+# ---- what tests start from -----------------------------------------------------------------------------------------
 
 
 def _present(folder: Path, what: str) -> Path:

@@ -1,12 +1,14 @@
 """What several tests start from: processes, a toy recipe and what its runs leave, small models and pictures."""
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -51,6 +53,32 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def processes_marked(mark: str = "") -> dict[int, str]:
+    """Command lines of the living processes whose environment has `mark`, NAME=value, from their start; by number."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (b"", *(folder / "environ").read_bytes().split(b"\0")):
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if words:  # else it has ended, and waits for its parent to notice
+                    found[int(folder.name)] = words.strip()
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    """The living processes that a process has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def wait_until(is_so, seconds: float = 60) -> None:
+    """Wait for something to become true; fail if it does not."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
 
 
 def load_script(path: Path) -> ModuleType:

@@ -7,7 +7,7 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 sys.path.insert(0, ROOT)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH"))))  # for its own processes
 
-from ppim.cli import demo, guarded  # noqa: E402
+from ppim.__main__ import start  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(guarded(demo))
+    sys.exit(start("demo"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ppim.cli import guarded, lay_out  # noqa: E402
+from ppim.__main__ import start  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(guarded(lay_out))
+    sys.exit(start("data", "imagenet"))

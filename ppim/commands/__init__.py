@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Sequence
 
+from ppim import stopping
 from ppim.config.nearest import nearest
 from ppim.dialects import pairs_of
 from ppim.memory import keep_freed_memory
@@ -64,7 +65,8 @@ def guarded(command: Callable[[list[str]], object], argv: Sequence[str] | None =
     shared, words = SHARED.parse_known_args(sys.argv[1:] if argv is None else argv)
     keep_freed_memory()
     try:
-        command(words)
+        with stopping.handled_by(stopping.stop):
+            command(words)
     except (ValueError, OSError, FloatingPointError) as error:
         if shared.debug:
             raise
@@ -72,9 +74,9 @@ def guarded(command: Callable[[list[str]], object], argv: Sequence[str] | None =
         place = f"[process {rank}] " if int(os.environ.get("PADDLE_TRAINERS_NUM") or 1) > 1 else ""
         print(f"{place}error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt as stop:
-        print(stop or "stopped", file=sys.stderr)
-        return 130
+    except stopping.Stopped as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_code
     return 0
 
 
@@ -86,7 +88,7 @@ def import_paddle_quietly() -> None:
     os.environ.setdefault("GLOG_minloglevel", "1")
 
     notices = io.StringIO()
-    with contextlib.redirect_stderr(notices), warnings.catch_warnings():
+    with contextlib.redirect_stderr(notices), warnings.catch_warnings(), stopping.handled_by(stopping.leave):
         warnings.simplefilter("ignore")
         import paddle  # noqa: F401
     warnings.filterwarnings("ignore", message="When training, we now always track global mean and variance")

@@ -42,6 +42,9 @@ KEYS: dict[str, Key] = {
     #: loader processes per training process; 0 loads in the training process itself |
     #: 每个训练进程的数据加载进程数；0 表示在训练进程内加载
     "DATA.NUM_WORKERS": key(4, least=0),
+    #: seconds in which a loader must get on to the next photo, and another process must show that it lives; then the
+    #: run ends, saved; 0: any | 加载器读完一张照片、其他进程显示仍在运行的时限（秒），超过则保存后结束；0 表示不限
+    "DATA.TIMEOUT": key(600, least=0),
     #: mean of pixel values in [0, 1], per channel | 像素值（[0, 1]）的逐通道均值
     "DATA.IMAGENET_MEAN": key([0.485, 0.456, 0.406]),
     #: the same, standard deviation | 同上，标准差

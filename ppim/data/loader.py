@@ -1,8 +1,8 @@
-"""Samples, and the workers that make batches of them.
+"""Samples, and batches made of them.
 
 A training sample is asked for by (epoch, index, copy) and depends on those and the seed alone; `batches.TrainBatches`
-says which samples a rank sees at a micro-step, whose number is all that the mix of a batch depends on besides. Workers
-ship numpy only: uint8 images, sparse targets, and what mixing is to do to them. A batch is
+says which samples a rank sees at a micro-step, whose number is all that the mix of a batch depends on besides. What is
+shipped is numpy: uint8 images, sparse targets, and what mixing is to do to them. A batch is
 
     image uint8 (B, 3, H, W), label int64 (B,), index int64 (B,)
     training:     class_row, class_id int32, class_weight float32 (T,), class_const float32 (B, 3); the same four for
@@ -14,10 +14,7 @@ ship numpy only: uint8 images, sparse targets, and what mixing is to do to them.
 from __future__ import annotations
 
 import functools
-import os
-import shutil
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -30,6 +27,7 @@ from ppim.data.bad_photos import first_readable
 from ppim.data.datasets import ImageList
 from ppim.data.photos import read_photo
 from ppim.data.transforms import HFlip, Operation, apply_all, history, to_array
+from ppim.data.workers import FORKS, Lost, Thread, Workers
 from ppim.geometry import HW, WH
 from ppim.mixing import Mixed
 from ppim.seeds import place_rng, sample_rng, stand_in_rng
@@ -37,9 +35,6 @@ from ppim.token_labels.controls import misplaced, offset
 from ppim.token_labels.released import Move, released_targets
 from ppim.token_labels.store import MapFolder
 from ppim.token_labels.targets import SparseTargets, best_class, concat, label_targets, token_targets, with_ground_truth
-
-AHEAD = 2  # batches under way per worker (Paddle's prefetch_factor)
-SHARED_MEMORY = "/dev/shm"
 
 
 @dataclass(frozen=True)
@@ -80,6 +75,10 @@ class TrainSamples:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def path(self, key: tuple[int, int, int]) -> str:
+        """The image file of a sample."""
+        return self.images.full_path(key[1])
 
     def __getitem__(self, key: tuple[int, int, int]) -> dict[str, Any]:
         epoch, index, copy = key
@@ -149,6 +148,10 @@ class EvalSamples:
     def __len__(self) -> int:
         return len(self.images)
 
+    def path(self, index: int) -> str:
+        """The image file of a sample."""
+        return self.images.full_path(index)
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         photo = read_photo(self.images.full_path(index), self.exif)
         sample = {"image": to_array(apply_all(self.ops, photo)), "label": self.images.labels[index],
@@ -183,98 +186,107 @@ def collate(samples: Sequence[Mapping[str, Any]], mixed: Mixed | None = None) ->
 
 
 @dataclass(frozen=True)
-class _Numbered:
-    """The keys of each batch as one key of a whole batch, (number, keys); numbers count from `first`."""
-
-    batches: Sized
-    first: int
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[tuple[int, Sequence]]]:
-        for key in enumerate(self.batches, self.first):
-            yield [key]
-
-
-@dataclass(frozen=True)
 class _Reporting:
-    """Whole batches by (number, keys of their samples). A user's mistake met by a worker is handed over as a record
-    instead of an exception that kills the queue."""
+    """Makes whole batches. What is wrong with a sample is handed over as a record that names its file, because an
+    exception here would end the thread that feeds Paddle's queue, and the run would wait for ever."""
 
     samples: Any
     mix: Callable[[int], Mixed] | None
 
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, key: tuple[int, Sequence]) -> dict[str, Any]:
-        number, keys = key
+    def __call__(self, number: int, keys: Sequence, tell: Callable[[str], None]) -> dict[str, Any]:
+        path = ""
         try:
-            samples = [self.samples[one] for one in keys]
-            mixed = self.mix(number) if self.mix else None
-        except (ValueError, OSError) as error:
-            return {"error": str(error), "index": np.zeros(1, np.int64)}
-        return collate(samples, mixed)
+            samples = []
+            for key in keys:
+                path = self.samples.path(key)
+                tell(path)
+                samples.append(self.samples[key])
+            path = ""
+            return collate(samples, self.mix(number) if self.mix else None)
+        except Exception as error:
+            return {"error": _in_a_line(path, error), "index": np.zeros(1, np.int64)}
+
+
+def _in_a_line(path: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, (ValueError, OSError)) and text:
+        return text if path in text else f"{path}: {text}"
+    # nothing a decoder means to say; whoever looks for the reason wants to know its kind
+    where = f"{path}: cannot be made a sample" if path else "a batch cannot be made"
+    return f"{where} ({type(error).__name__}{': ' if text else ''}{text})"
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The place of each of `count` batches, as what Paddle calls a batch sampler."""
+
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for place in range(self.count):
+            yield [place]
+
+
+@dataclass(frozen=True)
+class _Arriving:
+    """Batches as they come, to Paddle's reader, which asks for one place after the other."""
+
+    maker: Workers | Thread
+
+    def __getitem__(self, _: int) -> dict[str, Any]:
+        try:
+            return self.maker.receive()
+        except Lost as lost:
+            return {"error": str(lost), "index": np.zeros(1, np.int64)}
+
+
+class SampleError(ValueError):
+    """A sample cannot be had: its file is damaged or does not answer, or who read it is gone."""
 
 
 @dataclass(frozen=True)
 class Loader:
-    """Batches as dicts of Paddle tensors; iterating raises here what a worker found wrong with a file, a ValueError."""
+    """Batches as dicts of Paddle tensors; iterating raises `SampleError` where one cannot be made."""
 
-    loader: Iterable[dict[str, Any]]
+    make: _Reporting
     batches: Sized
+    workers: int
+    first: int
+    timeout: float
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        if not len(self.batches):
+        import paddle  # only here: samples are numpy, and whoever only wants samples need not wait for Paddle
+
+        count = len(self.batches)
+        if not count:
             return
-        for batch in self.loader:
-            if "error" in batch:
-                raise ValueError(batch["error"])
-            yield batch
+        how = {"first": self.first, "timeout": self.timeout}
+        forks = self.workers and FORKS
+        maker = Workers(self.make, self.batches, self.workers, **how) if forks else Thread(
+            self.make, self.batches, **how)
+        try:
+            # a thread of Paddle's copies batches to the device ahead of the step
+            for batch in paddle.io.DataLoader(_Arriving(maker), batch_sampler=_Places(count),
+                                              collate_fn=itemgetter(0), num_workers=0):
+                if "error" in batch:
+                    raise SampleError(batch["error"])
+                yield batch
+        finally:
+            maker.close()
 
 
-def make_loader(samples, batches, workers: int, mix: Callable[[int], Mixed] | None = None) -> Loader:
+def make_loader(samples, batches, workers: int, mix: Callable[[int], Mixed] | None = None,
+                timeout: float = 0) -> Loader:
     """Samples in the order of `batches`, made by `workers` processes (0: in this one; the same values).
 
     Args:
         mix: number of a micro-batch -> what mixing does to its rows (`batches`: `TrainBatches`); None: nothing.
+        timeout: seconds that a sample may take before it counts as lost; 0: any.
     """
-    import paddle  # only here: samples are numpy, and whoever only wants samples need not wait for Paddle
-
-    shared = workers > 0 and _shared_memory_suffices(samples, batches, workers)
-    return Loader(paddle.io.DataLoader(
-        _Reporting(samples, mix), batch_sampler=_Numbered(batches, batches.start if mix else 0),
-        collate_fn=itemgetter(0), num_workers=workers, use_shared_memory=shared, prefetch_factor=AHEAD,
-        worker_init_fn=_one_thread), batches)
-
-
-def _one_thread(_: int) -> None:
-    """Libraries a worker loads from here on use one thread: the workers are the parallelism."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
-
-
-def _shared_memory_suffices(samples, batches, workers: int) -> bool:
-    """Is there room for the batches under way? A container's /dev/shm is often 64 MB; a full one is a bus error."""
-    if not os.path.isdir(SHARED_MEMORY):
-        return False
-    keys = next(iter(batches), None)
-    if keys is None:
-        return False
-    first = _Reporting(samples, None)[0, keys[:1]]
-    if "error" in first:  # reported when its batch comes
-        return True
-    size = sum(value.nbytes for value in first.values() if isinstance(value, np.ndarray)) * len(keys)
-    processes = int(os.environ.get("PADDLE_LOCAL_SIZE") or 1)  # each has its workers and sees the same free space
-    # twice: samples differ in size, and a mix adds a few bytes per token
-    needed = 2 * size * (AHEAD + 1) * workers * processes
-    free = shutil.disk_usage(SHARED_MEMORY).free
-    if free < needed:
-        warnings.warn(f"{SHARED_MEMORY} has {free >> 20} MB free, {processes * workers} workers want "
-                      f"{needed >> 20} MB: batches go through pipes, which is slower; give the container more "
-                      "(docker run --shm-size)", stacklevel=2)
-    return free >= needed
+    return Loader(_Reporting(samples, mix), batches, workers, batches.start if mix else 0, timeout)

@@ -5,8 +5,10 @@ That chooses on the images it is reported on, and so it flatters; the figures of
 """
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ppim.engine.evaluate import Evaluation
 from ppim.engine.run_folder import RunFolder
@@ -33,6 +35,16 @@ def after(card: dict[str, object], results: Mapping[str, Evaluation], step: int,
         card = {**results[weights].as_dict(), "weights": weights, "step": step, "epoch": epoch}
     last = {name: result.as_dict() for name, result in results.items()}
     return {**card, "chosen_on": CHOSEN_ON, "last": {"step": step, "epoch": epoch, **last}}
+
+
+def card_since(checkpoint: Path, card: Path, step: int) -> dict[str, object]:
+    """What stands in best.json, if its last evaluation was of this step, after this checkpoint; else nothing."""
+    try:
+        found = json.loads(card.read_text(encoding="utf-8"))
+        is_later = card.stat().st_mtime_ns >= checkpoint.stat().st_mtime_ns
+        return found if is_later and found["last"]["step"] == step else {}
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or of another making
+        return {}
 
 
 def conclusion(card: dict[str, object], folder: RunFolder, further: Sequence[str], processes: int = 1) -> list[str]:

@@ -215,6 +215,7 @@ def evaluation_arguments(config: CfgNode) -> dict[str, object]:
     return {
         "batch_size": data.BATCH_SIZE_EVAL,
         "workers": data.NUM_WORKERS,
+        "timeout": data.TIMEOUT,
         "mean": data.IMAGENET_MEAN,
         "std": data.IMAGENET_STD,
         "amp": amp_arguments(config),

@@ -6,12 +6,17 @@ process. Gloo gives a collective 30 seconds and takes no other limit, so process
 """
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import socket
 from collections.abc import Sequence
 
 import numpy as np
 import paddle
 import paddle.distributed as dist
+
+from ppim import stopping
 
 
 class World:
@@ -49,8 +54,13 @@ class World:
 
     def barrier_if_impatient(self) -> None:
         """`barrier` before a collective, where the backend would not wait long in the collective itself."""
-        if self.size > 1 and dist.get_backend() == "GLOO":
+        if self.is_impatient:
             self.barrier()
+
+    @property
+    def is_impatient(self) -> bool:
+        """Are collectives given 30 seconds only?"""
+        return self.size > 1 and dist.get_backend() == "GLOO"
 
     def all_sum(self, values: Sequence[float], dtype: str) -> list[float]:
         """The sums over all processes of each of `values`; exact for `dtype` int64."""
@@ -79,9 +89,43 @@ class World:
 def join_world() -> World:
     """The world this process was launched into; starts the communication where there are several processes."""
     if int(os.environ.get("PADDLE_TRAINERS_NUM") or 1) > 1:
-        dist.init_parallel_env()
+        with stopping.handled_by(signal.SIG_DFL):  # Paddle waits for the others, and Python's handlers wait for Paddle
+            dist.init_parallel_env()
         return World(dist.get_rank(), dist.get_world_size())
     return World()
+
+
+def open_store() -> paddle.base.core.Store:
+    """A connection of its own to the job's key-value store, for a thread: one connection serves one request at a time,
+    and the wait of a barrier is one."""
+    host, port = store_address()
+    return paddle.base.core.TCPStore(host, port, False, 0, 900)
+
+
+def store_address() -> tuple[str, int]:
+    """Host and port of the job's key-value store, which process 0 serves; found as Paddle finds them."""
+    env = os.environ
+    address = env.get("PADDLE_MASTER") or env["PADDLE_TRAINER_ENDPOINTS"].split(",")[0]
+    if env.get("MASTER_ADDR") and env.get("MASTER_PORT"):
+        address = f"{env['MASTER_ADDR']}:{env['MASTER_PORT']}"
+    host, port = address.rsplit(":", 1)
+    return host, int(port)
+
+
+def hang_up() -> None:
+    """Close the connections to the other processes, but not to their store: those who wait for this one in a collective
+    of gloo, which cannot be called back from it, are let go."""
+    store = store_address()[1]
+    for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(name))) as line:
+            if line.family in (socket.AF_INET, socket.AF_INET6):
+                if store not in (line.getsockname()[1], line.getpeername()[1]):
+                    line.shutdown(socket.SHUT_RDWR)
+
+
+def statistics_of(model) -> list[paddle.Tensor]:
+    """BatchNorm's statistics of a model, or of its running average."""
+    return [value for name, value in model.state_dict().items() if name.endswith(("._mean", "._variance"))]
 
 
 @paddle.no_grad()
@@ -92,8 +136,7 @@ def average_statistics(model, ema, world: World) -> None:
     """
     if world.size == 1:
         return
-    states = [model.state_dict(), *([ema.state_dict()] if ema else [])]
-    statistics = [v for state in states for name, v in state.items() if name.endswith(("._mean", "._variance"))]
+    statistics = [*statistics_of(model), *(statistics_of(ema) if ema else ())]
     if not statistics:
         return
     world.barrier_if_impatient()

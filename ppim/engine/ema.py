@@ -66,12 +66,14 @@ def _single(value: paddle.Tensor) -> paddle.Tensor:
 
 
 class swapped_in:
-    """`with swapped_in(model, state):` the model computes with `state`; its own tensors are back afterwards."""
+    """`with swapped_in(model, state):` the model computes with `state`, and says so (`is_lent`); its own tensors are
+    back afterwards."""
 
     def __init__(self, model: nn.Layer, state: dict[str, paddle.Tensor]):
         self._model, self._state = model, state
 
     def __enter__(self) -> nn.Layer:
+        self._model.is_lent = True
         own = self._model.state_dict()
         self._own = {name: value.clone() for name, value in own.items()}
         _copy(self._state, own)
@@ -79,6 +81,7 @@ class swapped_in:
 
     def __exit__(self, *_) -> None:
         _copy(self._own, self._model.state_dict())
+        self._model.is_lent = False
 
 
 @paddle.no_grad()

@@ -1,7 +1,7 @@
 """How good is a model? Each image counted once, integers summed over processes."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import paddle
@@ -40,12 +40,17 @@ class Evaluation(NamedTuple):
         return f"top-1 {self.top1:.2f}  top-5 {self.top5:.2f}{tokens}  loss {self.loss:.4f}  on {self.count} images"
 
 
+class EvaluationCut(Exception):
+    """An evaluation was left before its end, in every process, because one of them was asked to."""
+
+
 def evaluate_samples(
-    model: nn.Layer, samples: EvalSamples, world: World, *, batch_size: int, workers: int, **how
+    model: nn.Layer, samples: EvalSamples, world: World, *, batch_size: int, workers: int, timeout: float, **how
 ) -> Evaluation:
     """Evaluate `model` on all `samples`, this process on its share; `how` as for `evaluate`."""
     shares = EvalBatches(len(samples), batch_size, rank=world.rank, world=world.size)
-    return evaluate(model, make_loader(samples, shares, workers), len(samples), world, **how)
+    loader = make_loader(samples, shares, workers, timeout=timeout)
+    return evaluate(model, loader, len(samples), world, **how)
 
 
 def evaluate_both(
@@ -61,7 +66,8 @@ def evaluate_both(
 
 @paddle.no_grad()
 def evaluate(
-    model: nn.Layer, batches: Batches, expected: int, world: World, *, mean, std, amp: dict[str, Any] | None = None
+    model: nn.Layer, batches: Batches, expected: int, world: World, *, mean, std, amp: dict[str, Any] | None = None,
+    cut: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Evaluate `model` on this process's share of the images; every process gets the result for all of them.
 
@@ -70,14 +76,17 @@ def evaluate(
             int64 (B, N), the best class of each token, -1 where there is none.
         expected: images in the whole data set.
         amp: `paddle.amp.auto_cast` arguments, or None.
+        cut: asked after each batch; whether to leave it at that.
 
     Raises:
+        EvaluationCut: in all processes, when `cut` said so in one.
         RuntimeError: the images counted over all processes are not `expected`: a bug of the loader, never of a user.
     """
     was_training = model.training
     model.eval()
     counts = paddle.zeros([5], dtype="int64")  # top-1, top-5, images, right tokens, tokens
     loss = paddle.zeros([], dtype="float64")
+    is_cut = False
     for batch in batches:
         with paddle.amp.auto_cast(**(amp or {"enable": False})):
             images = normalise(batch["image"], mean, std)
@@ -85,9 +94,15 @@ def evaluate(
         logits = output.class_logits.astype("float32")
         counts += paddle.concat([_hits(logits, batch["label"]), _token_hits(output.token_logits, batch)])
         loss += F.cross_entropy(logits, batch["label"], reduction="sum").astype("float64").reshape([])
+        is_cut = cut()
+        if is_cut:
+            break
     if was_training:
         model.train()
-    top1, top5, count, right_tokens, tokens = world.all_sum(counts.tolist(), "int64")
+    *sums, cuts = world.all_sum([*counts.tolist(), int(is_cut)], "int64")
+    if cuts:
+        raise EvaluationCut
+    top1, top5, count, right_tokens, tokens = sums
     (loss_sum,) = world.all_sum([loss.item()], "float64")
     if count != expected:
         raise RuntimeError(f"evaluation counted {count} images of {expected}; please report this with your command")

@@ -100,7 +100,6 @@ _FROM_SCRATCH = [
 USUAL = {
     "DATA.EXIF": "apply",  # photos of phones are stored on their side
     "DATA.BATCH_SIZE_EVAL": 32,
-    "DATA.EXIF": "apply",
     "DATA.REPEATED_AUG": 1,
     "DATA.AUG_ORDER": "crop-first",
     "TRAIN.LINEAR_SCALED_LR": None,

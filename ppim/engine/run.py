@@ -174,7 +174,8 @@ def _batches_from(run: Run, micro: int) -> Iterator[dict[str, paddle.Tensor]]:
     ahead = build.train_batches(run.config, len(run.train), run.world, micro, run.last * run.steps.accumulate)
     mix = build.mix_of_step(run.config, ahead, run.state.model)
     bad = BadPhotos(len(run.train), run.log.say if run.world.is_main else functools.partial(print, flush=True))
-    return bad.taken_out(make_loader(run.train, ahead, run.config.DATA.NUM_WORKERS, mix))
+    return bad.taken_out(make_loader(run.train, ahead, run.config.DATA.NUM_WORKERS, mix,
+                                     run.config.DATA.TIMEOUT))
 
 
 def _model(config: CfgNode) -> nn.Layer:

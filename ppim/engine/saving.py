@@ -23,19 +23,29 @@ from ppim.weights.write import save_state
 def save(run: Run, micro: int) -> None:
     """A checkpoint and the newest weights; returns when they are copied, `micro` micro-batches into the run."""
     if run.world.is_main:
-        run.writer.wait()  # before the copy, so that there is one at a time
-        batches = run.batches
-        checkpoint = capture(
-            run.state,
-            epoch=micro // batches.steps_per_epoch,
-            offset=micro % batches.steps_per_epoch * batches.global_batch,
-            samples_per_micro=batches.global_batch,
-            seed=run.config.SEED,
-            card=run.card,
-            **arithmetic(run.world.size),
-        )
-        run.writer.start(partial(_write, run.folder, checkpoint, run.config.KEEP_CHECKPOINTS))
+        _save_copy(run, micro)
     run.world.barrier()
+
+
+def save_alone(run: Run, micro: int) -> None:
+    """The same where the other processes cannot be counted on; returns when all is written."""
+    _save_copy(run, micro)
+    run.writer.wait()
+
+
+def _save_copy(run: Run, micro: int) -> None:
+    run.writer.wait()  # before the copy, so that there is one at a time
+    batches = run.batches
+    checkpoint = capture(
+        run.state,
+        epoch=micro // batches.steps_per_epoch,
+        offset=micro % batches.steps_per_epoch * batches.global_batch,
+        samples_per_micro=batches.global_batch,
+        seed=run.config.SEED,
+        card=run.card,
+        **arithmetic(run.world.size),
+    )
+    run.writer.start(partial(_write, run.folder, checkpoint, run.config.KEEP_CHECKPOINTS))
 
 
 def save_best(run: Run, weights: str | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import time
 from collections.abc import Iterator
 
@@ -16,18 +17,21 @@ from yacs.config import CfgNode
 
 from ppim.engine import best, build
 from ppim.engine.distributed import World, average_statistics
-from ppim.engine.evaluate import Evaluation, evaluate_both
+from ppim.engine.evaluate import Evaluation, EvaluationCut, evaluate_both
 from ppim.engine.first_step import FirstStep
 from ppim.engine.interrupt import StopRequest
 from ppim.engine.log import peak_memory_mb
 from ppim.engine.optimizer import take_step
+from ppim.engine.rescue import Rescue
 from ppim.engine.run import Meter, Run, start
-from ppim.engine.saving import finish, save, save_best, settle
+from ppim.engine.saving import finish, save, save_alone, save_best, settle
 from ppim.engine.steps import Steps
 from ppim.engine.train_state import TrainState
 from ppim.objective.objective import LossTerms
 from ppim.paddle_compat import be_deterministic
 from ppim.seeds import dropout_seed
+from ppim.stopping import Stopped
+from ppim.weights.checkpoints import checkpoint_name
 
 _OVERFLOWS = 8  # micro-batches in a row whose loss may overflow float16; their steps are left out
 
@@ -43,7 +47,7 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
         FloatingPointError: the loss is no longer finite.
-        KeyboardInterrupt: a signal asked to stop; the state has been saved.
+        Stopped: a signal asked to stop; the state has been saved.
     """
     if config.DETERMINISTIC:
         be_deterministic()
@@ -57,48 +61,38 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
             run.log.say(line)
         return last, run.state.best
     finally:
+        batches.close()
         run.close()
 
 
 def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Evaluation:
     """The loop over optimizer steps; `batches` starts with micro-batch number `micro`."""
-    config, state, steps = run.config, run.state, run.steps
-    evaluation, watch = None, FirstStep(run)
-    with StopRequest() as stop:
+    state = run.state
+    evaluation = None
+    with StopRequest() as stop, Rescue(run, micro, save_alone, stop) as rescue:
+        if state.step and _is_evaluation_owed(run):
+            evaluation = _evaluate_or_stop(run, micro, rescue, stop)
+            run.meter.restart()
+        watch = FirstStep(run)
         while state.step < run.last:
-            run.writer.check()
-            micro = one_step(run, batches, micro, watch)
+            with rescue.giving_up():
+                run.writer.check()
+            micro = one_step(run, batches, micro, watch, rescue)
             run.log.at(state.step)
             if watch:
-                run.tell(watch.findings())
+                with rescue.giving_up():
+                    run.tell(watch.findings())
                 watch = None
-            # see what is due
-            is_last = state.step == run.last
-            epoch = steps.ends_epoch(state.step)
-            is_report = is_last or state.step % config.REPORT_FREQ == 0
-            stopping = (run.world.size == 1 or is_report) and run.world.any(stop.requested)
-            saves = is_last or stopping or _is_due(config.SAVE_STEPS, state.step) or _is_due(config.SAVE_FREQ, epoch)
-            evaluates = is_last or _is_due(config.VALIDATE_FREQ, epoch)
-            # report, evaluate, save
-            if is_report or saves or evaluates:
-                _report(run, shown=is_report)
-            if saves or evaluates:
-                average_statistics(state.model, state.ema, run.world)
-            if evaluates and not stopping:
-                evaluation = _evaluate_and_keep_best(run)
-            if saves:
-                save(run, micro)
-            if saves or evaluates:
-                run.meter.restart()
-            if stopping and not is_last:
-                finish(run)
-                raise KeyboardInterrupt(f"stopped by a signal after step {state.step}; saved, go on with --resume")
-    return evaluation or _evaluate_and_keep_best(run)
+            evaluation = _see_what_is_due(run, micro, rescue, stop) or evaluation
+        return evaluation or _evaluate_or_stop(run, micro, rescue, stop)
 
 
-def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, watch: FirstStep | None = None) -> int:
+def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, watch: FirstStep | None = None,
+             rescue: Rescue | None = None) -> int:
     """One optimizer step; `batches` goes on with micro-batch `micro`, the result is the number of the one behind it."""
     state, steps = run.state, run.steps
+    if rescue:
+        rescue.begin_step()
     # accumulate the gradients of one step
     state.optimizer.set_lr(run.schedule.at(steps.epoch(state.step)))
     for part in range(steps.accumulate):
@@ -111,13 +105,79 @@ def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, 
     if watch:
         watch.gradients()
     # take it
-    take_step(state.optimizer, state.scaler, run.config.TRAIN.GRAD_CLIP)
-    if state.ema:
-        state.ema.update()
-    state.step += 1
+    with rescue.taking_step(micro) if rescue else contextlib.nullcontext():
+        take_step(state.optimizer, state.scaler, run.config.TRAIN.GRAD_CLIP)
+        if state.ema:
+            state.ema.update()
+        state.step += 1
     if watch:
         watch.update()
     return micro
+
+
+def _see_what_is_due(run: Run, micro: int, rescue: Rescue, stop: StopRequest) -> Evaluation | None:
+    """Report, save, evaluate, in this order: an evaluation takes long and reads files that may be bad.
+
+    Raises:
+        Stopped: this is the step to stop after.
+    """
+    config, state = run.config, run.state
+    is_last = state.step == run.last
+    epoch = run.steps.ends_epoch(state.step)
+    is_report = is_last or state.step % config.REPORT_FREQ == 0
+    stopping = not is_last and rescue.agreement.ends_after(state.step)
+    saves = is_last or stopping or _is_due(config.SAVE_STEPS, state.step) or _is_due(config.SAVE_FREQ, epoch)
+    evaluates = is_last or _is_due(config.VALIDATE_FREQ, epoch)
+    evaluation = None
+    if is_report or saves or evaluates:
+        _report(run, shown=is_report)
+    if saves or evaluates:
+        average_statistics(state.model, state.ema, run.world)
+    if saves:
+        with rescue.saving():
+            save(run, micro)
+    if stopping:
+        raise _stopped(run, rescue, stop)
+    if evaluates:
+        evaluation = _evaluate_or_stop(run, micro, rescue, stop)
+    if saves or evaluates:
+        run.meter.restart()
+    return evaluation
+
+
+def _evaluate_or_stop(run: Run, micro: int, rescue: Rescue, stop: StopRequest) -> Evaluation:
+    """As `_evaluate_and_keep_best`.
+
+    Raises:
+        Stopped: somebody asked to stop meanwhile; the evaluation is left to the run that goes on.
+    """
+    try:
+        return _evaluate_and_keep_best(run, rescue, stop)
+    except EvaluationCut:
+        if not rescue.is_saved:
+            with rescue.saving():
+                save(run, micro)
+        raise _stopped(run, rescue, stop) from None
+
+
+def _stopped(run: Run, rescue: Rescue, stop: StopRequest) -> Stopped:
+    """What to end a run with that was asked to stop, when all is written."""
+    with rescue.giving_up():
+        finish(run)
+    return Stopped(stop.requested or signal.SIGTERM,
+                   f"stopped by a signal after step {run.state.step}; saved, go on with --resume")
+
+
+def _is_evaluation_owed(run: Run) -> bool:
+    """Does a run that goes on here still have to evaluate? A checkpoint is written before the evaluation of its step;
+    the best's card shows whether that came about."""
+    state, folder = run.state, run.folder
+    card = best.card_since(folder.checkpoints / checkpoint_name(state.step), folder.best_card, state.step)
+    (found,) = run.world.all_sum([int(run.world.is_main and bool(card))], "int64")
+    if found:
+        state.best = card or state.best
+        return False
+    return state.step < run.last and _is_due(run.config.VALIDATE_FREQ, run.steps.ends_epoch(state.step))
 
 
 def _further(run: Run) -> list[str]:
@@ -191,15 +251,17 @@ def _finite(losses: np.ndarray, meter: Meter, state: TrainState, steps: Steps) -
     return finite
 
 
-def _evaluate_and_keep_best(run: Run) -> Evaluation:
+def _evaluate_and_keep_best(run: Run, rescue: Rescue, stop: StopRequest) -> Evaluation:
     """Evaluate the weights and their running average; what is best so far goes to best.pdparams. Returns the better."""
     state = run.state
-    results = evaluate_both(state.model, state.ema, run.val, run.world, **build.evaluation_arguments(run.config))
+    results = evaluate_both(state.model, state.ema, run.val, run.world, cut=lambda: stop.requested is not None,
+                            **build.evaluation_arguments(run.config))
     epoch = round(run.steps.epoch(state.step), 4)
     for weights, result in results.items():
         run.log.record(f"eval_{weights}", state.step, {"epoch": epoch, **result.as_dict()})
         run.log.evaluated(epoch, best.WORDS[weights].ljust(max(len(best.WORDS[name]) for name in results)), result)
     before, state.best = state.best, best.after(state.best, results, state.step, epoch)
     is_better = not before or state.best["top1"] > before["top1"]
-    save_best(run, state.best["weights"] if is_better else None)
+    with rescue.giving_up():
+        save_best(run, state.best["weights"] if is_better else None)
     return results[best.better(results)]

@@ -100,4 +100,4 @@ def test_no_message_names_a_file_that_is_not_in_the_wheel():
 
 def test_the_command_ppim_is_declared(installed):
     (declared,) = installed.glob("ppim*-info/entry_points.txt")
-    assert "ppim=ppim.cli:main" in declared.read_text().replace(" ", "")
+    assert "ppim=ppim.__main__:start" in declared.read_text().replace(" ", "")

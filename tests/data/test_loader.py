@@ -1,13 +1,10 @@
 """Samples, their order and their workers, on real files."""
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tarfile
-import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -17,14 +14,7 @@ from PIL import Image
 from ppim.data.augment import Policy, draw_view, parse_rand_augment
 from ppim.data.batches import EvalBatches, TrainBatches, rank_rows
 from ppim.data.datasets import find_images
-from ppim.data.loader import (
-    EvalSamples,
-    TrainSamples,
-    _shared_memory_suffices,
-    collate,
-    make_loader,
-    released_history,
-)
+from ppim.data.loader import EvalSamples, TrainSamples, collate, make_loader, released_history
 from ppim.data.transforms import Colour, CropResize, HFlip, Warp, eval_view
 from ppim.mixing import Mixed
 from ppim.seeds import sample_rng
@@ -318,28 +308,6 @@ def test_a_damaged_photo_ends_the_run_with_one_line_that_names_it(photos, tmp_pa
         for _ in make_loader(samples_of(broken), TrainBatches(4, 2, seed=0, stop=2), workers):
             pass
     assert "\n" not in str(caught.value)
-
-
-def test_batches_too_large_for_shared_memory_go_through_pipes_with_a_message(photos):
-    samples = samples_of(photos)
-    assert _shared_memory_suffices(samples, TrainBatches(13, 2, seed=0, stop=1), 1)
-    with pytest.warns(UserWarning, match="shm-size"):
-        assert not _shared_memory_suffices(samples, [[(0, 0, 0)] * 10**8], 8)
-
-
-def test_processes_of_a_machine_share_its_shared_memory(photos, monkeypatch):
-    samples, batches = samples_of(photos), TrainBatches(13, 2, seed=0, stop=1)
-    first = samples[next(iter(batches))[0]]
-    size = 2 * sum(value.nbytes for value in collate([first]).values())
-    needed = 2 * size * 3 * 4  # twice a batch, AHEAD + 1 of them for each of 4 workers
-    for processes, free, suffices in (("", needed, True), ("8", needed, False), ("8", 8 * needed, True),
-                                      ("8", 8 * needed - 1, False)):
-        monkeypatch.setenv("PADDLE_LOCAL_SIZE", processes)
-        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            assert _shared_memory_suffices(samples, batches, 4) == suffices
-        assert bool(told) != suffices
 
 
 def test_the_benchmark_measures_every_task_on_a_folder_or_a_tar(photos, tmp_path):

@@ -101,7 +101,7 @@ def test_a_run_goes_on_with_another_number_of_processes(single, tmp_path):
     assert losses(run) == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_process_that_fails_ends_the_job_and_says_why(tiny_data, tiny_config, tmp_path):
+def test_a_process_that_fails_ends_the_job_saved_and_both_say_why(tiny_data, tiny_config, tmp_path):
     broken = tmp_path / "data"
     for image in sorted(tiny_data.glob("train/*/*.png")):
         target = broken / image.relative_to(tiny_data)
@@ -110,11 +110,14 @@ def test_a_process_that_fails_ends_the_job_and_says_why(tiny_data, tiny_config, 
     os.symlink(tiny_data / "val", broken / "val")
     victim = broken / "train" / "class1" / "photo.3.png"
     victim.write_bytes(victim.read_bytes()[:200])
-    done = launch(2, "tools/train.py", "-c", tiny_config, "-o", "DATA.DATA_PATH", broken, "DATA.BATCH_SIZE", "4",
+    done = launch(2, "tools/train.py", "-c", tiny_config, "-o", "DATA.DATA_PATH", broken, "DATA.BATCH_SIZE", "2",
                   log_dir=tmp_path / "log")
-    assert done.returncode != 0
-    logs = "".join(log.read_text() for log in (tmp_path / "log").glob("workerlog.*"))
-    assert f"error: {victim}" in logs
+    assert done.returncode == 1
+    # whichever met it: it stands in both logs, in that of process 0 with what was saved
+    last = [(tmp_path / "log" / f"workerlog.{rank}").read_text().splitlines()[-1] for rank in range(2)]
+    assert all("error: " in line and f"{victim}: cannot be read as an image" in line for line in last), last
+    saved = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert [f"; saved after step {int(name[5:])}, go on with --resume" in last[0] for name in saved] == [True]
 
 
 WAITING = """
@@ -139,4 +142,4 @@ def test_a_signal_does_not_break_the_wait_for_the_other_processes(tmp_path):
     script.write_text(WAITING)
     done = launch(2, script, log_dir=tmp_path / "log")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "rank 0 met, asked to stop: True" in done.stdout
+    assert "rank 0 met, asked to stop: 15" in done.stdout
