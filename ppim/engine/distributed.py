@@ -75,6 +75,13 @@ class World:
         dist.all_reduce(flags, op=dist.ReduceOp.MAX)
         return bool(flags.item())
 
+    def every(self, flags: paddle.Tensor) -> list[bool]:
+        """Which of these flags, int32 on the device, are 1 in every process? A collective, to be called by all at once,
+        as after the gradients were averaged."""
+        if self.size > 1:
+            dist.all_reduce(flags, op=dist.ReduceOp.MIN)
+        return [bool(flag) for flag in flags.tolist()]
+
 
 def join_world() -> World:
     """The world this process was launched into; starts the communication where there are several processes."""
@@ -82,6 +89,11 @@ def join_world() -> World:
         dist.init_parallel_env()
         return World(dist.get_rank(), dist.get_world_size())
     return World()
+
+
+def statistics_of(model) -> list[paddle.Tensor]:
+    """BatchNorm's statistics of a model, or of its running average."""
+    return [value for name, value in model.state_dict().items() if name.endswith(("._mean", "._variance"))]
 
 
 @paddle.no_grad()
@@ -92,8 +104,7 @@ def average_statistics(model, ema, world: World) -> None:
     """
     if world.size == 1:
         return
-    states = [model.state_dict(), *([ema.state_dict()] if ema else [])]
-    statistics = [v for state in states for name, v in state.items() if name.endswith(("._mean", "._variance"))]
+    statistics = [*statistics_of(model), *(statistics_of(ema) if ema else ())]
     if not statistics:
         return
     world.barrier_if_impatient()

@@ -21,15 +21,12 @@ from ppim.engine.first_step import FirstStep
 from ppim.engine.interrupt import StopRequest
 from ppim.engine.log import peak_memory_mb
 from ppim.engine.optimizer import take_step
-from ppim.engine.run import Meter, Run, start
+from ppim.engine.run import Run, start
 from ppim.engine.saving import finish, save, save_best, settle
-from ppim.engine.steps import Steps
-from ppim.engine.train_state import TrainState
+from ppim.engine.sound import Guard
 from ppim.objective.objective import LossTerms
 from ppim.paddle_compat import be_deterministic
 from ppim.seeds import dropout_seed
-
-_OVERFLOWS = 8  # micro-batches in a row whose loss may overflow float16; their steps are left out
 
 
 def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, dict[str, object]]:
@@ -42,7 +39,7 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
 
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
-        FloatingPointError: the loss is no longer finite.
+        FloatingPointError: numbers are no longer finite.
         KeyboardInterrupt: a signal asked to stop; the state has been saved.
     """
     if config.DETERMINISTIC:
@@ -63,11 +60,11 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
 def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Evaluation:
     """The loop over optimizer steps; `batches` starts with micro-batch number `micro`."""
     config, state, steps = run.config, run.state, run.steps
-    evaluation, watch = None, FirstStep(run)
+    evaluation, guard, watch = None, Guard(run), FirstStep(run)
     with StopRequest() as stop:
         while state.step < run.last:
             run.writer.check()
-            micro = one_step(run, batches, micro, watch)
+            micro = one_step(run, batches, micro, guard, watch)
             run.log.at(state.step)
             if watch:
                 run.tell(watch.findings())
@@ -84,6 +81,7 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
                 _report(run, shown=is_report)
             if saves or evaluates:
                 average_statistics(state.model, state.ema, run.world)
+                guard.check()
             if evaluates and not stopping:
                 evaluation = _evaluate_and_keep_best(run)
             if saves:
@@ -96,26 +94,31 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
     return evaluation or _evaluate_and_keep_best(run)
 
 
-def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, watch: FirstStep | None = None) -> int:
+def one_step(
+    run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, guard: Guard, watch: FirstStep | None = None
+) -> int:
     """One optimizer step; `batches` goes on with micro-batch `micro`, the result is the number of the one behind it."""
     state, steps = run.state, run.steps
     # accumulate the gradients of one step
     state.optimizer.set_lr(run.schedule.at(steps.epoch(state.step)))
+    guard.begin_step()
     for part in range(steps.accumulate):
         batch = next(batches)
         if watch:
             watch.batch(batch, micro)
-        run.meter.terms.append(_forward_backward(run, batch, micro, part == steps.accumulate - 1))
+        guard.note(batch, _forward_backward(run, batch, micro, part == steps.accumulate - 1))
         run.meter.images += run.batches.global_batch
         micro += 1
     if watch:
         watch.gradients()
-    # take it
-    take_step(state.optimizer, state.scaler, run.config.TRAIN.GRAD_CLIP)
-    if state.ema:
-        state.ema.update()
+    # take it, if its numbers are finite
+    is_taken = guard.allows_step()
+    if is_taken:
+        take_step(state.optimizer, state.scaler, run.config.TRAIN.GRAD_CLIP)
+        if state.ema:
+            state.ema.update()
     state.step += 1
-    if watch:
+    if watch and is_taken:
         watch.update()
     return micro
 
@@ -145,16 +148,14 @@ def _is_due(every: int, count: int | None) -> bool:
 
 
 def _report(run: Run, shown: bool) -> None:
-    """Fetch the losses since the last report, stop if one is not finite, record and tell."""
+    """Fetch the losses since the last report, record and tell."""
     state, steps, meter = run.state, run.steps, run.meter
-    if not meter.terms:
-        return
     # (micro-batches, 3), mean over the processes
     losses = np.array([[term.item() for term in terms] for terms in meter.terms])
-    losses = np.reshape(run.world.all_sum(losses.reshape(-1).tolist(), "float64"), losses.shape) / run.world.size
+    if meter.terms:
+        losses = np.reshape(run.world.all_sum(losses.reshape(-1).tolist(), "float64"), losses.shape) / run.world.size
     elapsed = time.perf_counter() - meter.since
-    finite = _finite(losses, meter, state, steps)
-    total, classes, tokens = losses[finite].mean(axis=0) if finite.any() else losses[-1]
+    total, classes, tokens = losses.mean(axis=0) if meter.terms else (math.nan,) * 3
     values = {
         "epoch": round(steps.epoch(state.step), 4),
         "loss": total,
@@ -165,30 +166,17 @@ def _report(run: Run, shown: bool) -> None:
         "data_wait": round(meter.waited / elapsed, 4),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "loss_scale": state.loss_scale,
+        "left_out": meter.left_out,
+        "left_out_in_a_row": meter.left_out_in_a_row,
     }
     run.log.record("train", state.step, values)
     if shown:
         run.log.report(state.step, values)
+    if meter.left_out:
+        run.log.say(f"step {state.step}: {meter.left_out} of the steps since the last report left out, because their "
+                    f"numbers were not finite; {meter.left_out_in_a_row} in a row by now, "
+                    f"{run.config.TRAIN.MAX_BAD_STEPS} end the run (TRAIN.MAX_BAD_STEPS)")
     meter.restart()
-
-
-def _finite(losses: np.ndarray, meter: Meter, state: TrainState, steps: Steps) -> np.ndarray:
-    """Which micro-batches have a finite loss: all of them, unless loss scaling has left out the steps of a few.
-
-    Raises:
-        FloatingPointError: more in a row are not finite than float16 and its scaling explain.
-    """
-    finite = np.isfinite(losses).all(axis=1)
-    for at, is_finite in enumerate(finite):
-        meter.overflows = 0 if is_finite else meter.overflows + 1
-        if meter.overflows > (_OVERFLOWS if state.scaler.is_enable() else 0):
-            first = state.step - (len(losses) - 1 - at + meter.overflows - 1) // steps.accumulate
-            raise FloatingPointError(
-                f"the loss is not finite from step {first} (epoch {steps.epoch(first):.2f}) on, loss scale "
-                f"{state.loss_scale:g}; nothing since the last checkpoint was saved. Lower TRAIN.BASE_LR, set "
-                "TRAIN.GRAD_CLIP or switch AMP off, then go on with --resume"
-            )
-    return finite
 
 
 def _evaluate_and_keep_best(run: Run) -> Evaluation:
@@ -200,6 +188,5 @@ def _evaluate_and_keep_best(run: Run) -> Evaluation:
         run.log.record(f"eval_{weights}", state.step, {"epoch": epoch, **result.as_dict()})
         run.log.evaluated(epoch, best.WORDS[weights].ljust(max(len(best.WORDS[name]) for name in results)), result)
     before, state.best = state.best, best.after(state.best, results, state.step, epoch)
-    is_better = not before or state.best["top1"] > before["top1"]
-    save_best(run, state.best["weights"] if is_better else None)
+    save_best(run, state.best["weights"] if best.is_new(before, state.best) else None)
     return results[best.better(results)]
