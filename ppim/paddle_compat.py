@@ -66,6 +66,12 @@ def adds_bias_in_half_precision() -> bool:
     return paddle.is_compiled_with_cuda() and hasattr(paddle._C_ops, "linear_v2")
 
 
+def all_finite(tensors: list[paddle.Tensor]) -> paddle.Tensor:
+    """Is every number of these float32 tensors finite? A bool on the device, by a single operator, that of loss scaling
+    at a scale of 1: on a GPU, an operator for each of them would cost the host more than it costs the device."""
+    return paddle.logical_not(paddle._C_ops.check_finite_and_unscale_(tensors, paddle.ones([1]))[1]).reshape([])
+
+
 class GradScaler(paddle.amp.GradScaler):
     """Paddle's loss scaling, which announces a smaller scale by `float()` of a tensor of one element: from 2.4 on numpy
     refuses that, and the first overflow of a float16 run, which is to be expected, would end it."""
@@ -77,6 +83,11 @@ class GradScaler(paddle.amp.GradScaler):
         self._scale = self._scale.reshape([])
         super().update()
         self._scale = self._scale.reshape([1])
+
+    def back_off(self) -> None:
+        """Shrink the scale as `update` does after a step that has overflowed, for a step that is not taken."""
+        self._cache_found_inf = self._cache_founf_inf = True  # as 3.x spells it, and 2.6
+        self.update()
 
 
 def recomputed(function: Callable, *args):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import math
 import os
 import socket
 import subprocess
@@ -16,6 +17,8 @@ import numpy as np
 import paddle
 from yacs.config import CfgNode
 
+from ppim.engine.optimizer import state_by_structured_names
+from ppim.engine.train_state import TrainState
 from ppim.mixing import Mixed
 from ppim.models.lvvit import LVViT
 from ppim.models.t2t_vit import T2TViT
@@ -35,10 +38,13 @@ def run_python(*args, timeout: float = 120, env: dict | None = None, cwd: Path =
     )
 
 
-def launch(processes: int, *args, log_dir: Path, timeout: float = 180) -> subprocess.CompletedProcess:
+def launch(
+    processes: int, *args, log_dir: Path, timeout: float = 180, env: dict | None = None
+) -> subprocess.CompletedProcess:
     """The same through Paddle's launcher; on CPU it takes a number of processes, device lists crash it."""
     return run_python(
-        "-m", "paddle.distributed.launch", "--nproc_per_node", processes, "--log_dir", log_dir, *args, timeout=timeout
+        "-m", "paddle.distributed.launch", "--nproc_per_node", processes, "--log_dir", log_dir, *args, timeout=timeout,
+        env=env,
     )
 
 
@@ -161,6 +167,19 @@ def assert_same_weights(one: Path, other: Path) -> None:
     assert first.keys() == second.keys()
     for name in first:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+def everything(state: TrainState) -> dict[str, np.ndarray]:
+    """All that a training step changes, by name."""
+    optimizer = state_by_structured_names(state.optimizer, state.model)
+    found = {"model": state.model.state_dict(), "optimizer": optimizer, "average": state.ema.state_dict()}
+    values = {f"{part}: {name}": value.numpy() for part, values in found.items() for name, value in values.items()}
+    return {**values, "updates": np.array(state.ema.updates)}
+
+
+def spoilt(batch: dict[str, paddle.Tensor]) -> dict[str, paddle.Tensor]:
+    """The batch with targets that are no numbers, so that its loss is none."""
+    return {**batch, "class_const": batch["class_const"] * math.nan}
 
 
 # ---- models and pictures -------------------------------------------------------------------------------------------

@@ -217,7 +217,8 @@ def main() -> int:
         print(f"stale: {', '.join(stale)}; run tools/generate_model_zoo.py" if stale else "the pages are up to date")
         return 1 if stale else 0
     counts = count(zoo.ROWS)
-    texts = {**pages(counts), ROOT / "ppim" / "zoo" / "counts.json": json.dumps(counts, indent=1) + "\n"}
+    counted = json.dumps(counts, indent=1, allow_nan=False) + "\n"
+    texts = {**pages(counts), ROOT / "ppim" / "zoo" / "counts.json": counted}
     for path, text in texts.items():
         write_whole(path, lambda beside, text=text: beside.write_text(text, encoding="utf-8"))
     return 0

@@ -24,7 +24,8 @@ def check_data(argv: list[str]) -> None:
     for line in [*table(report.classes), *report.notes, *(f"fault: {fault.text}" for fault in report.faults)]:
         print(line, flush=True)
     if args.json:
-        text = json.dumps({"data_path": args.data, **report.as_dict()}, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps({"data_path": args.data, **report.as_dict()}, indent=1, ensure_ascii=False,
+                          allow_nan=False) + "\n"
         write_whole(args.json, lambda beside: beside.write_text(text, encoding="utf-8", errors="backslashreplace"))
     if report.faults:
         raise ValueError(f"{len(report.faults):,} faults in {args.data}, {len(report.photos):,} photos looked at; see "

@@ -128,7 +128,7 @@ def models(argv: list[str]) -> None:
     counts, recipes = zoo.counts(), recipes_by_model()
     if args.json:
         found = [describe(row, counts.get(row.name, {}), recipes.get(row.name, ())) for row in rows]
-        print(json.dumps(found, indent=2))
+        print(json.dumps(found, indent=2, allow_nan=False))
         return
     _table(rows, counts)
     if word:

@@ -1,10 +1,10 @@
 """`ppim probe --load WEIGHTS --masks DIR`: what a linear layer can tell from frozen tokens."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
+from ppim.strict_json import dumps
 
 
 def probe(argv: list[str]) -> None:
@@ -28,7 +28,7 @@ def probe(argv: list[str]) -> None:
     for name, value in found.iou.items():
         print(f"{name:<24}{'-' if value is None else f'{value:6.2f}'}")
     print(found)
-    told = json.dumps(found._asdict())
+    told = dumps(found._asdict())
     if args.json:
         args.json.write_text(told + "\n", encoding="utf-8")
     print(told)

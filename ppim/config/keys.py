@@ -161,6 +161,10 @@ KEYS: dict[str, Key] = {
     "TRAIN.END_LR": key(1e-5),
     #: largest global gradient norm; None: no clipping | 全局梯度范数的上限；None：不裁剪
     "TRAIN.GRAD_CLIP": key(None, or_=float),
+    #: the run ends after so many steps in a row whose loss or gradients were not finite, see
+    #: [Losses that are not finite](#losses-that-are-not-finite) |
+    #: 连续多少步的损失或梯度不是有限值时停止运行，见[损失非有限](#损失非有限)
+    "TRAIN.MAX_BAD_STEPS": key(8, least=1),
     #: forward passes per optimizer step; counts in the global batch | 每个优化器步的前向次数；计入全局批次
     "TRAIN.ACCUM_ITER": key(1, least=1),
     #: less memory, more time: of each block only its input is kept, the backward pass computes the rest again, see

@@ -6,6 +6,7 @@ That chooses on the images it is reported on, and so it flatters; the figures of
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,12 +19,13 @@ CHOSEN_ON = "the evaluation images themselves"
 
 
 def better(results: Mapping[str, Evaluation]) -> str:
-    """The name of the weights, "raw" or "ema", with the higher top-1; of equals the first."""
-    return max(results, key=lambda name: results[name].top1)
+    """The name of the weights, "raw" or "ema", with the higher top-1; of equals the first. A loss that is not finite is
+    worse than any that is."""
+    return max(results, key=lambda name: (math.isfinite(results[name].loss), results[name].top1))
 
 
 def after(card: dict[str, object], results: Mapping[str, Evaluation], step: int, epoch: float) -> dict[str, object]:
-    """The card of the best weights, as in best.json, after one more evaluation.
+    """The card of the best weights, as in best.json, after one more evaluation; empty until one has a finite loss.
 
     Args:
         card: the card before it; empty before the first.
@@ -31,7 +33,10 @@ def after(card: dict[str, object], results: Mapping[str, Evaluation], step: int,
         step, epoch: how far training was.
     """
     weights = better(results)
-    if not card or results[weights].top1 > card["top1"]:
+    if not math.isfinite(results[weights].loss):
+        if not card:
+            return {}
+    elif not card or results[weights].top1 > card["top1"]:
         card = {**results[weights].as_dict(), "weights": weights, "step": step, "epoch": epoch}
     last = {name: result.as_dict() for name, result in results.items()}
     return {**card, "chosen_on": CHOSEN_ON, "last": {"step": step, "epoch": epoch, **last}}
@@ -47,6 +52,11 @@ def card_since(checkpoint: Path, card: Path, step: int) -> dict[str, object]:
         return {}
 
 
+def is_new(before: dict[str, object], card: dict[str, object]) -> bool:
+    """Does `card` speak of other weights than the card before it?"""
+    return bool(card) and (not before or card["top1"] > before["top1"])
+
+
 def conclusion(card: dict[str, object], folder: RunFolder, further: Sequence[str], processes: int = 1) -> list[str]:
     """What a run ended with, where it lies, and what to type next.
 
@@ -54,12 +64,14 @@ def conclusion(card: dict[str, object], folder: RunFolder, further: Sequence[str
         further: key and value with which training would go on.
         processes: that trained; how several were started is not known here.
     """
-    last = card["last"]
-    files = {"raw": folder.last, "ema": folder.last_ema}
-    told = [f"{last[name]['top1']:.2f} ({word}: {files[name]})" for name, word in WORDS.items() if name in last]
     best, start = shlex.quote(str(folder.best)), f"ppim train --resume {shlex.quote(str(folder.path))}"
     if processes > 1:
         start = "to train on: the command of this run, --resume"
+    if not card:
+        return ["best       none: no evaluation had a finite loss", f"next       {start} -o {' '.join(further)}"]
+    last = card["last"]
+    files = {"raw": folder.last, "ema": folder.last_ema}
+    told = [f"{last[name]['top1']:.2f} ({word}: {files[name]})" for name, word in WORDS.items() if name in last]
     return [
         f"best       top-1 {card['top1']:.2f} ({WORDS[card['weights']]}, epoch {card['epoch']:g}), chosen on "
         f"{card['chosen_on']}: {folder.best}",
@@ -70,6 +82,9 @@ def conclusion(card: dict[str, object], folder: RunFolder, further: Sequence[str
 
 
 def as_json(last: Evaluation, card: dict[str, object], folder: RunFolder) -> dict[str, object]:
-    """The figures of a run for programs: those of the last evaluation, which says so, and under `best` the card."""
+    """The figures of a run for programs: those of the last evaluation, which says so, and under `best` the card; null
+    where no evaluation had a finite loss."""
+    if not card:
+        return {"evaluation": "last", **last.as_dict(), "best": None}
     weights = next(name for name in WORDS if card["last"].get(name) == last.as_dict())
     return {"evaluation": "last", "weights": weights, **last.as_dict(), "best": {**card, "file": str(folder.best)}}

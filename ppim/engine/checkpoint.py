@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 
 from ppim import mkl
 from ppim.files import sync
+from ppim.strict_json import dumps
 from ppim.weights.card import as_metadata
 from ppim.weights.checkpoints import checkpoint_name, find_fault, list_checkpoints, listed_files, write_manifest
 from ppim.weights.safetensors_files import write_safetensors
@@ -172,7 +173,7 @@ def _write(folder: Path, checkpoint: Checkpoint) -> None:
     metadata = {"layout": "paddle", **as_metadata(checkpoint.state.card)}
     for name, tensors in checkpoint.tensors.items():
         write_safetensors(folder / f"{name}.safetensors", tensors, metadata)
-    (folder / "state.json").write_text(json.dumps(checkpoint.state._asdict(), indent=1), encoding="utf-8")
+    (folder / "state.json").write_text(dumps(checkpoint.state._asdict(), indent=1), encoding="utf-8")
     write_manifest(folder)
     for path in [*sorted(folder.iterdir()), folder]:
         sync(path)

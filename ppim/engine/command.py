@@ -1,7 +1,6 @@
 """From a command line to a run: which configuration, which weights, train or evaluate."""
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ppim.engine.run_folder import RunFolder, recipe_of, tokens_were_trained, we
 from ppim.engine.train import train
 from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
+from ppim.strict_json import dumps
 from ppim.weights.load import load_weights
 from ppim.weights.read import is_weights_file
 from ppim.weights.recognise import head_classes
@@ -56,7 +56,7 @@ def run(path: str | None, overrides: Sequence[str] = (), *, advised: Sequence[st
         result, card = train(config, recipe, world)
         told = as_json(result, card, RunFolder(config.SAVE))
     if world.is_main:
-        print(json.dumps(told), flush=True)
+        print(dumps(told), flush=True)
     return result
 
 

@@ -7,13 +7,15 @@ goes on writes it anew from log.jsonl; what has not changed keeps its bytes, so 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 _FIRST = "accuracy_and_loss"
 _SPEED = ("images_per_second", "data_wait", "peak_memory_mb")
-_NEVER = ("event", "step", "time", "epoch", "count")  # the axis itself, or the same at every step
+# the axis itself, or nearly always the same
+_NEVER = ("event", "step", "time", "epoch", "count", "left_out", "left_out_in_a_row")
 
 
 class Curves:
@@ -55,7 +57,7 @@ class Curves:
     def _points(self, entry: Mapping[str, object]) -> Iterator[tuple[str, float]]:
         for name, value in entry.items():
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if is_number and name not in self._leave_out:
+            if is_number and math.isfinite(value) and name not in self._leave_out:
                 yield tag_of(entry["event"], name), value
 
     def _write(self, record) -> None:

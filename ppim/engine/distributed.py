@@ -85,6 +85,13 @@ class World:
         dist.all_reduce(flags, op=dist.ReduceOp.MAX)
         return bool(flags.item())
 
+    def every(self, flags: paddle.Tensor) -> list[bool]:
+        """Which of these flags, int32 on the device, are 1 in every process? A collective, to be called by all at once,
+        as after the gradients were averaged."""
+        if self.size > 1:
+            dist.all_reduce(flags, op=dist.ReduceOp.MIN)
+        return [bool(flag) for flag in flags.tolist()]
+
 
 def join_world() -> World:
     """The world this process was launched into; starts the communication where there are several processes."""

@@ -1,7 +1,6 @@
 """What is a person told, and what is kept? Lines on the console, records in log.jsonl, curves for VisualDL."""
 from __future__ import annotations
 
-import json
 import os
 import resource
 import sys
@@ -17,6 +16,7 @@ from ppim.engine.curves import Curves
 from ppim.engine.evaluate import Evaluation
 from ppim.engine.progress import NOWHERE, Bar, Part, Span, fit, parts_of, parts_of_evaluation
 from ppim.engine.run_folder import RunFolder
+from ppim.strict_json import dumps
 
 
 class Log:
@@ -50,7 +50,7 @@ class Log:
         """A record for machines: one JSON line, and a point on a curve for each number in `values`."""
         if self._file:
             entry = {"event": event, "step": step, "time": round(time.time(), 3), **values}
-            self._file.write(json.dumps(entry) + "\n")
+            self._file.write(dumps(entry) + "\n")
             self._file.flush()
             self._curves.add(entry)
 

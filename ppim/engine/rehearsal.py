@@ -10,6 +10,7 @@ from ppim.engine.checked import THOROUGH, Effort
 from ppim.engine.distributed import World
 from ppim.engine.first_step import FirstStep
 from ppim.engine.run import start
+from ppim.engine.sound import Guard
 from ppim.engine.train import one_step
 
 
@@ -28,7 +29,7 @@ def rehearse(config: CfgNode, recipe: CfgNode, world: World, effort: Effort = TH
         run, batches, micro = start(own, recipe, world, effort)
         try:
             watch = FirstStep(run)
-            one_step(run, batches, micro, watch)
+            one_step(run, batches, micro, Guard(run), watch)
             return [*run.findings, *watch.findings()]
         finally:
             run.close()

@@ -87,18 +87,21 @@ class Run:
 class Meter:
     """What happened since the last report; losses stay on the device until then.
 
-    `overflows`: micro-batches in a row without a finite loss, up to the last report.
+    `terms`: of the micro-batches that were learned from. `left_out`: steps that were not taken, because their numbers
+    were not finite; `left_out_in_a_row`: the newest of them, of this report or before.
     """
 
     terms: list[LossTerms] = field(default_factory=list)
-    overflows: int = 0
+    left_out: int = 0
+    left_out_in_a_row: int = 0
     images: int = 0
     waited: float = 0.0
     since: float = field(default_factory=time.perf_counter)
 
     def restart(self) -> None:
-        """Begin to count anew; losses in a row that are not finite stay counted."""
+        """Begin to count anew; steps left out in a row stay counted."""
         self.terms.clear()
+        self.left_out = 0
         self.images, self.waited, self.since = 0, 0.0, time.perf_counter()
 
 

@@ -5,7 +5,6 @@ weights are written before any checkpoint that speaks of them. Only the main pro
 """
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from ppim.engine.run import Run
 from ppim.engine.run_folder import RunFolder
 from ppim.engine.train_state import as_arrays, capture
 from ppim.files import write_whole
+from ppim.strict_json import dumps
 from ppim.weights.checkpoints import checkpoint_name, list_checkpoints, step_of
 from ppim.weights.write import save_state
 
@@ -49,11 +49,12 @@ def _save_copy(run: Run, micro: int) -> None:
 
 
 def save_best(run: Run, weights: str | None) -> None:
-    """The card of the best weights, and, where they have just become the best, the weights: "raw" or "ema"."""
-    if run.world.is_main:
+    """The card of the best weights, if there are any, and, where they have just become so, the weights: "raw" or "ema".
+    """
+    if run.world.is_main and run.state.best:
         run.writer.wait()
         arrays = _arrays(run, weights) if weights else None
-        run.writer.start(partial(_write_best, run.folder, arrays, json.dumps(run.state.best, indent=1), run.card))
+        run.writer.start(partial(_write_best, run.folder, arrays, dumps(run.state.best, indent=1), run.card))
     run.world.barrier_if_impatient()
 
 

@@ -23,17 +23,14 @@ from ppim.engine.interrupt import StopRequest
 from ppim.engine.log import peak_memory_mb
 from ppim.engine.optimizer import take_step
 from ppim.engine.rescue import Rescue
-from ppim.engine.run import Meter, Run, start
+from ppim.engine.run import Run, start
 from ppim.engine.saving import finish, save, save_alone, save_best, settle
-from ppim.engine.steps import Steps
-from ppim.engine.train_state import TrainState
+from ppim.engine.sound import Guard
 from ppim.objective.objective import LossTerms
 from ppim.paddle_compat import be_deterministic
 from ppim.seeds import dropout_seed
 from ppim.stopping import Stopped
 from ppim.weights.checkpoints import checkpoint_name
-
-_OVERFLOWS = 8  # micro-batches in a row whose loss may overflow float16; their steps are left out
 
 
 def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, dict[str, object]]:
@@ -46,7 +43,7 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
 
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
-        FloatingPointError: the loss is no longer finite.
+        FloatingPointError: numbers are no longer finite.
         Stopped: a signal asked to stop; the state has been saved.
     """
     if config.DETERMINISTIC:
@@ -73,49 +70,52 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
         if state.step and _is_evaluation_owed(run):
             evaluation = _evaluate_or_stop(run, micro, rescue, stop)
             run.meter.restart()
-        watch = FirstStep(run)
+        guard, watch = Guard(run), FirstStep(run)
         while state.step < run.last:
             with rescue.giving_up():
                 run.writer.check()
-            micro = one_step(run, batches, micro, watch, rescue)
+            micro = one_step(run, batches, micro, guard, watch, rescue)
             run.log.at(state.step)
             if watch:
                 with rescue.giving_up():
                     run.tell(watch.findings())
                 watch = None
-            evaluation = _see_what_is_due(run, micro, rescue, stop) or evaluation
+            evaluation = _see_what_is_due(run, micro, guard, rescue, stop) or evaluation
         return evaluation or _evaluate_or_stop(run, micro, rescue, stop)
 
 
-def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, watch: FirstStep | None = None,
-             rescue: Rescue | None = None) -> int:
+def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, guard: Guard,
+             watch: FirstStep | None = None, rescue: Rescue | None = None) -> int:
     """One optimizer step; `batches` goes on with micro-batch `micro`, the result is the number of the one behind it."""
     state, steps = run.state, run.steps
     if rescue:
         rescue.begin_step()
     # accumulate the gradients of one step
     state.optimizer.set_lr(run.schedule.at(steps.epoch(state.step)))
+    guard.begin_step()
     for part in range(steps.accumulate):
         batch = next(batches)
         if watch:
             watch.batch(batch, micro)
-        run.meter.terms.append(_forward_backward(run, batch, micro, part == steps.accumulate - 1))
+        guard.note(batch, _forward_backward(run, batch, micro, part == steps.accumulate - 1))
         run.meter.images += run.batches.global_batch
         micro += 1
     if watch:
         watch.gradients()
-    # take it
+    # take it, if its numbers are finite
+    is_taken = guard.allows_step()
     with rescue.taking_step(micro) if rescue else contextlib.nullcontext():
-        take_step(state.optimizer, state.scaler, run.config.TRAIN.GRAD_CLIP)
-        if state.ema:
-            state.ema.update()
+        if is_taken:
+            take_step(state.optimizer, state.scaler, run.config.TRAIN.GRAD_CLIP)
+            if state.ema:
+                state.ema.update()
         state.step += 1
-    if watch:
+    if watch and is_taken:
         watch.update()
     return micro
 
 
-def _see_what_is_due(run: Run, micro: int, rescue: Rescue, stop: StopRequest) -> Evaluation | None:
+def _see_what_is_due(run: Run, micro: int, guard: Guard, rescue: Rescue, stop: StopRequest) -> Evaluation | None:
     """Report, save, evaluate, in this order: an evaluation takes long and reads files that may be bad.
 
     Raises:
@@ -133,6 +133,7 @@ def _see_what_is_due(run: Run, micro: int, rescue: Rescue, stop: StopRequest) ->
         _report(run, shown=is_report)
     if saves or evaluates:
         average_statistics(state.model, state.ema, run.world)
+        guard.check()
     if saves:
         with rescue.saving():
             save(run, micro)
@@ -205,16 +206,14 @@ def _is_due(every: int, count: int | None) -> bool:
 
 
 def _report(run: Run, shown: bool) -> None:
-    """Fetch the losses since the last report, stop if one is not finite, record and tell."""
+    """Fetch the losses since the last report, record and tell."""
     state, steps, meter = run.state, run.steps, run.meter
-    if not meter.terms:
-        return
     # (micro-batches, 3), mean over the processes
     losses = np.array([[term.item() for term in terms] for terms in meter.terms])
-    losses = np.reshape(run.world.all_sum(losses.reshape(-1).tolist(), "float64"), losses.shape) / run.world.size
+    if meter.terms:
+        losses = np.reshape(run.world.all_sum(losses.reshape(-1).tolist(), "float64"), losses.shape) / run.world.size
     elapsed = time.perf_counter() - meter.since
-    finite = _finite(losses, meter, state, steps)
-    total, classes, tokens = losses[finite].mean(axis=0) if finite.any() else losses[-1]
+    total, classes, tokens = losses.mean(axis=0) if meter.terms else (math.nan,) * 3
     values = {
         "epoch": round(steps.epoch(state.step), 4),
         "loss": total,
@@ -225,30 +224,17 @@ def _report(run: Run, shown: bool) -> None:
         "data_wait": round(meter.waited / elapsed, 4),
         "peak_memory_mb": round(peak_memory_mb(), 1),
         "loss_scale": state.loss_scale,
+        "left_out": meter.left_out,
+        "left_out_in_a_row": meter.left_out_in_a_row,
     }
     run.log.record("train", state.step, values)
     if shown:
         run.log.report(state.step, values)
+    if meter.left_out:
+        run.log.say(f"step {state.step}: {meter.left_out} of the steps since the last report left out, because their "
+                    f"numbers were not finite; {meter.left_out_in_a_row} in a row by now, "
+                    f"{run.config.TRAIN.MAX_BAD_STEPS} end the run (TRAIN.MAX_BAD_STEPS)")
     meter.restart()
-
-
-def _finite(losses: np.ndarray, meter: Meter, state: TrainState, steps: Steps) -> np.ndarray:
-    """Which micro-batches have a finite loss: all of them, unless loss scaling has left out the steps of a few.
-
-    Raises:
-        FloatingPointError: more in a row are not finite than float16 and its scaling explain.
-    """
-    finite = np.isfinite(losses).all(axis=1)
-    for at, is_finite in enumerate(finite):
-        meter.overflows = 0 if is_finite else meter.overflows + 1
-        if meter.overflows > (_OVERFLOWS if state.scaler.is_enable() else 0):
-            first = state.step - (len(losses) - 1 - at + meter.overflows - 1) // steps.accumulate
-            raise FloatingPointError(
-                f"the loss is not finite from step {first} (epoch {steps.epoch(first):.2f}) on, loss scale "
-                f"{state.loss_scale:g}; nothing since the last checkpoint was saved. Lower TRAIN.BASE_LR, set "
-                "TRAIN.GRAD_CLIP or switch AMP off, then go on with --resume"
-            )
-    return finite
 
 
 def _evaluate_and_keep_best(run: Run, rescue: Rescue, stop: StopRequest) -> Evaluation:
@@ -261,7 +247,6 @@ def _evaluate_and_keep_best(run: Run, rescue: Rescue, stop: StopRequest) -> Eval
         run.log.record(f"eval_{weights}", state.step, {"epoch": epoch, **result.as_dict()})
         run.log.evaluated(epoch, best.WORDS[weights].ljust(max(len(best.WORDS[name]) for name in results)), result)
     before, state.best = state.best, best.after(state.best, results, state.step, epoch)
-    is_better = not before or state.best["top1"] > before["top1"]
     with rescue.giving_up():
-        save_best(run, state.best["weights"] if is_better else None)
+        save_best(run, state.best["weights"] if best.is_new(before, state.best) else None)
     return results[best.better(results)]

@@ -138,5 +138,13 @@ def _without_token_head(tensors: Mapping[str, Mapping[str, np.ndarray]]) -> dict
 
 
 def as_arrays(state: dict[str, paddle.Tensor]) -> dict[str, np.ndarray]:
-    """Tensors to numpy, contiguous, as safetensors wants them."""
-    return {name: np.ascontiguousarray(value.numpy()) for name, value in state.items()}
+    """Tensors to numpy, contiguous, as safetensors wants them; on their way to a file.
+
+    Raises:
+        FloatingPointError: one holds a number that is not finite.
+    """
+    arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in state.items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise FloatingPointError(f"{name} holds numbers that are not finite; it was not saved")
+    return arrays

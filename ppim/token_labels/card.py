@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ppim.files import open_regular, write_whole
+from ppim.strict_json import dumps
 from ppim.token_labels.maps import ORIENTATIONS
 
 CARD = "annotation.json"
@@ -78,7 +79,7 @@ def read_card(folder: str | Path) -> Reading | None:
 
 def save_card(folder: str | Path, reading: Reading, origin: Mapping[str, object]) -> None:
     """Write the card of a folder: how its maps are to be read, and what made them (`origin`)."""
-    text = json.dumps({**origin, **card_fields(reading)}, indent=1) + "\n"
+    text = dumps({**origin, **card_fields(reading)}, indent=1) + "\n"
     write_whole(Path(folder) / CARD, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 

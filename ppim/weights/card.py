@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ppim.files import write_whole
+from ppim.strict_json import dumps
 from ppim.weights.read import find_weights
 from ppim.weights.safetensors_files import read_metadata
 
@@ -54,13 +55,13 @@ def card_path(weights: str | os.PathLike) -> Path:
 
 def as_metadata(card: Mapping[str, Any] | None) -> dict[str, str]:
     """A card as metadata of a safetensors file."""
-    return {"card": json.dumps(card)} if card else {}
+    return {"card": dumps(card)} if card else {}
 
 
 def write_beside(weights: str | os.PathLike, card: Mapping[str, Any] | None, write: Callable[[], object]) -> None:
     """Have `write` write the weights and lay their card beside them; at no time do they lie beside another's."""
     place = card_path(weights)
-    text = json.dumps(card, indent=1) + "\n" if card else None
+    text = dumps(card, indent=1) + "\n" if card else None
     if place.is_file() and place.read_bytes() != (text or "").encode():
         place.unlink()
     write()

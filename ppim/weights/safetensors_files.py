@@ -61,7 +61,7 @@ def write_safetensors(
         start, end = end, end + arrays[name].nbytes
         header[name] = {"dtype": codes[arrays[name].dtype], "shape": list(arrays[name].shape),
                         "data_offsets": [start, end]}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)

@@ -1,11 +1,15 @@
 """The card of a run's best weights: what was chosen, on which images, and what the run ended with."""
-from ppim.engine.best import after, as_json, conclusion
+import math
+
+import pytest
+
+from ppim.engine.best import after, as_json, better, conclusion, is_new
 from ppim.engine.evaluate import Evaluation
 from ppim.engine.run_folder import RunFolder
 
 
-def evaluation(top1: float) -> Evaluation:
-    return Evaluation(top1=top1, top5=90.0, loss=1.5, count=200)
+def evaluation(top1: float, loss: float = 1.5) -> Evaluation:
+    return Evaluation(top1=top1, top5=90.0, loss=loss, count=200)
 
 
 def test_what_is_not_better_leaves_the_best_and_changes_the_last():
@@ -52,3 +56,25 @@ def test_the_card_of_an_older_checkpoint_is_completed():
     card = after({"top1": 70.0, "top5": 90.0, "loss": 1.0, "count": 200, "weights": "raw", "step": 5, "epoch": 0.5},
                  {"raw": evaluation(61.0)}, step=10, epoch=1.0)
     assert card["top1"] == 70.0 and "evaluation images" in card["chosen_on"] and card["last"]["step"] == 10
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_is_never_the_best(loss):
+    bad = evaluation(99.0, loss)
+    assert better({"raw": bad, "ema": evaluation(1.0)}) == "ema"
+    assert better({"raw": evaluation(1.0), "ema": bad}) == "raw"
+    assert after({}, {"raw": bad, "ema": bad}, step=10, epoch=1.0) == {}
+    folder = RunFolder("run")
+    assert conclusion({}, folder, ["TRAIN.MAX_STEPS", "0"])[0] == "best       none: no evaluation had a finite loss"
+    assert as_json(bad, {}, folder)["best"] is None
+    first = after({}, {"raw": bad, "ema": evaluation(61.0)}, step=10, epoch=1.0)
+    assert (first["top1"], first["weights"]) == (61.0, "ema")
+    second = after(first, {"raw": bad}, step=20, epoch=2.0)
+    assert (second["top1"], second["step"], second["last"]["step"]) == (61.0, 10, 20)
+
+
+def test_weights_are_new_where_the_card_speaks_of_others():
+    first = after({}, {"raw": evaluation(61.0)}, step=10, epoch=1.0)
+    worse, better_one = (after(first, {"raw": evaluation(top1)}, step=20, epoch=2.0) for top1 in (61.0, 62.0))
+    assert is_new({}, first) and is_new(first, better_one)
+    assert not is_new(first, worse) and not is_new({}, {}) and not is_new(first, first)

@@ -44,7 +44,7 @@ def measure(how: str, model_name: str, path: str) -> None:
         paddle.nn.Layer.set_state_dict(model, paddle.load(path))
     else:
         load_weights(model, path)
-    print(json.dumps([time.perf_counter() - start, resident("VmHWM") - before]))
+    print(json.dumps([time.perf_counter() - start, resident("VmHWM") - before], allow_nan=False))
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        print(json.dumps(rates(args.child)))
+        print(json.dumps(rates(args.child), allow_nan=False))
         return
     best = {setting: [0.0] * len(PRODUCTS) for setting in args.settings}
     for _ in range(args.rounds):

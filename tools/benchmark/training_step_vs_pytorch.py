@@ -64,7 +64,7 @@ class Ours:
         with paddle.no_grad():
             logits = model(self.images).numpy()
         arrays = to_torch(model, {name: value.numpy() for name, value in model.state_dict().items()})
-        np.savez(file, images=images, labels=labels, logits=logits, sizes=json.dumps(self._sizes()),
+        np.savez(file, images=images, labels=labels, logits=logits, sizes=json.dumps(self._sizes(), allow_nan=False),
                  **{f"state/{name}": value for name, value in arrays.items()})
 
     def _sizes(self) -> dict:
@@ -113,7 +113,7 @@ def work(args: argparse.Namespace) -> None:
         contestant = Contestant(args.model, sizes, arrays, int(os.environ["OMP_NUM_THREADS"]))
     else:
         contestant = Ours(args.model, args.batch, args.file)
-    print(json.dumps({"version": contestant.version, "difference": contestant.difference}), flush=True)
+    print(json.dumps({"version": contestant.version, "difference": contestant.difference}, allow_nan=False), flush=True)
     for line in sys.stdin:
         before = time.perf_counter()
         getattr(contestant, line.strip())()

@@ -138,7 +138,7 @@ def main() -> None:
         print(f"{number} of {len(left)}: pair {pair}, {arm}", flush=True)
         line = perform(pair, arm, photos, work)
         with args.results.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(line, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":
