@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from ppim.checks.finding import Finding, error, few, fine, unknown, warning
 from ppim.data.datasets import ImageList
 
-_STATS = 50_000  # files whose size is looked up at most
+_SIZES_A_READ = 8  # files of a split whose size is looked up, for each that may be opened
 _READS_A_SIZE = 8  # files of one size that are compared with a photo of that size
 
 
@@ -77,7 +77,7 @@ def _class_of_folders(images: ImageList) -> dict[str, str]:
     """The name of the class of each folder whose photos have but one."""
     classes = defaultdict(set)
     for path, label in zip(images.paths, images.labels.tolist()):
-        classes[os.path.basename(os.path.dirname(path))].add(label)
+        classes[path.rpartition("/")[0].rpartition("/")[2]].add(label)
     return {folder: images.classes[labels.pop()] for folder, labels in classes.items() if folder and len(labels) == 1}
 
 
@@ -85,7 +85,8 @@ def splits_are_apart(train: ImageList, val: ImageList, reads: int) -> Finding:
     """Is a validation photo, byte for byte, a training photo too?
 
     Args:
-        reads: files that are opened at most; photos whose size or name few others have are looked at first.
+        reads: files that are opened at most; photos whose size or name few others have are looked at first. Names are
+            all compared, sizes of eight times as many files.
     """
     check = "photos in both splits"
     if os.path.realpath(train.root) == os.path.realpath(val.root) and set(train.paths) >= set(val.paths):
@@ -93,7 +94,7 @@ def splits_are_apart(train: ImageList, val: ImageList, reads: int) -> Finding:
                        got="the training photos themselves", hint="an accuracy on them says nothing of new photos; "
                        "give the data path a val/ beside its train/")
     looked, pairs = 0, []
-    for photo, candidates in _suspects(train, val):
+    for photo, candidates in _suspects(train, val, _SIZES_A_READ * reads):
         if reads < 1 + len(candidates):
             break
         reads -= 1 + len(candidates)
@@ -107,17 +108,17 @@ def splits_are_apart(train: ImageList, val: ImageList, reads: int) -> Finding:
                    hint="take them out of one split, the accuracy counts them as new")
 
 
-def _suspects(train: ImageList, val: ImageList) -> list[tuple[str, list[str]]]:
+def _suspects(train: ImageList, val: ImageList, sizes: int) -> list[tuple[str, list[str]]]:
     """Validation photos and the training photos that may be the same file, those with the fewest first."""
     by_size, by_name = defaultdict(list), defaultdict(list)
-    for index in _spread(len(train), _STATS):
+    for index in _spread(len(train), sizes):
         by_size[_size(train.full_path(index))].append(index)
-    names = Counter(os.path.basename(path) for path in val.paths)
+    names = {path.rpartition("/")[2] for path in val.paths}
     for index, path in enumerate(train.paths):
-        if os.path.basename(path) in names:
-            by_name[os.path.basename(path)].append(index)
+        if path.rpartition("/")[2] in names:
+            by_name[path.rpartition("/")[2]].append(index)
     found = []
-    for index in _spread(len(val), _STATS):
+    for index in _spread(len(val), sizes):
         photo, size = val.full_path(index), _size(val.full_path(index))
         if size < 0:
             continue

@@ -70,7 +70,7 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
         if state.step and _is_evaluation_owed(run):
             evaluation = _evaluate_or_stop(run, micro, rescue, stop)
             run.meter.restart()
-        guard, watch = Guard(run), FirstStep(run)
+        guard, watch = Guard(run), FirstStep(run) if state.step < run.last else None
         while state.step < run.last:
             with rescue.giving_up():
                 run.writer.check()

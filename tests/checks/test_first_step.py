@@ -40,6 +40,7 @@ def test_the_length_of_a_step_is_the_rates(adaptive, factor, level):
     assert network.step_is_as_long_as_the_rate(change * 1e-6, np.ones(50), gradient, 1e-9, True).level == "unknown"
 
 
+@pytest.mark.smoke
 def test_a_dead_and_an_endless_channel_are_named_by_layer_and_number():
     paddle.seed(1)
     model = small_lvvit()

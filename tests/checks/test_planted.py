@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from ppim.cli import main
 from ppim.config import get_config
 from ppim.engine.distributed import World
 from ppim.engine.run import start
@@ -82,6 +83,20 @@ def test_two_processes_are_told_of_each_others_mistakes(drawn, tmp_path, monkeyp
             assert [mistake.check, "error"] in [finding[:2] for finding in told[mistake.name]], mistake.name
 
 
+def test_the_command_tells_what_it_saw_and_leaves_no_file(drawn, tmp_path, capsys):
+    save, there = tmp_path / "run", sorted(drawn.rglob("*"))
+    words = ["check", "-c", str(write_recipe(drawn)), "-o", "SAVE", str(save)]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "places of the label maps" in out and "weights after evaluating" in out and "260 photos, all fit" in out
+    with decay_everywhere():
+        assert main(words) == 1
+    out, err = capsys.readouterr()
+    assert "error        weight decay" in out and "the first: weight decay" in err
+    assert not save.exists() and sorted(drawn.rglob("*")) == sorted({*there, drawn / "LV-ViT.yaml"})
+    assert main([*words, "EVAL.ONLY", "True"]) == 1
+
+
 def test_a_certain_mistake_stops_a_run_before_it_has_left_a_file_and_may_be_overruled(drawn, tmp_path, capsys):
     recipe, save = write_recipe(drawn), tmp_path / "run"
     config = get_config(recipe, ["SAVE", str(save)])
@@ -106,6 +121,7 @@ def test_a_certain_mistake_of_the_first_step_stops_the_run_there_and_leaves_its_
     assert run.state.step == 1
 
 
+@pytest.mark.smoke
 def test_watching_the_first_step_changes_nothing(drawn, tmp_path, monkeypatch):
     from ppim.engine import train
 
