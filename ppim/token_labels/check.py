@@ -63,7 +63,6 @@ def survey(maps: MapFolder, images: Sequence[str]) -> Survey:
         label_map = None
         try:
             label_map = maps.read(image, (1, 1))._replace(window=WHOLE)
-            _check_unique(map_path(maps.path, image), label_map.ids)
         except (MapError, FileNotFoundError) as error:
             broken.append(str(error))
         if label_map is None:
@@ -86,13 +85,6 @@ def class_of(label_map: LabelMap, num_classes: int) -> int:
     """The class that a map teaches for all that it covers; -1 where none stands out."""
     of_class, _ = token_targets(label_map, (), _CELL, num_classes, smoothing=0.0)
     return int(best_class(of_class)[0])
-
-
-def _check_unique(path: str, ids: np.ndarray) -> None:
-    """Is every class once in a cell, also where it is not beside itself?"""
-    in_order = np.sort(ids, axis=0)
-    if (in_order[1:] == in_order[:-1]).any():
-        raise MapError(f"{path}: one class stands twice in a cell; wanted the K best classes, each once")
 
 
 def _form(path: str) -> str:

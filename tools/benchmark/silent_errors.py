@@ -31,6 +31,7 @@ from ppim.data import shapes  # noqa: E402
 from ppim.engine import run as run_module  # noqa: E402
 from ppim.engine.distributed import World  # noqa: E402
 from ppim.engine.first_step import FirstStep  # noqa: E402
+from ppim.engine.sound import Guard  # noqa: E402
 from ppim.engine.train import one_step  # noqa: E402
 from tests.checks.planted import MISTAKES, Mistake  # noqa: E402
 from tests.checks.small_runs import draw_data, found_by, mistakes, write_recipe  # noqa: E402
@@ -112,14 +113,15 @@ def cost(root: Path) -> dict[str, float]:
         for name in methods:
             stack.enter_context(patch.object(FirstStep, name, timed("within the first step", getattr(FirstStep, name))))
         run, batches, micro = run_module.start(config, config, World())
-        micro = one_step(run, batches, micro, FirstStep(run))
+        guard = Guard(run)
+        micro = one_step(run, batches, micro, guard, FirstStep(run))
     plain = []
     for _ in range(STEPS):
         before = time.perf_counter()
-        micro = one_step(run, batches, micro)
+        micro = one_step(run, batches, micro, guard)
         run.state.model.head.bias.sum().item()
         plain.append(time.perf_counter() - before)
-    run.log.close()
+    run.close()
     seconds["an epoch"] = statistics.median(plain) * run.steps.per_epoch
     return seconds
 
