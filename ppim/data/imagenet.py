@@ -7,6 +7,7 @@ every member must be a file with a plain name, and is written by us below the fo
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import tarfile
@@ -71,11 +72,13 @@ def lay_out_validation(archive: Path, classes: list[str], folder: Path, tell: Ca
                 raise ValueError(f"{archive} holds {name}, the devkit knows the classes of {len(classes):,} images")
             path = part / classes[int(number[1]) - 1] / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.is_file() or path.stat().st_size != member.size:
-                _write(tar.extractfile(member), path)
+            content = tar.extractfile(member).read()
+            # a power cut may have left zeros of the right length
+            if not path.is_file() or path.read_bytes() != content:
+                path.write_bytes(content)
             if done % 10_000 == 0:
                 tell(f"{done:,} images")
-    part.rename(folder)
+    _put_in_place(part, folder)
     return count(folder)
 
 
@@ -120,7 +123,7 @@ def _unpack_class(file, folder: Path, source: str) -> None:
     with _members(source, file) as members:
         for name, member, tar in members:
             _write(tar.extractfile(member), part / name)
-    part.rename(folder)
+    _put_in_place(part, folder)
 
 
 @contextlib.contextmanager
@@ -144,6 +147,12 @@ def _plain_name(member: tarfile.TarInfo, source: Path | str) -> str:
 def _write(source, path: Path) -> None:
     with source, open(path, "wb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    """Name a folder as complete once the disk has its files, which is one wait for all of them."""
+    os.sync()
+    part.rename(folder)
 
 
 def _devkit_files(devkit: Path) -> tuple[bytes, bytes]:

@@ -142,7 +142,13 @@ def _names_ema(path: Path) -> bool:
     if path.stem.endswith("_ema"):
         return True
     card = path.parent / "best.json"
-    return path.stem == "best" and card.is_file() and json.loads(card.read_text(encoding="utf-8"))["weights"] == "ema"
+    if path.stem != "best" or not card.is_file():
+        return False
+    try:
+        return json.loads(card.read_text(encoding="utf-8"))["weights"] == "ema"
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{card} does not say which weights {path.name} are ({type(error).__name__}: {error}); "
+                         "it is damaged, remove it") from error
 
 
 def tokens_were_trained(weights: str) -> bool:

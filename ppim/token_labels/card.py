@@ -4,6 +4,7 @@ Maps of our own lie beside one; other maps have none, and for them the configura
 """
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ class Reading(NamedTuple):
 
 WHOLE = Reading()
 _LONGEST = 1 << 20  # bytes; a card has some hundred
+_SEAL = "seal"  # the key of a digest of all else the card says
 
 
 def load_card(folder: str | Path) -> dict[str, Any] | None:
@@ -54,6 +56,9 @@ def load_card(folder: str | Path) -> dict[str, Any] | None:
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     if not isinstance(card, dict):
         raise _damaged(path, f"wanted an object, got {type(card).__name__}")
+    said = card.pop(_SEAL, None)
+    if said is not None and said != _seal(card):
+        raise _damaged(path, f"changed since it was written; whoever changed it on purpose leaves {_SEAL} out")
     return {"exif": "ignore", **card}
 
 
@@ -79,8 +84,13 @@ def read_card(folder: str | Path) -> Reading | None:
 
 def save_card(folder: str | Path, reading: Reading, origin: Mapping[str, object]) -> None:
     """Write the card of a folder: how its maps are to be read, and what made them (`origin`)."""
-    text = dumps({**origin, **card_fields(reading)}, indent=1) + "\n"
+    card = json.loads(dumps({**origin, **card_fields(reading)}))  # as it will be read
+    text = dumps({**card, _SEAL: _seal(card)}, indent=1) + "\n"
     write_whole(Path(folder) / CARD, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def _seal(card: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
 
 def card_fields(reading: Reading) -> dict[str, Any]:

@@ -8,7 +8,8 @@ On disk a map is one `.npy` array per photo:
 
 The array has one dtype for all: float16 (ids are exact below 2048 only, beyond it is refused), float32, float64,
 int16 or int32. H runs along the photo's height ('rows-first'); files written the other way are read with
-orientation 'columns-first'. The published set: K = 5, H = W = 18, float16 (arXiv 2104.10858).
+orientation 'columns-first'. The published set: K = 5, H = W = 18, float16 (arXiv 2104.10858). Maps that we write are
+sealed (`ppim.seal`), so that one that has changed since is refused.
 """
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from ppim.files import open_regular, write_whole
 from ppim.geometry import Window
+from ppim.seal import SEAL_BYTES, content_length, sealed
 
 ORIENTATIONS = ("rows-first", "columns-first")
 HALF_EXACT = 2048
@@ -69,11 +71,15 @@ def _read_array(path: str) -> np.ndarray:
             size = os.fstat(stream.fileno()).st_size
             if dtype.str[1:] not in DTYPES:
                 raise MapError(f"{path}: wanted a map of dtype float16, float32, float64, int16 or int32, got {dtype}")
-            if size - start != dtype.itemsize * math.prod(shape):
+            count = math.prod(shape)
+            end = start + dtype.itemsize * count
+            if size not in (end, end + SEAL_BYTES):
                 raise MapError(f"{path}: the header promises {shape} of {dtype}, the file holds {size - start} bytes "
                                "of it; it was cut off or overwritten, generate this map again")
             data += stream.read(size - len(data))
-        array = np.frombuffer(data, dtype, offset=start)
+        if content_length(data) != end:
+            raise ValueError(f"{size - end} bytes too many at its end")
+        array = np.frombuffer(data, dtype, count, start)
         return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no label map there; maps lie beside one another as <class>/<image>.npy, "
@@ -166,5 +172,5 @@ def write_map(path: str, scores: np.ndarray, ids: np.ndarray, log_z: np.ndarray 
 
 
 def _save(array: np.ndarray, path) -> None:
-    with open(path, "wb") as file:  # given a name, numpy would add a suffix to it
-        np.save(file, array)
+    with sealed(path) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ppim.seal import content_length
 from ppim.weights import pickles
 from ppim.weights.pickles import Array, TorchTensor
 from ppim.weights.run_folders import weights_in
@@ -96,6 +97,7 @@ def _read(file, data, which: str) -> Weights:
     elif data[:1] == b"\x80" and is_legacy(data):
         tree, storages = open_legacy(data)
     elif data[:1] == b"\x80":
+        content_length(data)
         scan(data)
         file.seek(0)
         (tree, _), storages = pickles.run(file), None

@@ -2,6 +2,7 @@
 without one."""
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -25,7 +26,7 @@ def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:
         ValueError: damaged, cut off, or of an unknown type.
     """
     header, start = _header(data, len(data))
-    layout = header.pop("__metadata__", {}).get("layout")
+    metadata = header.pop("__metadata__", {})
     state, places = {}, []
     for name, entry in header.items():
         if entry["dtype"] not in _DTYPES:
@@ -39,7 +40,20 @@ def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:
         state[name] = np.ndarray(entry["shape"], dtype, data, start + begin)
         places.append((begin, end, name))
     _check_apart(places)
-    return state, "paddle" if layout == "paddle" else "torch"
+    if "sha256" in metadata and metadata["sha256"] != digest(state, metadata):
+        raise ValueError("has changed since it was written: the digest in its header is of another content")
+    return state, "paddle" if metadata.get("layout") == "paddle" else "torch"
+
+
+def digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of names, types, shapes, values and what else `metadata` says: what `sha256` there is to be."""
+    said = sorted((key, value) for key, value in metadata.items() if key != "sha256")
+    found = hashlib.sha256(json.dumps(said).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        found.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return found.hexdigest()
 
 
 def write_safetensors(

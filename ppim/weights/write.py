@@ -10,8 +10,9 @@ import numpy as np
 import paddle
 
 from ppim.files import write_whole
+from ppim.seal import sealed
 from ppim.weights.card import as_metadata, write_beside
-from ppim.weights.safetensors_files import write_safetensors
+from ppim.weights.safetensors_files import digest, write_safetensors
 
 
 def _array_of(value) -> np.ndarray:
@@ -25,7 +26,8 @@ def save_state(state: Mapping, path, layout: str = "paddle", card: Mapping[str, 
     """Write {name: tensor or array} to `path`.
 
     `*.safetensors` carries the layout in its metadata; any other name gets a plain pickle of {name: array}, which
-    `paddle.load` reads too. A crash leaves the old file or none, never a part.
+    `paddle.load` reads too. Both carry a digest, so that `read_state` refuses what has changed since. A crash leaves
+    the old file or none, never a part.
 
     Args:
         layout: of `state`, `paddle` or `torch`; the latter has a place only in safetensors, which say so.
@@ -36,6 +38,7 @@ def save_state(state: Mapping, path, layout: str = "paddle", card: Mapping[str, 
     arrays = {name: _array_of(value) for name, value in state.items()}
     if os.fspath(path).endswith(".safetensors"):
         metadata = {**({"layout": "paddle"} if layout == "paddle" else {"format": "pt"}), **as_metadata(card)}
+        metadata["sha256"] = digest(arrays, metadata)
         write_whole(path, lambda file: write_safetensors(file, arrays, metadata))
     elif layout != "paddle":
         raise ValueError(f"weights in PyTorch's layout are written as .safetensors, got {path}")
@@ -44,5 +47,5 @@ def save_state(state: Mapping, path, layout: str = "paddle", card: Mapping[str, 
 
 
 def _dump(arrays: dict[str, np.ndarray], path) -> None:
-    with open(path, "wb") as file:
+    with sealed(path) as file:
         pickle.dump(arrays, file, protocol=4)

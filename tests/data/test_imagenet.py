@@ -254,3 +254,15 @@ def test_validation_images_alone_are_laid_out_too(tmp_path, synsets, capsys):
     assert guarded(lay_out, words) == 0
     out = capsys.readouterr().out
     assert "train: no ILSVRC2012_img_train.tar" in out and "val: 6 images in 3 classes" in out
+
+
+def test_zeros_that_a_power_cut_left_in_an_unfinished_split_are_written_anew(tmp_path, synsets):
+    images = validation_tar(tmp_path / "val.tar")
+    devkit(tmp_path / "devkit.tar.gz")
+    classes = classes_of_validation(tmp_path / "devkit.tar.gz", synsets)
+    name, content = sorted(images.items())[0]
+    unfinished = tmp_path / ".val.part" / classes[0] / name
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_bytes(bytes(len(content)))
+    assert lay_out_validation(tmp_path / "val.tar", classes, tmp_path / "val", quiet) == Counts(6, 3)
+    assert (tmp_path / "val" / classes[0] / name).read_bytes() == content

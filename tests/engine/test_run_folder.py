@@ -75,6 +75,13 @@ def test_a_file_of_weights_is_averaged_where_its_name_or_its_card_says_so(name, 
     assert weights_file(path, "elsewhere", "auto") == (path, kind)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"null", b'{"weights"', b"\xff\xfe"])
+def test_a_damaged_card_of_the_best_weights_is_named(content, tmp_path):
+    (tmp_path / "best.json").write_bytes(content)
+    with pytest.raises(ValueError, match=f"{tmp_path / 'best.json'} does not say which weights best.pdparams are"):
+        weights_file(str(tmp_path / "best.pdparams"), "elsewhere", "auto")
+
+
 def test_averaged_weights_are_taken_of_a_run_unless_it_has_none(checkpoint, tmp_path):
     folder = RunFolder(tmp_path)
     folder.prepare()

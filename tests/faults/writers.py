@@ -80,11 +80,11 @@ def draw(data: Path) -> None:
 
 
 def archives(base: Path) -> None:
-    """Two classes of ImageNet, four photos each, three of validation."""
+    """Two classes of ImageNet, four photos each, and three of validation."""
 
-    def tar(files: dict[str, bytes]) -> bytes:
+    def tar(files: dict[str, bytes], mode: str = "w") -> bytes:
         buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
+        with tarfile.open(fileobj=buffer, mode=mode) as archive:
             for name, content in files.items():
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
@@ -100,6 +100,11 @@ def archives(base: Path) -> None:
     (base / "archives").mkdir()
     classes = {f"{wnid}.tar": tar({f"{wnid}_{n}.JPEG": picture(20 * n) for n in range(4)}) for wnid in wnids}
     (base / "archives" / "ILSVRC2012_img_train.tar").write_bytes(tar(classes))
+    photos = {f"ILSVRC2012_val_{n:08d}.JPEG": picture(50 * n) for n in (1, 2, 3)}
+    (base / "archives" / "ILSVRC2012_img_val.tar").write_bytes(tar(photos))
+    devkit = {"kit/data/ILSVRC2012_validation_ground_truth.txt": b"2\n1\n2\n", "kit/data/meta.mat": b""}
+    (base / "archives" / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(tar(devkit, "w:gz"))
+    (base / "archives" / "synsets").write_text("".join(f"{wnid}\n" for wnid in wnids))
 
 
 # ---- what is compared ----------------------------------------------------------------------------------------------
@@ -160,7 +165,8 @@ _TRAIN = ("train", "-c", "{base}/tiny.yaml")
 _LABELS = ("labels", "make", "-c", "{base}/tiny.yaml", "--load", "{base}/finished/run/last", "--images",
            "{base}/data/train", "--output", "maps", "--batch-size", "4", "--top-k", "2")
 _CONVERT = ("convert", "{base}/finished/run/last.pdparams")
-_IMAGENET = ("data", "imagenet", "{base}/archives", "--output", "imagenet")
+_IMAGENET = ("data", "imagenet", "{base}/archives", "--output", "imagenet", "--synsets",
+             "{base}/archives/synsets")
 _DOWNLOAD = ("download", "{url}")
 
 WRITERS = {

@@ -58,3 +58,23 @@ def test_a_damaged_card_is_named(tmp_path, content, words):
     with pytest.raises(ValueError, match=words) as caught:
         read_card(tmp_path)
     assert str(tmp_path / CARD) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_bit_that_flips_in_a_card_is_noticed_and_a_card_by_hand_has_no_seal(tmp_path):
+    save_card(tmp_path, Reading("centre-crop", 0.875, log_z=True), {"model": "m", "mean": [0.485, 0.456, 0.406]})
+    content, good = (tmp_path / CARD).read_bytes(), load_card(tmp_path)
+    assert "seal" not in good
+    for at in range(len(content)):
+        (tmp_path / CARD).write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
+        try:
+            assert load_card(tmp_path).items() >= good.items()  # the word `seal` itself, or space
+        except ValueError as error:
+            assert str(tmp_path / CARD) in str(error)
+    card = json.loads(content)
+    card["crop_pct"] = 0.9
+    (tmp_path / CARD).write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="changed since it was written; whoever changed it on purpose leaves seal out"):
+        read_card(tmp_path)
+    del card["seal"]
+    (tmp_path / CARD).write_text(json.dumps(card))
+    assert read_card(tmp_path).crop_pct == 0.9

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from ppim.seal import SEAL_BYTES
 from ppim.token_labels.maps import MapError, map_path, read_map, write_map
 
 
@@ -83,6 +84,21 @@ def test_what_is_written_is_read_back(tmp_path_factory, data):
     else:
         np.testing.assert_array_equal(label_map.log_z, log_z)
     np.testing.assert_array_equal(np.load(path)[:2], np.stack([scores, ids]))
+
+
+def test_a_bit_that_flips_in_a_map_of_ours_is_noticed(tmp_path):
+    rng = np.random.default_rng(0)
+    ids = rng.permuted(np.tile(np.arange(4)[:, None, None], (1, 3, 5)), axis=0)[:2]
+    path = str(tmp_path / "a.npy")
+    write_map(path, rng.normal(size=(2, 3, 5)), ids, rng.normal(size=(3, 5)))
+    content, good = (tmp_path / "a.npy").read_bytes(), read_map(path, 4)
+    for at in range(len(content)):
+        (tmp_path / "a.npy").write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
+        with pytest.raises(MapError, match="a.npy: "):
+            read_map(path, 4)
+    (tmp_path / "a.npy").write_bytes(content[:-SEAL_BYTES])  # maps that others write have no seal
+    for one, other in zip(read_map(path, 4), good):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("classes", [2050, 21841])

@@ -6,7 +6,7 @@ import pytest
 import safetensors.numpy
 
 from ppim.weights import read_state, save_state
-from ppim.weights.safetensors_files import write_safetensors
+from ppim.weights.safetensors_files import digest, write_safetensors
 
 pytestmark = pytest.mark.smoke
 
@@ -39,7 +39,8 @@ def test_paddle_loads_our_file_as_tensors(tmp_path):
 def test_safetensors_read_our_file(tmp_path, state):
     save_state(state, tmp_path / "w.safetensors")
     with safetensors.safe_open(tmp_path / "w.safetensors", "np") as file:
-        assert file.metadata() == {"layout": "paddle"}
+        metadata = file.metadata()
+        assert metadata.pop("sha256") and metadata == {"layout": "paddle"}
         np.testing.assert_array_equal(file.get_tensor("b"), state["b"])
 
 
@@ -91,3 +92,37 @@ def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path, state):
         save_state({"a": state["a"], "b": np.array([lambda: 0])}, tmp_path / "w.pdparams")
     assert [p.name for p in tmp_path.iterdir()] == ["w.pdparams"]
     assert list(read_state(tmp_path / "w")[0]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["w.pdparams", "w.safetensors"])
+def test_a_bit_that_flips_in_what_we_wrote_is_noticed(tmp_path, name):
+    state = {"a.weight": np.linspace(-1, 1, 12).astype("float32").reshape(3, 4), "b": np.arange(5)}
+    save_state(state, tmp_path / name)
+    content = (tmp_path / name).read_bytes()
+    refused = 0
+    for at in range(len(content)):
+        (tmp_path / name).write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1:])
+        try:
+            found = read_state(tmp_path / name)
+        except ValueError as error:
+            assert str(tmp_path / name) in str(error)
+            refused += 1
+            continue
+        # a digest that is not found is none, and the rest is whole
+        assert found.layout == "paddle" and {key: value.tolist() for key, value in found.state.items()} == {
+            key: value.tolist() for key, value in state.items()}
+    assert refused > len(content) - 60
+
+
+def test_a_digest_covers_names_shapes_and_what_a_file_says_of_itself(tmp_path):
+    arrays, metadata = {"a": np.zeros((2, 3), "float32"), "b": np.ones(2, "int64")}, {"layout": "paddle", "card": "{}"}
+    others = [
+        ({"a": arrays["a"].reshape(3, 2), "b": arrays["b"]}, metadata),
+        ({"a": arrays["a"], "c": arrays["b"]}, metadata),
+        ({"a": arrays["a"].astype("int32"), "b": arrays["b"]}, metadata),
+        ({"a": arrays["a"]}, metadata),
+        (arrays, {**metadata, "card": "{ }"}),
+        (arrays, {"card": "{}"}),
+    ]
+    digests = {digest(*other) for other in [*others, (arrays, metadata)]}
+    assert len(digests) == 7 and digest(arrays, {**metadata, "sha256": "x"}) in digests
