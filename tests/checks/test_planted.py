@@ -113,9 +113,10 @@ def test_watching_the_first_step_changes_nothing(drawn, tmp_path, monkeypatch):
         config = get_config(write_recipe(drawn), ["SAVE", str(tmp_path / name), "MODEL.DROPPATH", "0.2",
                                                   "MODEL.DROPOUT", "0.1", "MIX.TOKEN_ALPHA", "1.0"])
         run, batches, micro = start(config, config, World())
+        guard = train.Guard(run)
         for number in range(steps):
             watch = train.FirstStep(run) if name == "watched" and number == 0 else None
-            micro = train.one_step(run, batches, micro, watch)
+            micro = train.one_step(run, batches, micro, guard, watch)
         run.close()
         states = (run.state.model.state_dict(), run.state.ema.state_dict())
         return {f"{i}{key}": value.numpy().tobytes() for i, state in enumerate(states) for key, value in state.items()}
