@@ -16,7 +16,7 @@ from ppim.engine.train import fit
 from ppim.engine.train_state import as_arrays, capture, restore
 from tests.helpers import ROOT, everything, launch, records, spoilt, weights, write_tiny_recipe
 
-FEW = ["TRAIN.NUM_EPOCHS", "2", "VALIDATE_FREQ", "99", "SAVE_FREQ", "99"]
+FEW = ["CHECKS", "tell", "TRAIN.NUM_EPOCHS", "2", "VALIDATE_FREQ", "99", "SAVE_FREQ", "99"]
 
 
 def started(config, *options):
@@ -90,7 +90,7 @@ def test_a_bad_step_is_left_out_bit_for_bit_and_counted(tiny_config, tmp_path, w
             yield spoilt(batch) if number == 4 and not what else batch
 
     fit(run, fed(), micro)
-    run.log.close()
+    run.close()
     assert_same(seen[2], seen[3])
     assert all(p.grad is None for p in run.state.model.parameters())
     for one, other in zip((0, 1, 3), (1, 2, 4)):  # every other step moves what a step moves
@@ -108,7 +108,7 @@ def test_bad_steps_now_and_then_do_not_end_a_run_and_people_are_told(tiny_config
     run, batches, micro = started(tiny_config, *options)
     good = (2, 5)
     fit(run, iter([batch if number in good else spoilt(batch) for number, batch in enumerate(batches)]), micro)
-    run.log.close()
+    run.close()
     (record,) = [record for record in records(tmp_path / "run") if record["event"] == "train"]
     assert (record["left_out"], record["left_out_in_a_row"]) == (5, 1) and math.isfinite(record["loss"])
     assert run.state.ema.updates == 2
@@ -122,9 +122,9 @@ def test_too_many_bad_steps_in_a_row_end_the_run_and_the_files_are_named(tiny_co
     fed = [batch if number == 1 else spoilt(batch) for number, batch in enumerate(batches)]
     with pytest.raises(FloatingPointError) as failed:
         fit(run, iter(fed), micro)
-    run.log.close()
+    run.close()
     line = str(failed.value)
-    paths = [run.images.paths[index] for index in batches[4]["index"].tolist()]
+    paths = [run.train.images.paths[index] for index in batches[4]["index"].tolist()]
     assert f"{', '.join(paths[:3])} and 2 more" in line and "\n" not in line
     rate = run.schedule.at(run.steps.epoch(4))
     for word in ("step 5 (epoch 1.25,", f"learning rate {rate:.3g}", "loss scale 1)", "3 steps in a row", "is nan",
@@ -147,7 +147,7 @@ def test_an_overflow_under_loss_scaling_restores_statistics_and_counts_only_when
 
     with pytest.raises(FloatingPointError, match="loss scale 0.5"):
         fit(run, fed(), micro)
-    run.log.close()
+    run.close()
     # 1024 is halved ten times to 1; under 1 and a half the gradients are as bad without scaling
     assert scales == [1024.0 / 2**power for power in range(12)]
     for after in seen[1:]:
@@ -159,7 +159,7 @@ def test_a_loss_that_is_no_number_counts_under_loss_scaling_as_well(tiny_config,
     run.state.scaler = scaler
     with pytest.raises(FloatingPointError, match=r"step 2 .*loss scale 512\): 2 steps in a row"):
         fit(run, map(spoilt, batches), micro)
-    run.log.close()
+    run.close()
 
 
 # ---- what is not saved ---------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def after_one_step(tiny_data, tmp_path_factory):
         found[every] = run, batches[1:], state
     yield found
     for run, *_ in found.values():
-        run.log.close()
+        run.close()
 
 
 PARTS = {
@@ -208,6 +208,7 @@ def test_one_bad_entry_anywhere_ends_the_run_and_reaches_no_file(after_one_step,
             fit(run, iter(batches), 1)
         except FloatingPointError as error:
             outcomes[name] = str(error)
+    run.writer.wait()
     assert [name for name in names if name not in outcomes] == []
     assert all("\n" not in line and "files are class" in line for line in outcomes.values())
     assert assert_all_finite(run.folder.path) == (3 + 2 if every == "1" else 0)  # of the first step
@@ -230,9 +231,10 @@ def test_weights_that_have_just_diverged_are_not_saved_and_the_newest_checkpoint
     assert assert_all_finite(run) == 2 * 3 + 3
 
 
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 def test_pixels_that_overflow_are_no_more_learned_from_than_a_loss_that_does(tiny_config, tmp_path):
     # ReLU hides what becomes of them from the loss, and on the way back their gradients are no numbers
-    options = ["TRAIN.MAX_STEPS", "2", "DATA.IMAGENET_STD", "[1e-40, 1e-40, 1e-40]"]
+    options = ["TRAIN.MAX_STEPS", "2", "DATA.IMAGENET_STD", "[1e-40, 1e-40, 1e-40]", "CHECKS", "tell"]
     with pytest.raises(FloatingPointError, match="not finite"):
         command.run(str(tiny_config), options)
     assert assert_all_finite(tmp_path / "run") == 0
@@ -246,7 +248,7 @@ def test_an_evaluation_without_a_finite_loss_is_never_the_best(tiny_config, tmp_
         for name in ("patch_embed.bn3._mean", "patch_embed.bn3._variance"):
             state[name].set_value(np.full(8, -3e38 if name.endswith("_mean") else 1e-30, "float32"))
     result = fit(run, iter(batches), micro)
-    run.log.close()
+    run.close()
     assert not math.isfinite(result.loss) and run.state.best == {}
     folder = tmp_path / "run"
     assert not (folder / "best.pdparams").exists() and not (folder / "best.json").exists()
@@ -290,7 +292,7 @@ try:
     train.fit(run, fed(), micro)
 except FloatingPointError as error:
     (Path(output) / f"said{world.rank}").write_text(str(error))
-run.log.close()
+run.close()
 for step, state in enumerate(seen):
     np.savez(Path(output) / f"rank{world.rank}_{step}.npz", **state)
 """
