@@ -99,6 +99,8 @@ class Rescue:
         run, step = self._run, self._run.state.step
         if not self._whole or not run.world.is_main or getattr(run.state.model, "is_lent", False):
             return ""
+        if run.meter.left_out_in_a_row:  # the reason may lie in the weights
+            return f"; the state after step {step} was not saved, because the newest steps had been left out"
         try:
             if self.is_saved:
                 run.writer.wait()

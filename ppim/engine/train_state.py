@@ -146,5 +146,6 @@ def as_arrays(state: dict[str, paddle.Tensor]) -> dict[str, np.ndarray]:
     arrays = {name: np.ascontiguousarray(value.numpy()) for name, value in state.items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
-            raise FloatingPointError(f"{name} holds numbers that are not finite; it was not saved")
+            raise FloatingPointError(f"{name} holds numbers that are not finite and is not written; go on from an "
+                                     "earlier checkpoint, with a lower TRAIN.BASE_LR")
     return arrays

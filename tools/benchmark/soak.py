@@ -128,9 +128,11 @@ def watch(args: argparse.Namespace) -> list[dict]:
         with open(args.output / "samples.jsonl", "w") as file:
             while time.monotonic() - since < 60 * args.minutes and process.poll() is None:
                 time.sleep(args.every)
-                samples.append(sample(process.pid, args.output / "run" / "log.jsonl", since))
-                file.write(json.dumps(samples[-1], allow_nan=False) + "\n")
-                file.flush()
+                found = sample(process.pid, args.output / "run" / "log.jsonl", since)
+                if found["processes"]:
+                    samples.append(found)
+                    file.write(json.dumps(found, allow_nan=False) + "\n")
+                    file.flush()
     finally:
         end(process)
     print(f"the run ended with exit code {process.returncode}; what it said: {args.output / 'told'}")
