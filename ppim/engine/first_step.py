@@ -27,11 +27,12 @@ _SELDOM = 1e-9  # how seldom drop-path must leave a block out for all samples, f
 class FirstStep:
     """Watches one optimizer step of a run, the first after its start; `findings` says what was seen.
 
-    Called in this order: `batch` before each micro-batch, `gradients` before the step is taken, `update` behind it.
+    Called in this order: `batch` before each micro-batch, `entered` behind the last; if the step is taken, `gradients`
+    before it and `update` behind it, which then `is_done`.
     """
 
     def __init__(self, run: Run):
-        self._run, self._found = run, []
+        self._run, self._found, self.is_done = run, [], False
         self._trained = {name: p for name, p in run.state.model.named_parameters() if not p.stop_gradient}
         self._before = {name: p.clone().detach() for name, p in self._trained.items()}
         self._short = _without_decay(self._trained, run.state.model.no_weight_decay())
@@ -69,9 +70,9 @@ class FirstStep:
     def _local(self, gradient: paddle.Tensor) -> None:
         self._own.append(gradient.clone())
 
-    def gradients(self) -> None:
-        """Look at what entered the network, and at the gradients that the step is going to be taken with."""
-        run, data = self._run, self._run.config.DATA
+    def entered(self) -> None:
+        """Look at what entered the network."""
+        data = self._run.config.DATA
         self._stem.close()
         rows = _few_rows(len(self._batch["image"]))
         if self._stem.pictures is not None:
@@ -81,6 +82,10 @@ class FirstStep:
                 pixels.inputs_are_of_usual_size(seen[rows]),
             ]
         self._found.append(self._stem.is_alive())
+
+    def gradients(self) -> None:
+        """Look at the gradients that the step is going to be taken with."""
+        run = self._run
         gradients = _sizes({name: p.grad for name, p in self._trained.items()})
         scaled = run.state.scaler.is_enable()
         self._found.append(network.gradients_are_there(gradients, self._excused(), scaled))
@@ -124,6 +129,13 @@ class FirstStep:
         if run.world.size > 1:
             self._found.append(same_weights(run.state, run.world))
         self._found.append(self._evaluates_without_a_trace())
+        self.is_done = True
+
+    def renewed(self) -> FirstStep:
+        """Another for the next step, where this one was left out."""
+        if self._hook:
+            self._hook.remove()
+        return FirstStep(self._run)
 
     def _length(self) -> Finding:
         def flat(tensors):

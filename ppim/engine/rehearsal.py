@@ -5,7 +5,7 @@ import tempfile
 
 from yacs.config import CfgNode
 
-from ppim.checks.finding import Finding
+from ppim.checks.finding import Finding, error
 from ppim.engine.checked import THOROUGH, Effort
 from ppim.engine.distributed import World
 from ppim.engine.first_step import FirstStep
@@ -30,6 +30,13 @@ def rehearse(config: CfgNode, recipe: CfgNode, world: World, effort: Effort = TH
         try:
             watch = FirstStep(run)
             one_step(run, batches, micro, Guard(run), watch)
-            return [*run.findings, *watch.findings()]
+            left_out = [] if watch.is_done else [_left_out()]
+            return [*run.findings, *watch.findings(), *left_out]
         finally:
             run.close()
+
+
+def _left_out() -> Finding:
+    return error("first step", where="its loss, gradients or BatchNorm statistics", wanted="finite numbers",
+                 got="NaN or infinity, so that it is left out", hint="look at the first batch and at the weights the "
+                 "run starts from, or lower TRAIN.BASE_LR")

@@ -79,7 +79,7 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
             if watch:
                 with rescue.giving_up():
                     run.tell(watch.findings())
-                watch = None
+                watch = None if watch.is_done else watch.renewed()
             evaluation = _see_what_is_due(run, micro, guard, rescue, stop) or evaluation
         return evaluation or _evaluate_or_stop(run, micro, rescue, stop)
 
@@ -101,9 +101,11 @@ def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, 
         run.meter.images += run.batches.global_batch
         micro += 1
     if watch:
-        watch.gradients()
+        watch.entered()
     # take it, if its numbers are finite
     is_taken = guard.allows_step()
+    if watch and is_taken:
+        watch.gradients()
     with rescue.taking_step(micro) if rescue else contextlib.nullcontext():
         if is_taken:
             take_step(state.optimizer, state.scaler, run.config.TRAIN.GRAD_CLIP)
