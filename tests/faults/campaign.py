@@ -24,7 +24,7 @@ from tests.faults.results import Results, key, survived
 
 _ARMED = "PPIM_FAULTS_LIBRARY"
 _GROUP = ("writer", "fault", "signal", "to", "workers", "processes", "reader", "how")
-_SHORT = {"files": 1, "kills": 1, "damage": 12, "clean": 1}  # of each group, for `make test`
+_SHORT = {"files": 1, "kills": 1, "damage": 6, "clean": 1}  # of each group, for `make test`
 
 
 def main() -> int:
@@ -86,9 +86,13 @@ def _chosen(tasks: list[dict[str, object]], args: argparse.Namespace) -> list[di
         return mixed
     groups: dict[str, list[dict[str, object]]] = {}
     for task in mixed:
-        if task.get("processes") != 2 and task.get("via") != "fresh" and "vdlrecords" not in str(task.get("at")):
+        if not _takes_long(task) and "vdlrecords" not in str(task.get("at")):
             groups.setdefault(key({name: task.get(name) for name in _GROUP}), []).append(task)
     return [task for group in groups.values() for task in group[:_SHORT[group[0]["part"]]]]
+
+
+def _takes_long(task: dict[str, object]) -> bool:
+    return task.get("processes") == 2 or task.get("workers") == 4 or task.get("via") == "fresh"
 
 
 def _told(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:

@@ -47,7 +47,7 @@ def _stopped(stage: Stage, task: dict[str, object]) -> str:
         time.sleep(rng.uniform(0, 0.03))
     os.kill(run.pid, signal.SIGTERM)
     ended = run.wait()
-    if log_of(stage.work).losses and ended.code not in (0, 130):
+    if log_of(stage.work).losses and ended.code not in (0, 143):
         return f"ends with {ended.code}"
     return _alarm(ended)
 

@@ -2,7 +2,7 @@
 
 A run is started, or taken up; when its log has as many lines as were drawn, a drawn part of a step later, the signal
 comes. After the last signal of a chain the run is taken up once more and left alone. TERM asks for a clean end: the
-step is finished and saved, the exit code is 130.
+step is finished and saved, the exit code is 143, as of a program that TERM ends.
 """
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def strike(stage: Stage, task: dict[str, object]) -> dict[str, object]:
 
 
 def _ended_well(stage: Stage, ended: Ended) -> bool:
-    """After TERM: with 130; or as any program, where training has not begun or is over."""
+    """After TERM: with 143; or as any program, where training has not begun or is over."""
     if ended.code == -signal.SIGTERM:
         return max(log_of(stage.work).losses, default=0) in (0, STEPS)
-    return ended.code in (0, 130) and "Traceback" not in ended.err
+    return ended.code in (0, 143) and "Traceback" not in ended.err
 
 
 def _lines(stage: Stage) -> int:
