@@ -36,7 +36,7 @@ class Probed(NamedTuple):
 
 def probe(
     model: nn.Layer, train: EvalSamples, val: EvalSamples, masks: tuple[str, str], *, layers: Sequence[int],
-    batch_size: int, workers: int, mean, std,
+    batch_size: int, workers: int, timeout: float, mean, std,
 ) -> Probed:
     """Train a linear layer on the frozen features of `train`'s tokens and judge it on `val`'s pixels.
 
@@ -50,7 +50,7 @@ def probe(
         masks: folders with their masks, see `ppim.data.masks`.
         layers: of `model.features`.
     """
-    how = {"layers": layers, "batch_size": batch_size, "workers": workers, "mean": mean, "std": std}
+    how = {"layers": layers, "batch_size": batch_size, "workers": workers, "timeout": timeout, "mean": mean, "std": std}
     was_training = model.training
     model.eval()
     features, targets = _tokens(model, train, masks[0], how)
@@ -67,7 +67,8 @@ def probe(
 
 def _batches(model, samples: EvalSamples, folder: str, how):
     """Maps of features (B, C, rows, columns) float32 and what their pixels show (B, h, w) uint8, in order."""
-    loader = make_loader(samples, EvalBatches(len(samples), how["batch_size"]), how["workers"])
+    loader = make_loader(samples, EvalBatches(len(samples), how["batch_size"]), how["workers"],
+                         timeout=how["timeout"])
     for batch in loader:
         with paddle.no_grad():
             maps = model.features(normalise(batch["image"], how["mean"], how["std"]), how["layers"])

@@ -39,7 +39,7 @@ def test_colours_are_read_from_an_untrained_model_and_noise_is_not(painted):
     paddle.seed(0)
     model = small_lvvit(image_size=64, num_classes=2, patch_size=8)
     before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
-    how = {"layers": [0, -1], "batch_size": 5, "workers": 0, "mean": [0.5] * 3, "std": [0.25] * 3}
+    how = {"layers": [0, -1], "batch_size": 5, "workers": 0, "timeout": 60, "mean": [0.5] * 3, "std": [0.25] * 3}
     masks = (str(painted / "masks" / "train"), str(painted / "masks" / "val"))
     model.train()
     found = probe(model, samples(painted, "train"), samples(painted, "val"), masks, **how)
