@@ -108,7 +108,7 @@ def test_a_process_that_fails_ends_the_job_saved_and_both_say_why(tiny_data, tin
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.open(image).save(target)
     os.symlink(tiny_data / "val", broken / "val")
-    victim = broken / "train" / "class1" / "photo.5.png"  # not among those that are looked at before the first step
+    victim = broken / "train" / "class1" / "photo.7.png"  # of the fourth step, and not looked at before the first
     victim.write_bytes(victim.read_bytes()[:200])
     done = launch(2, "tools/train.py", "-c", tiny_config, "-o", "DATA.DATA_PATH", broken, "DATA.BATCH_SIZE", "2",
                   log_dir=tmp_path / "log")
