@@ -23,6 +23,7 @@ _SEGMENTS = Path("/dev/shm")
 
 
 def pytest_configure(config):
+    config.is_of_a_session = _MARK in os.environ
     os.environ.setdefault(_MARK, f"{os.getpid()}-{time.time_ns()}")
     config.segments_before = _segments()
 
@@ -41,7 +42,7 @@ def _tested_by_others() -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
-    if hasattr(session.config, "workerinput"):  # the process that started this one looks
+    if session.config.is_of_a_session:  # a worker, or started by a test: the first session looks
         return
     for _ in range(50):
         left = {pid: words for pid, words in processes_marked(f"{_MARK}={os.environ[_MARK]}").items()
