@@ -22,6 +22,7 @@ from ppim.engine.agreement import Agreement
 from ppim.engine.distributed import statistics_of
 from ppim.engine.interrupt import StopRequest
 from ppim.engine.run import Run
+from ppim.engine.sound import not_finite
 
 _GRACE = 60  # seconds for a process to end by itself once another has failed
 
@@ -68,8 +69,8 @@ class Rescue:
         """Is there nothing new since the last save?"""
         return self._saved == self._run.state.step
 
-    def begin_step(self) -> None:
-        """Keep what a forward pass changes before its step is taken: BatchNorm's statistics."""
+    def keep_statistics(self) -> None:
+        """Keep what a forward pass changes though its step may never be taken: BatchNorm's statistics."""
         self._kept = [(value, value.clone()) for value in statistics_of(self._run.state.model)]
 
     @contextlib.contextmanager
@@ -108,6 +109,9 @@ class Rescue:
                 with paddle.no_grad():
                     for value, kept in self._kept:
                         paddle.assign(kept, value)
+                broken = not_finite(run.state.model.state_dict())
+                if broken:
+                    return f"; the state after step {step} is not finite ({broken[0]}) and was not saved"
                 self._write(run, self._micro)
         except Exception as error:
             return f"; the state after step {step} could not be saved: {error}"

@@ -89,7 +89,7 @@ def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, 
     """One optimizer step; `batches` goes on with micro-batch `micro`, the result is the number of the one behind it."""
     state, steps = run.state, run.steps
     if rescue:
-        rescue.begin_step()
+        rescue.keep_statistics()
     # accumulate the gradients of one step
     state.optimizer.set_lr(run.schedule.at(steps.epoch(state.step)))
     guard.begin_step()
@@ -135,6 +135,7 @@ def _see_what_is_due(run: Run, micro: int, guard: Guard, rescue: Rescue, stop: S
         _report(run, shown=is_report)
     if saves or evaluates:
         average_statistics(state.model, state.ema, run.world)
+        rescue.keep_statistics()
         guard.check()
     if saves:
         with rescue.saving():

@@ -133,6 +133,15 @@ def test_what_ends_a_run_in_its_first_step_leaves_nothing_to_save(whole, tmp_pat
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
+def test_a_state_that_is_not_finite_is_not_saved_when_a_sample_ends_the_run(whole, tmp_path, monkeypatch):
+    (*_, last), = TrainBatches(24, 4, seed=0, start=2, stop=3)  # of the second step, when the first has ruined all
+    plant(monkeypatch, TrainSamples, lambda key: key == last, raises(ValueError("bad")))
+    options = ["TRAIN.BASE_LR", "1e39", "TRAIN.WARMUP_EPOCHS", "0", "CHECKS", "tell", "SAVE", str(tmp_path / "run")]
+    with pytest.raises(SampleError, match=r": bad; the state after step 1 is not finite \(.*\) and was not saved$"):
+        run(str(whole[0]), [*WHOLE, *options])
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
 def test_a_bad_validation_image_costs_no_training_and_its_evaluation_is_made_up_for(whole, tmp_path, monkeypatch):
     config, unbroken = whole
 
