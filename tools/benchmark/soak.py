@@ -113,12 +113,20 @@ def sample(root: int, log: Path, since: float) -> dict[str, object]:
     for pid, part in family(root).items():
         with contextlib.suppress(OSError, KeyError):  # ended meanwhile
             processes.append({"pid": pid, "part": part, **holdings(pid)})
-    shared = [entry.stat().st_size for entry in Path("/dev/shm").iterdir()] if Path("/dev/shm").is_dir() else []
+    shared = [size for entry in Path("/dev/shm").glob("*") if (size := _size(entry)) is not None]
     return {"seconds": round(time.monotonic() - since, 1), "step": newest_step(log), "processes": processes,
             "shm_files": len(shared), "shm": sum(shared) // 1024}
 
 
 # ---- the run, and what came of it ----------------------------------------------------------------------------------
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None if it has gone meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def watch(args: argparse.Namespace) -> list[dict]:
