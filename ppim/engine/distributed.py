@@ -67,7 +67,8 @@ class World:
         if self.size == 1:
             return list(values)
         self.barrier_if_impatient()
-        sums = paddle.to_tensor(values, dtype=dtype)
+        sums = paddle.zeros([len(values)], dtype)
+        sums.set_value(np.asarray(values, dtype))  # `to_tensor` leaves 112 bytes behind every time, on Paddle 3.3
         dist.all_reduce(sums)
         return sums.tolist()
 

@@ -90,7 +90,7 @@ def save_card(folder: str | Path, reading: Reading, origin: Mapping[str, object]
 
 
 def _seal(card: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(card, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def card_fields(reading: Reading) -> dict[str, Any]:

@@ -48,10 +48,10 @@ def open_safetensors(data) -> tuple[dict[str, np.ndarray], str]:
 def digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
     """SHA-256 of names, types, shapes, values and what else `metadata` says: what `sha256` there is to be."""
     said = sorted((key, value) for key, value in metadata.items() if key != "sha256")
-    found = hashlib.sha256(json.dumps(said).encode())
+    found = hashlib.sha256(json.dumps(said, allow_nan=False).encode())
     for name in sorted(arrays):
         array = arrays[name]
-        found.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
+        found.update(json.dumps([name, array.dtype.str, list(array.shape)], allow_nan=False).encode())
         found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     return found.hexdigest()
 
