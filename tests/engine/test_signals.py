@@ -231,7 +231,8 @@ def launch_into(trouble, config, folder, *words):
     finally:
         for pid in processes_marked(mark):
             os.kill(pid, signal.SIGKILL)
-    return launcher.returncode, *[(log / f"workerlog.{rank}").read_text().splitlines()[-1] for rank in range(2)]
+    logs = [(log / f"workerlog.{rank}").read_text().splitlines() for rank in range(2)]
+    return launcher.returncode, *["".join(lines[-1:]) for lines in logs]
 
 
 def newest_step(folder):
