@@ -1,7 +1,7 @@
 """Is an annotator better than guessing? Asked of some of the photos, before maps are made of all of them.
 
-It can be asked where photos lie in folders that bear the names of the annotator's classes. Chance is how often its
-answers would be right if they were shuffled; what counts as better is two standard deviations above that.
+It can be asked where photos lie in folders that bear the names of the annotator's classes. What counts as better is
+two standard deviations above how often its answers would be right if they were shuffled.
 """
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _LUCK = 2.0  # standard deviations
 
 
 class Verdict(NamedTuple):
-    """How often an annotator names the class whose folder a photo lies in, and how often by chance; shares."""
+    """How often an annotator names the class whose folder a photo lies in, and how often by chance: as often as its
+    answers when shuffled, at least as often as one of its classes drawn at random; shares.
+    """
 
     right: float
     chance: float
@@ -54,7 +56,8 @@ def judge(model, folder, files: Sequence[str], names: Sequence[str], view: View,
     said = [_answers(model, folder, some[start : start + batch_size], view)
             for start in range(0, len(some), batch_size)]
     hits, chance, spread = agreement(np.concatenate(said), labels, model.num_classes)
-    return Verdict(hits / len(some), chance / len(some), len(some), hits <= chance + _LUCK * spread)
+    told = max(chance / len(some), 1 / model.num_classes)
+    return Verdict(hits / len(some), told, len(some), hits <= chance + _LUCK * spread)
 
 
 def _answers(model, folder, files: Sequence[tuple[str, int]], view: View) -> np.ndarray:

@@ -168,14 +168,12 @@ def _counts(images: ImageList) -> dict[str, int]:
 
 
 def class_faults(classes: dict[str, dict[str, int]]) -> list[Fault]:
-    """Classes that one split has photos of and the other has not; of numbers, validation may lack some."""
+    """Classes that validation has photos of and training has not; those that it lacks are not judged by."""
     if set(classes) != {"train", "val"}:
         return []
     train, val = ({name for name, count in classes[split].items() if count} for split in ("train", "val"))
-    numbered = all(name.isdecimal() for name in train)
-    only = {"train": set() if numbered else train - val, "val": val - train}
-    return [Fault("classes", f"only {split} has photos of the class {name}; add some to the other split or remove it")
-            for split, names in only.items() for name in sorted(names)]
+    return [Fault("classes", f"only val has photos of the class {name}; add some to train, or remove it")
+            for name in sorted(val - train)]
 
 
 def duplicates(photos: Iterable[Photo]) -> list[list[Photo]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -72,6 +73,11 @@ def test_the_same_bytes_in_another_shape_are_another_photo(tmp_path):
         (tmp_path / name).mkdir()
         Image.new("RGB", size, (9, 9, 9)).save(tmp_path / name / "x.png")
     assert kinds(check(tmp_path)) == []
+
+
+def test_validation_may_lack_a_class(good):
+    shutil.rmtree(sorted((good / "val").iterdir())[0])
+    assert kinds(check(good)) == []
 
 
 def test_faults_of_the_layout_are_told_beside_those_of_the_photos(good):
