@@ -157,8 +157,9 @@ class TokenTransformer(TokenModel):
 
     @property
     def is_token_head_silent(self) -> bool:
-        """Is the token head all zero? So it is where nothing has taught it, and adds nothing to any logits."""
-        return not any(bool(parameter.any()) for parameter in self.aux_head.parameters())
+        """Is the token head all zero, or not there? So it is where nothing has taught it, and adds nothing to logits."""
+        # in numpy, since Paddle 2.6 asks for every property while it traces a graph
+        return self.aux_head is None or not any(parameter.numpy().any() for parameter in self.aux_head.parameters())
 
     def silence_token_head(self) -> None:
         """Set the token head to zero."""
