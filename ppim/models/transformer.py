@@ -157,7 +157,7 @@ class TokenTransformer(TokenModel):
 
     @property
     def is_token_head_silent(self) -> bool:
-        """Is the token head all zero, or not there? So it is where nothing has taught it, and adds nothing to logits."""
+        """Is the token head all zero, or not there? Zero where nothing has taught it: it adds nothing to logits."""
         # in numpy, since Paddle 2.6 asks for every property while it traces a graph
         return self.aux_head is None or not any(parameter.numpy().any() for parameter in self.aux_head.parameters())
 
