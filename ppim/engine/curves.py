@@ -78,8 +78,18 @@ def tag_of(event: str, name: str) -> str:
 
 
 def entries(log: Path) -> list[dict[str, object]]:
-    """What log.jsonl says, in order; a last line without its end, left by a crash, is none. [] without a file."""
+    """What log.jsonl says, in order; [] without a file. Lines that a crash or a bad disk has spoilt are passed over:
+    no run depends on them."""
     if not log.is_file():
         return []
-    whole = log.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+    whole = log.read_bytes().rpartition(b"\n")[0]
+    return [entry for entry in map(_entry, whole.split(b"\n")) if entry]
+
+
+def _entry(line: bytes) -> dict[str, object] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    is_whole = isinstance(entry, dict) and {"event", "step", "time"} <= entry.keys()
+    return entry if is_whole else None

@@ -1,12 +1,13 @@
 """What is a person told, and what is kept? Lines on the console, records in log.jsonl, curves for VisualDL."""
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
-from io import TextIOWrapper
+from io import FileIO
 from pathlib import Path
 
 import paddle
@@ -50,8 +51,7 @@ class Log:
         """A record for machines: one JSON line, and a point on a curve for each number in `values`."""
         if self._file:
             entry = {"event": event, "step": step, "time": round(time.time(), 3), **values}
-            self._file.write(dumps(entry) + "\n")
-            self._file.flush()
+            _add_line(self._file, dumps(entry).encode("utf-8") + b"\n")
             self._curves.add(entry)
 
     def at(self, step: int) -> None:
@@ -82,11 +82,23 @@ class Log:
         self._bar = self._curves = self._file = None
 
 
-def _behind_whole_lines(path: Path) -> TextIOWrapper:
+def _behind_whole_lines(path: Path) -> FileIO:
     """The file, to be added to; what a crash left of a last line is cut off."""
     if path.is_file():
         os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
-    return path.open("a", encoding="utf-8")
+    return path.open("ab", buffering=0)
+
+
+def _add_line(file: FileIO, line: bytes) -> None:
+    """Add a line, or, where the disk has no room or fails, nothing of it: a part would spoil the next one."""
+    before = os.fstat(file.fileno()).st_size
+    try:
+        while line:
+            line = line[file.write(line):]
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.truncate(before)
+        raise
 
 
 def peak_memory_mb() -> float:

@@ -91,6 +91,21 @@ def test_a_line_torn_by_a_crash_is_left_out_of_both_files(folder):
     assert [point.id for point in curves(folder.path)["train/lr"]] == [1, 2]
 
 
+@pytest.mark.parametrize("spoilt", [b'{"event": "tr{"event": "train", "step": 2}', bytes(100), b"\xff\xfe", b"7", b"{}",
+                                    b'{"event": "train"}'])
+def test_a_spoilt_line_in_the_middle_is_passed_over(spoilt, folder):
+    log = log_of(folder)
+    log.record("train", 1, TRAIN)
+    log.close()
+    with folder.log.open("ab") as file:
+        file.write(spoilt + b"\n")
+    for first, step in ((1, 3), (3, 4)):
+        log = log_of(folder, first=first)
+        log.record("train", step, TRAIN)
+        log.close()
+    assert [point.id for point in curves(folder.path)["train/lr"]] == [1, 3, 4]
+
+
 def test_a_run_is_called_by_its_folder(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     log_of(folder).close()

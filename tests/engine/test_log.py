@@ -1,5 +1,7 @@
 """What a run says and keeps: lines for a person, records for machines, and nothing from the other processes."""
 import json
+import resource
+import signal
 
 import pytest
 
@@ -49,3 +51,22 @@ def test_a_report_is_a_line_that_says_how_far_it_is(folder, capsys):
     log.close()
     line, = capsys.readouterr().out.splitlines()
     assert line.startswith("epoch   0.50  step 3/9  loss 2.5000 (class 1.5000, tokens 1.0000)")
+
+
+def test_a_line_that_cannot_be_written_is_an_error_and_nothing_of_it_stays(folder):
+    log = Log(True, folder)
+    log.record("train", 1, VALUES)
+    size = folder.log.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))  # room for a part of a line, as on a full disk
+    try:
+        with pytest.raises(OSError, match="too large"):
+            log.record("train", 2, VALUES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert folder.log.stat().st_size == size
+    log.record("train", 3, VALUES)
+    log.close()
+    assert [entry["step"] for entry in entries(folder)] == [1, 3]

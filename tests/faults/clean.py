@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 
 from tests.faults.inject import take_up
+from tests.faults.kills import ended_well
 from tests.faults.process import Ended
 from tests.faults.stage import Stage, wait_for_line
-from tests.faults.writers import log_of
 
 ALARMS = ("passed over", "error", "damaged", "Traceback", "changed since", "Warning", "not bit-equal", "no usable")
 
@@ -47,7 +47,7 @@ def _stopped(stage: Stage, task: dict[str, object]) -> str:
         time.sleep(rng.uniform(0, 0.03))
     os.kill(run.pid, signal.SIGTERM)
     ended = run.wait()
-    if log_of(stage.work).losses and ended.code not in (0, 143):
+    if not ended_well(stage, ended):
         return f"ends with {ended.code}"
     return _alarm(ended)
 

@@ -35,15 +35,18 @@ def inject(stage: Stage, task: dict[str, object]) -> dict[str, object]:
     done = run.done()
     fired = any(one.here for one in done)
     zeros = shim.lose_unsynced(stage.work, done) if fired and fault.kind == "power" else []
+    # a line of the log that the disk would not take, or had not yet, is not there
+    may_lack = bool(zeros) or (fault.kind in ("full", "error") and fault.at.startswith("write run/log.jsonl"))
+    # whoever ends at an error saves, at a step of his own
+    saves = ended.code not in (0, -9)
     found = {"fired": fired, "crashed": fired and ended.code == -9, "exit": ended.code, "left": left,
              "told": _told(ended, fault) if fired else "", "torn": []}
     trains = writer in ("training", "resuming")
     if trains:
         found["checkpoint"] = stage.newest_step()
         found["step"] = max(log_of(stage.work).losses, default=0)
-        # an unsynced log or curve may well be zeros after a power cut
         found["torn"] = stage.torn()
-    return {**found, **take_up(stage, writer, fresh, log_may_lack=bool(zeros))}
+    return {**found, **take_up(stage, writer, fresh, log_may_lack=may_lack, newest_only=saves and trains)}
 
 
 def take_up(stage: Stage, writer: str, fresh: bool = False, **how: bool) -> dict[str, object]:

@@ -56,7 +56,7 @@ def strike(stage: Stage, task: dict[str, object]) -> dict[str, object]:
         if ended.code != 0:
             found["struck"] += 1
             found["after first checkpoint"] += saved
-        if task["signal"] == "TERM" and task["processes"] == 1 and not _ended_well(stage, ended):
+        if task["signal"] == "TERM" and task["processes"] == 1 and not ended_well(stage, ended):
             found["told"] = f"badly, {ended.code}: {ended.err.strip()[-200:]}"
         if ended.code is None:
             found["told"] = "hangs"
@@ -69,8 +69,8 @@ def strike(stage: Stage, task: dict[str, object]) -> dict[str, object]:
     return {**found, **compared(stage, again, reference, newest_only=task["signal"] == "TERM")}
 
 
-def _ended_well(stage: Stage, ended: Ended) -> bool:
-    """After TERM: with 143; or as any program, where training has not begun or is over."""
+def ended_well(stage: Stage, ended: Ended) -> bool:
+    """Did a run end as it should after TERM? With 143; or as any program, where it has not begun or is over."""
     if ended.code == -signal.SIGTERM:
         return max(log_of(stage.work).losses, default=0) in (0, STEPS)
     return ended.code in (0, 143) and "Traceback" not in ended.err
