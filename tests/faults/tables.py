@@ -105,7 +105,7 @@ def page(text: str, counts: dict[str, list[list]], language: str) -> str:
     for part, table in counts.items():
         made = render(part, table, language) if table else ""
         text = re.sub(rf"(?<=<!-- faults: {part} -->\n).*?(?=<!-- end -->)", lambda _, made=made: made, text,
-                      flags=re.DOTALL)
+                      count=1, flags=re.DOTALL)
     return text
 
 
