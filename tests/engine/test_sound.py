@@ -308,6 +308,7 @@ try:
     train.fit(run, fed(), micro)
 except FloatingPointError as error:
     (Path(output) / f"said{world.rank}").write_text(str(error))
+batches.close()
 run.close()
 for step, state in enumerate(seen):
     np.savez(Path(output) / f"rank{world.rank}_{step}.npz", **state)
