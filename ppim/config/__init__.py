@@ -6,6 +6,7 @@ BASE < file < `-o KEY VALUE`.
 """
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from ppim.config.merge import merge_file, merge_options, nested
 from ppim.config.recipes import find_recipe, published_recipes, recipe_path
 from ppim.files import write_whole
 
-__all__ = ["differences", "find_recipe", "get_config", "has_teacher", "published_recipes", "recipe_path", "save",
-           "teaches_tokens"]
+__all__ = ["altered", "differences", "find_recipe", "get_config", "has_teacher", "published_recipes", "recipe_path",
+           "save", "teaches_tokens"]
+
+
+_SEAL = "# sha256 of the lines below, as a run wrote them: "
 
 
 def get_config(path: str | Path | None = None, opts: Sequence[str] = ()) -> CfgNode:
@@ -43,8 +47,23 @@ def get_config(path: str | Path | None = None, opts: Sequence[str] = ()) -> CfgN
 
 
 def save(config: CfgNode, path: str | Path) -> None:
-    """Write the resolved configuration, every key of it, whole or not at all; `get_config(path)` gives it back."""
-    write_whole(path, lambda beside: beside.write_text(config.dump(sort_keys=False), encoding="utf-8"))
+    """Write the resolved configuration, every key of it, whole or not at all; `get_config(path)` gives it back, and
+    `altered(path)` tells whether it still is what was written."""
+    text = config.dump(sort_keys=False)
+    sealed = f"{_SEAL}{_digest(text)}\n{text}"
+    write_whole(path, lambda beside: beside.write_text(sealed, encoding="utf-8"))
+
+
+def altered(path: str | Path) -> list[str]:
+    """A line to tell where a file that `save` has written is no longer what it was; none for any other."""
+    first, _, text = Path(path).read_text(encoding="utf-8", errors="replace").partition("\n")
+    if not first.startswith(_SEAL) or first == _SEAL + _digest(text):
+        return []
+    return [f"{path} has been edited or damaged since a run wrote it; if that was not you, take it from a copy"]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def differences(config: CfgNode, other: CfgNode, prefix: str = "") -> list[tuple[str, object, object]]:

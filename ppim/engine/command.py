@@ -7,7 +7,7 @@ from pathlib import Path
 from yacs.config import CfgNode
 
 from ppim.checks.finding import Finding
-from ppim.config import find_recipe, get_config
+from ppim.config import altered, find_recipe, get_config
 from ppim.data.datasets import skipped_note
 from ppim.engine import build, classes
 from ppim.engine.best import WORDS, as_json
@@ -45,6 +45,7 @@ def run(path: str | None, overrides: Sequence[str] = (), *, advised: Sequence[st
         path, implied, notes = _recipe_of_what_is_named(dict(zip(overrides[::2], overrides[1::2])))
         overrides = [*implied, *overrides]
     path = str(find_recipe(path))
+    notes += altered(path)
     config, recipe = resolve(path, [*advised, *overrides]), get_config(path, advised)
     world = join_world()
     if world.is_main:

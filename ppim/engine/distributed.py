@@ -132,22 +132,21 @@ def hang_up() -> None:
 
 
 def statistics_of(model) -> list[paddle.Tensor]:
-    """BatchNorm's statistics of a model, or of its running average."""
-    return [value for name, value in model.state_dict().items() if name.endswith(("._mean", "._variance"))]
+    """The running statistics of a model's BatchNorm layers; without those that are frozen."""
+    moving = [layer for layer in model.sublayers() if getattr(layer, "_use_global_stats", True) is not True]
+    return [value for layer in moving for value in (layer._mean, layer._variance)]
 
 
 @paddle.no_grad()
-def average_statistics(model, ema, world: World) -> None:
-    """Give every process the mean of all BatchNorm statistics, of the model and of its running average.
+def average_statistics(model, world: World) -> None:
+    """Give every process the mean of all BatchNorm statistics of a model.
 
-    Each process gathers them from its own share of the data; without this, processes would evaluate different models.
+    Each process gathers them from its own share of a batch. Averaged with every step, there is one model at any time:
+    what is evaluated, saved, or saved by one process alone when the others are gone, does not depend on when that is.
     """
-    if world.size == 1:
+    statistics = statistics_of(model)
+    if world.size == 1 or not statistics:
         return
-    statistics = [*statistics_of(model), *(statistics_of(ema) if ema else ())]
-    if not statistics:
-        return
-    world.barrier_if_impatient()
     together = paddle.concat([value.flatten() for value in statistics])
     dist.all_reduce(together)
     for value, mean in zip(statistics, (together / world.size).split([v.size for v in statistics])):

@@ -58,9 +58,9 @@ class Run:
     log: Log
     meter: Meter
     lock: FolderLock
+    writer: Writer
     card: dict[str, Any]  # what its weights say of themselves, see `ppim.weights.card`
     resumed: State | None = None
-    writer: Writer = field(default_factory=Writer)
     findings: list[Finding] = field(default_factory=list)
 
     def tell(self, found: list[Finding]) -> None:
@@ -158,7 +158,8 @@ def _start(
         notes += _open(folder, config, lock, is_new) + _list_data(folder, config, images, val_images)
     log = Log(world.is_main, folder, Span(state.step, _last(config, steps), steps.total), _silent(config, state))
     run = Run(config, world, folder, state, batches, steps, schedule, samples, val, log, Meter(), lock,
-              classes.card_of(config, images), checkpoint.state if checkpoint else None, findings=found)
+              Writer(log.say, config.DATA.TIMEOUT), classes.card_of(config, images),
+              checkpoint.state if checkpoint else None, found)
     for line in [*notes, *_about(run, recipe)]:
         log.say(line)
     return run, _timed(_batches_from(run, micro), run.meter), micro

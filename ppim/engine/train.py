@@ -104,6 +104,8 @@ def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, 
         watch.entered()
     # take it, if its numbers are finite
     is_taken = guard.allows_step()
+    if is_taken:
+        average_statistics(state.model, run.world)
     if watch and is_taken:
         watch.gradients()
     with rescue.taking_step(micro) if rescue else contextlib.nullcontext():
@@ -134,7 +136,6 @@ def _see_what_is_due(run: Run, micro: int, guard: Guard, rescue: Rescue, stop: S
     if is_report or saves or evaluates:
         _report(run, shown=is_report)
     if saves or evaluates:
-        average_statistics(state.model, state.ema, run.world)
         rescue.keep_statistics()
         guard.check()
     if saves:

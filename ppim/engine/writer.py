@@ -12,9 +12,15 @@ from collections.abc import Callable
 
 
 class Writer:
-    """At most one thing is being written, so that at most one copy of what there is to write is in memory."""
+    """At most one thing is being written, so that at most one copy of what there is to write is in memory.
 
-    def __init__(self):
+    Args:
+        tell: takes the line that is told whenever somebody has waited for `patience` seconds; 0: never. Nobody can call
+            a thread back from a file system that does not answer, and to give up would lose what it may still write.
+    """
+
+    def __init__(self, tell: Callable[[str], object], patience: float):
+        self._tell, self._patience = tell, patience
         self._thread: threading.Thread | None = None
         self._job: Callable[[], object] | None = None
         self._error: BaseException | None = None
@@ -39,12 +45,21 @@ class Writer:
     def wait(self) -> None:
         """Return when nothing is being written; raises what went wrong."""
         if self._thread is not None:
-            self._thread.join()
+            self._join(self._thread)
         # let go of here: arrays may be memory of Paddle's, which the thread must not touch
         self._thread = self._job = None
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def _join(self, thread: threading.Thread) -> None:
+        waited = 0.0
+        while thread.is_alive():
+            thread.join(self._patience or None)
+            waited += self._patience
+            if thread.is_alive():
+                self._tell(f"still writing after {waited:g} s: the file system of the run's folder is slow or does not "
+                           "answer; the run waits for it, and can only be killed")
 
     def _run(self) -> None:
         try:

@@ -1,13 +1,26 @@
 """A configuration as a value: frozen, saved, compared."""
 import pytest
 
-from ppim.config import differences, get_config, save
+from ppim.config import altered, differences, get_config, save
 
 
 def test_a_saved_configuration_comes_back_equal(tmp_path):
     config = get_config(None, ["TRAIN.GRAD_CLIP", "1.5", "TRAIN.CUTMIX_MINMAX", "[0.2, 0.8]"])
     save(config, tmp_path / "config.yaml")
     assert differences(config, get_config(tmp_path / "config.yaml")) == []
+
+
+def test_a_saved_configuration_that_is_edited_or_damaged_still_counts_and_is_named(tmp_path):
+    path = tmp_path / "config.yaml"
+    save(get_config(), path)
+    written = path.read_text()
+    assert altered(path) == []
+    path.write_text(written.replace("SEED: 0", "SEED: 1"))
+    assert get_config(path).SEED == 1 and str(path) in altered(path)[0]
+    path.write_text(written[:len(written) // 2])
+    assert str(path) in altered(path)[0]
+    path.write_text(written.partition("\n")[2])
+    assert altered(path) == []
 
 
 def test_saving_replaces_the_file_instead_of_writing_into_it(tmp_path):

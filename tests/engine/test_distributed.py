@@ -50,13 +50,14 @@ def test_the_division_into_processes_changes_nothing(single, tmp_path, processes
     np.testing.assert_allclose(ranks[0]["evaluation"], alone["evaluation"], rtol=1e-4)
 
 
-def test_processes_with_statistics_of_their_own_still_end_with_one_model(tiny_config, tmp_path):
+def test_processes_whose_shares_have_other_statistics_are_one_model_after_every_step(tiny_config, tmp_path):
     done = launch(2, SCRIPT, tmp_path, tiny_config, "TRAIN.MAX_STEPS", "3", "TRAIN.ACCUM_ITER", "2", "DATA.BATCH_SIZE",
                   "2", log_dir=tmp_path / "log")
     assert done.returncode == 0, done.stdout + done.stderr
     ranks = ranks_of(tmp_path, 2)
     assert_ranks_agree(ranks)
-    assert np.abs(ranks[0]["patch_embed.bn1._mean"]).max() > 0
+    assert ranks[0]["statistics"].shape[0] == 3
+    assert np.abs(np.diff(ranks[0]["statistics"], axis=0)).max(axis=(1, 2)).min() > 0
 
 
 def test_more_processes_than_fit_evenly_count_each_image_once(single, tmp_path):

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from ppim.commands.train import train as ppim_train
-from ppim.config import get_config
+from ppim.config import altered, get_config
 from ppim.engine.command import run
 from ppim.engine.distributed import World
 from ppim.engine.lock import FolderLock
@@ -173,8 +173,11 @@ def test_a_best_whose_weights_are_not_in_the_folder_is_not_spoken_of(copied, tmp
 def test_a_run_named_without_a_recipe_goes_on_as_itself_where_it_lies(whole, copied, capsys):
     _, folder, _ = copied
     before = (whole[1] / "log.jsonl").read_bytes()
+    own = folder / "config.yaml"
+    own.write_text(own.read_text().replace("REPORT_FREQ: ", "REPORT_FREQ: 1"))
     ppim_train(["--resume", str(folder), "-o", "TRAIN.MAX_STEPS", "7"])
     said = capsys.readouterr().out
+    assert f"{own} has been edited or damaged" in said and altered(own) == []
     assert f"recipe: {folder / 'config.yaml'}" in said and f"writing to {folder}" in said
     assert steps_in(folder) == [7, 6, 4] and get_config(folder / "config.yaml").SAVE_STEPS == 2
     assert (whole[1] / "log.jsonl").read_bytes() == before

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.smoke
 
 
 def test_jobs_are_done_one_at_a_time_in_their_order_beside_the_caller():
-    writer, done, under_way, may_go_on = Writer(), [], [], threading.Event()
+    writer, done, under_way, may_go_on = Writer(print, 0), [], [], threading.Event()
 
     def job(number):
         assert threading.current_thread() is not threading.main_thread()
@@ -41,7 +41,7 @@ def test_jobs_are_done_one_at_a_time_in_their_order_beside_the_caller():
 
 @pytest.mark.parametrize("notice", ["check", "start", "wait"])
 def test_what_went_wrong_is_raised_once_where_the_run_next_looks(notice):
-    writer, failed = Writer(), threading.Event()
+    writer, failed = Writer(print, 0), threading.Event()
 
     def job():
         failed.set()
@@ -56,6 +56,14 @@ def test_what_went_wrong_is_raised_once_where_the_run_next_looks(notice):
     writer.wait()
 
 
+def test_whoever_waits_for_a_file_system_that_does_not_answer_is_told_why_again_and_again():
+    told, answers = [], threading.Event()
+    writer = Writer(lambda line: (told.append(line), len(told) == 2 and answers.set()), 0.05)
+    writer.start(lambda: answers.wait(60))
+    writer.wait()
+    assert len(told) >= 2 and "still writing after 0.05 s" in told[0] and "after 0.1 s" in told[1]
+
+
 def test_a_finished_job_keeps_no_memory():
     class Array:
         freed = threading.Event()
@@ -67,7 +75,7 @@ def test_a_finished_job_keeps_no_memory():
     def job_of(array):
         return lambda: array
 
-    writer = Writer()
+    writer = Writer(print, 0)
     writer.start(job_of(Array()))
     writer._thread.join(60)
     assert not Array.freed.is_set()  # not by the thread: the memory may be Paddle's
@@ -78,7 +86,7 @@ def test_a_finished_job_keeps_no_memory():
 def test_an_interpreter_that_ends_finishes_what_is_being_written(tmp_path):
     script = (
         "import pathlib, time\nfrom ppim.engine.writer import Writer\n"
-        f"Writer().start(lambda: (time.sleep(0.5), pathlib.Path({str(tmp_path / 'done')!r}).touch()))\n"
+        f"Writer(print, 0).start(lambda: (time.sleep(0.5), pathlib.Path({str(tmp_path / 'done')!r}).touch()))\n"
         "raise SystemExit(3)"
     )
     assert run_python("-c", script).returncode == 3
@@ -127,7 +135,7 @@ def _work(results) -> None:
 
 
 def test_processes_forked_while_something_is_written_work(tmp_path):
-    context, writer, enough = multiprocessing.get_context("fork"), Writer(), threading.Event()
+    context, writer, enough = multiprocessing.get_context("fork"), Writer(print, 0), threading.Event()
     tensors = {part: {"w": np.ones(1 << 20, "float32")} for part in ("model", "optimizer")}
     state, forked = State(*[0] * len(State._fields)), 0
 

@@ -2,7 +2,7 @@
 
 What a reader may do: give exactly what was written, after passing over the damaged and saying so where there is
 another copy; or refuse and name the file. What it must never do is to give something else; but for a configuration,
-which people edit, and of which nobody can say that it is not what was meant.
+which people edit: that is taken as it is, and named as no longer what was written.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ppim.annotate.generate import is_valid_map
-from ppim.config import get_config
+from ppim.config import altered, get_config
 from ppim.engine.run_folder import RunFolder, find_resumed, weights_file
 from ppim.token_labels.card import load_card, read_card
 from ppim.token_labels.maps import read_map
@@ -87,7 +87,7 @@ def _best(path: Path) -> tuple[object, str]:
 
 
 def _config(path: Path) -> tuple[object, str]:
-    return get_config(path).dump(), ""
+    return get_config(path).dump(), "\n".join(altered(path))
 
 
 def _card(path: Path) -> tuple[object, str]:
@@ -101,7 +101,7 @@ def _map(path: Path) -> tuple[object, str]:
 
 READERS: dict[str, Callable[[Path], tuple[object, str]]] = {
     "checkpoint": _resumed, "only checkpoint": _resumed, "checkpoint by name": _resumed_by_name, "weights": _weights,
-    "best.json": _best, "config.yaml": _config, "card": _card, "map": _map,
+    "evaluation": _best, "recipe": _config, "card": _card, "map": _map,
 }
 
 
@@ -115,8 +115,8 @@ def targets(stage: Stage) -> Iterator[tuple[str, str, Path, Path | None]]:
     for name in ("last.pdparams", "last_ema.pdparams", "best.pdparams"):
         yield "weights", name, run / name, None
     yield "weights", "out.safetensors", Path("left by", "conversion", "out.safetensors"), None
-    yield "best.json", "best.json", run / "best.json", newest / "state.json"
-    yield "config.yaml", "config.yaml", run / "config.yaml", None
+    yield "evaluation", "best.json", run / "best.json", newest / "state.json"
+    yield "recipe", "config.yaml", run / "config.yaml", None
     yield "card", "annotation.json", Path("left by", "label maps", "maps", "annotation.json"), run / "best.json"
     for path in sorted((stage.base / "left by" / "label maps").rglob("*.npy"))[:4]:
         yield "map", path.name, path.relative_to(stage.base), None
@@ -167,7 +167,7 @@ def damage(stage: Stage, task: dict[str, object]) -> dict[str, object]:
             found["lost"].append("says nothing of the damage")
         return {**rest, **found, "verdict": "resumed" if not found["lost"] else "lost"}
     verdict = _judge(stage, reader, task, place)
-    fine = ("equal", "passed over", "refused", *(["another"] if reader == "config.yaml" else []))
+    fine = ("equal", "passed over", "refused", "taken, and named")
     return {**rest, "verdict": verdict, "lost": [] if verdict in fine else [verdict]}
 
 
@@ -181,7 +181,7 @@ def _judge(stage: Stage, reader: str, task: dict[str, object], place: Path) -> s
     except (ValueError, OSError) as error:
         named = any(str(part) in str(error) for part in (place, place.parent if subject == run else place))
         # whoever starts from it has named the file, and is told the key
-        named |= reader == "config.yaml" and bool(re.search(r"[A-Z]{2,}\.[A-Z_]{2,}", str(error)))
+        named |= reader == "recipe" and bool(re.search(r"[A-Z]{2,}\.[A-Z_]{2,}", str(error)))
         if reader == "checkpoint":
             return f"refused, though another is whole: {error}"[:200]
         return "refused" if named else f"refused, without its name: {type(error).__name__}: {error}"[:200]
@@ -193,6 +193,8 @@ def _judge(stage: Stage, reader: str, task: dict[str, object], place: Path) -> s
         shutil.rmtree(place.parent)
         if read(run)[0] == found:
             return "passed over" if f"passed over {place.parent}" in said else "passed over in silence"
+    if reader == "recipe" and str(place) in said:
+        return "taken, and named"
     if reader == "map" and not is_valid_map(str(place), (3, 3), 2, CLASSES):
         return "refused"
     return "another"

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,8 +17,9 @@ HEADS = {
               ("写入者", "故障", "注入", "命中", "无损", "留下半成品", "最多重做")),
     "kills": (("Signal", "To", "Processes", "Workers", "Runs", "Signals that struck", "After a checkpoint", "Survived"),
               ("信号", "发给", "进程", "读取进程", "运行", "命中的信号", "已有检查点", "无损")),
-    "damage": (("File", "Read", "Damaged", "As it was", "Passed over", "Refused by name", "Accepted or unclear"),
-               ("文件", "读取方式", "损坏", "与原来相同", "跳过", "指名拒绝", "误收或不明")),
+    "damage": (("File", "Read", "Damaged", "As it was", "Passed over", "Taken, and named",
+                "Refused by name", "Accepted or unclear"),
+               ("文件", "读取方式", "损坏", "与原来相同", "跳过", "采用并指明", "指名拒绝", "误收或不明")),
     "clean": (("Runs that nothing happened to", "Runs", "False alarms", "Bit-equal"),
               ("没有故障的运行", "次数", "误报", "逐位相同")),
 }
@@ -28,14 +30,14 @@ WORDS = {  # English: Chinese
     "main": "主进程", "group": "进程组", "rank 0": "进程 0", "rank 1": "进程 1", "together": "合计",
     "checkpoint": "恢复，另有完好的一份", "only checkpoint": "恢复，只有这一份", "checkpoint by name": "按名恢复",
     "weights": "载入", "card": "读卡片", "map": "读标签图", "--resume": "整个 `--resume`",
-    "best.json": "评估", "config.yaml": "作为配方",
+    "evaluation": "评估", "recipe": "作为配方",
     "from the start": "从头开始", "finished, taken up": "完成后再恢复", "stopped, taken up": "正常停止后恢复",
 }
 ENGLISH = {"kill": "SIGKILL", "power": "power cut", "full": "disk full from here on", "error": "disk error, once",
            "checkpoint": "resumed, another is whole", "only checkpoint": "resumed, no other",
            "--resume": "all of `--resume`",
            "checkpoint by name": "resumed by name", "weights": "loaded", "card": "as a card", "map": "as a map",
-           "best.json": "evaluated", "config.yaml": "as a recipe"}
+           "evaluation": "evaluated", "recipe": "as a recipe"}
 
 
 def count(rows: Iterable[dict]) -> dict[str, list[list]]:
@@ -44,7 +46,7 @@ def count(rows: Iterable[dict]) -> dict[str, list[list]]:
     for row in rows:
         task = row["task"]
         groups[task["part"]].setdefault(_group(task), []).append(row)
-    found = {part: [_counted(part, group, rows) for group, rows in groups[part].items()] for part in HEADS}
+    found = {part: [_counted(part, group, rows) for group, rows in sorted(groups[part].items())] for part in HEADS}
     for part, table in found.items():
         if table:
             table.append(_sum(part, table))
@@ -69,7 +71,7 @@ def _counted(part: str, group: tuple, rows: list[dict]) -> list:
         return [*group, len(rows), struck, after, held]
     if part == "damage":
         named = [sum(row["verdict"] in verdicts for row in rows) for verdicts in
-                 (("equal", "resumed"), ("passed over",), ("refused",))]
+                 (("equal", "resumed"), ("passed over",), ("taken, and named",), ("refused",))]
         return [*group, len(rows), *named, len(rows) - sum(named)]
     return [*group, len(rows), sum(bool(row["told"]) for row in rows), sum(not row["lost"] for row in rows)]
 
@@ -100,18 +102,27 @@ def _cell(value: object, language: str) -> str:
     return WORDS.get(value, str(value)) if language == "cn" else ENGLISH.get(value, str(value))
 
 
-def page(text: str, counts: dict[str, list[list]], language: str) -> str:
-    """A page with its tables written anew, between `<!-- faults: PART -->` and `<!-- end -->`."""
-    for part, table in counts.items():
-        made = render(part, table, language) if table else ""
+def page(text: str, counts: dict[str, object], language: str) -> str:
+    """A page with its tables and the commit written anew, between `<!-- faults: PART -->` and `<!-- end -->`."""
+    text = re.sub(r"(?<=<!-- faults: commit -->`)[^`]*", str(counts["commit"]), text)
+    for part in HEADS:
+        made = render(part, counts[part], language) if counts[part] else ""
         text = re.sub(rf"(?<=<!-- faults: {part} -->\n).*?(?=<!-- end -->)", lambda _, made=made: made, text,
                       count=1, flags=re.DOTALL)
     return text
 
 
+def newest_commit() -> str:
+    """The newest commit that has changed the package; "+" where it has been changed since."""
+    of_package = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
+    commit = subprocess.run(["git", "log", "-1", "--format=%h", "--", "ppim"], **of_package).stdout.strip()
+    changed = subprocess.run(["git", "status", "--porcelain", "--", "ppim"], **of_package).stdout
+    return f"{commit}{'+' if changed else ''}"
+
+
 def write(rows: Iterable[dict]) -> None:
     """Count, keep the counts, and write the pages."""
-    counts = count(rows)
+    counts = {"commit": newest_commit(), **count(rows)}
     COUNTS.write_text(json.dumps(counts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for language, path in PAGES.items():
         path.write_text(page(path.read_text(encoding="utf-8"), counts, language), encoding="utf-8")

@@ -17,6 +17,7 @@ from PIL import Image
 
 from ppim.cli import main
 from ppim.commands import guarded
+from ppim.config import altered
 from ppim.files import sha256
 
 CLASSES, TRAIN, VAL = 3, 20, 12
@@ -118,11 +119,13 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file; of a run's configuration whatever its number of workers, which changes no result; none of the
-    lock, which names its holder."""
+    """SHA-256 of a file; of a run's configuration, sealed as it is, whatever its number of workers, which changes no
+    result; none of the lock, which names its holder."""
     if path.name != "config.yaml":
         return sha256(path) if path.name != ".lock" else ""
-    return hashlib.sha256(re.sub(rb"NUM_WORKERS: \d", b"NUM_WORKERS: 0", path.read_bytes())).hexdigest()
+    seal, _, text = path.read_bytes().partition(b"\n")
+    sealed = b"damaged" if altered(path) else seal[:-64]
+    return hashlib.sha256(sealed + re.sub(rb"NUM_WORKERS: \d", b"NUM_WORKERS: 0", text)).hexdigest()
 
 
 class Log(NamedTuple):
