@@ -91,8 +91,8 @@ class FirstStep:
         self._found.append(network.gradients_are_there(gradients, self._excused(), scaled))
         self._rate = run.state.optimizer.get_lr()
         self._found.append(_rate_is_meant(self._rate, run.schedule.at(run.steps.epoch(run.state.step))))
-        self._reach = {name: self._rate * (seen[0] > 0 if self._is_adaptive else seen[0]) if seen else 0.0
-                       for name, seen in gradients.items()}
+        self._owed = network.owe_a_move(self._before, {name: p.grad for name, p in self._trained.items()}, self._rate,
+                                        self._is_adaptive)
         self._gradient = {name: self._trained[name].grad.clone() for name in self._short
                           if self._trained[name].grad is not None}
         if self._hook:
@@ -122,7 +122,7 @@ class FirstStep:
         run, config = self._run, self._run.config
         plain = not run.state.scaler.is_enable()
         if plain and self._is_fresh and (self._is_adaptive or config.TRAIN.GRAD_CLIP is None):
-            self._found.append(network.parameters_moved(self._before, self._trained, self._reach))
+            self._found.append(network.parameters_moved(self._before, self._trained, self._owed))
             if self._gradient:
                 self._found.append(self._length())
         self._before = self._own = None

@@ -22,12 +22,29 @@ def test_a_gradient_that_is_missing_endless_or_zero_is_told_apart():
     assert level((0.0, 1.0))[0] == "warning" and level((0.0, 1.0), ["b"])[0] == "fine"
 
 
-def test_a_parameter_that_should_have_moved_is_told_but_not_one_that_float32_cannot_move():
-    before = {"w": paddle.ones([3]), "tiny": paddle.ones([2])}
-    after = {"w": paddle.ones([3]), "tiny": paddle.ones([2])}
-    assert network.parameters_moved(before, after, {"w": 1e-3, "tiny": 1e-9}).text.startswith("the first step")
+def test_a_parameter_that_should_have_moved_is_told():
+    before = {"w": paddle.ones([3]), "still": paddle.ones([2])}
+    after = dict(before)
+    assert network.parameters_moved(before, after, {"w"}).text.startswith("the first step")
     after["w"] = paddle.to_tensor([1.0, 1.001, 1.0])
-    assert network.parameters_moved(before, after, {"w": 1e-3, "tiny": 1e-9}).level == "fine"
+    assert network.parameters_moved(before, after, {"w"}).level == "fine"
+    assert network.parameters_moved(before, after, {"w", "still"}).level == "error"
+
+
+@pytest.mark.parametrize(("value", "gradient", "adaptive", "owed"), [
+    ([1.0, 1.0], [1.0, 0.0], False, True),
+    ([1.0, 1.0], [1e-5, 0.0], False, False),  # lost in the rounding of a one
+    ([1.0, 1e-3], [1.0, 1e-5], False, True),
+    ([1.0, 1e-9], [1e-6, 1e-16], False, False),  # where there is a gradient the value is too large, and the reverse
+    ([1.0, 0.0], [0.0, 0.0], False, False),
+    ([1.0, 0.0], [0.0, 1e-35], False, False),
+    ([1.0, 1.0], [1e-5, 0.0], True, True),  # AdamW's step is the rate, whatever the gradient
+    ([1.0, 1.0], [1e-12, 0.0], True, False),  # unless that is below its epsilon
+])
+def test_a_move_is_owed_where_an_element_of_float32_can_show_it(value, gradient, adaptive, owed):
+    found = network.owe_a_move({"w": paddle.to_tensor(value), "none": paddle.ones([1])},
+                               {"w": paddle.to_tensor(gradient), "none": None}, 1e-3, adaptive)
+    assert found == ({"w"} if owed else set())
 
 
 @pytest.mark.parametrize("adaptive", [True, False])
