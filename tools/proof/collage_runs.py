@@ -29,7 +29,7 @@ ARMS = {
     "right": [],
     "shuffled": ["TOKEN_LABEL.PLACE", "shuffled"],
     "pooled": ["TOKEN_LABEL.PLACE", "pooled"],
-    "released": ["TOKEN_LABEL.GEOMETRY", "released"],
+    "released": ["TOKEN_LABEL.GEOMETRY", "released", "TOKEN_LABEL.FRAME", "whole"],
     "plain": ["TOKEN_LABEL.ENABLE", "False"],
     "displaced 0.25": ["TOKEN_LABEL.DISPLACEMENT", "0.25"],
     "displaced 0.5": ["TOKEN_LABEL.DISPLACEMENT", "0.5"],
