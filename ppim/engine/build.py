@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import paddle
@@ -196,17 +197,18 @@ def mix_of_step(config: CfgNode, batches: TrainBatches, model: nn.Layer) -> Call
     )
 
 
+def shown_samples(config: CfgNode, images: ImageList) -> EvalSamples:
+    """Images as an evaluation shows them, and nothing of their tokens."""
+    data = config.DATA
+    view = eval_view((data.IMAGE_SIZE, data.IMAGE_SIZE), data.CROP_PCT, data.INTERPOLATION)
+    return EvalSamples(images, view, num_classes=config.MODEL.NUM_CLASSES, exif=data.EXIF)
+
+
 def eval_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tuple[int, int]) -> EvalSamples:
     """The validation samples; with TOKEN_LABEL.VAL_PATH each carries the best class of its tokens."""
-    data, path = config.DATA, config.TOKEN_LABEL.VAL_PATH
-    return EvalSamples(
-        images,
-        eval_view((data.IMAGE_SIZE, data.IMAGE_SIZE), data.CROP_PCT, data.INTERPOLATION),
-        num_classes=config.MODEL.NUM_CLASSES,
-        maps=label_maps(config, recipe, images, path) if path else None,
-        grid=grid,
-        exif=data.EXIF,
-    )
+    path = config.TOKEN_LABEL.VAL_PATH
+    maps = label_maps(config, recipe, images, path) if path else None
+    return replace(shown_samples(config, images), maps=maps, grid=grid)
 
 
 def evaluation_arguments(config: CfgNode) -> dict[str, object]:

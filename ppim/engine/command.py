@@ -171,7 +171,7 @@ def probe_weights(
     load_weights(model, file)
     train = build.train_images(config)
     config = classes.with_rows(config, len(train.classes))  # the masks'
-    pictures = {split: build.eval_samples(config, config, images, model.grid)
+    pictures = {split: build.shown_samples(config, images)
                 for split, images in (("train", train), ("val", build.val_images(config, train)))}
     how = build.evaluation_arguments(config)
     del how["amp"]

@@ -77,7 +77,12 @@ MODEL:
            STEM_CHANNELS: 8}}
 TRAIN: {{NUM_EPOCHS: 2, WARMUP_EPOCHS: 1, MAX_STEPS: 1}}
 SAVE: {tmp_path}/run
+TOKEN_LABEL: {{VAL_PATH: {tmp_path}/maps}}
 """)
+    for number in range(6):
+        maps = tmp_path / "maps" / f"class{number % 2}" / f"{number}.npy"
+        maps.parent.mkdir(parents=True, exist_ok=True)
+        np.save(maps, np.ones((2, 1, 2, 2), np.float32))
     done = run_python("tools/train.py", "-c", recipe)
     assert done.returncode == 0, done.stderr
     done = run_python("-m", "ppim", "probe", "--load", tmp_path / "run", "--masks", painted / "masks", "--json",
