@@ -5,7 +5,7 @@ own to all of them, to its checkpoints, and to classes.txt for people.
 """
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,15 @@ def card_of(config: CfgNode, images: ImageList) -> dict[str, Any]:
         "interpolation": data.INTERPOLATION,
         "mean": list(data.IMAGENET_MEAN),
         "std": list(data.IMAGENET_STD),
+        "exif": data.EXIF,
     }
+
+
+def keys_of(card: Mapping[str, Any]) -> dict[str, str]:
+    """What a card says of how photos are to be shown, as keys of a configuration and their values as typed."""
+    keys = {"image_size": "DATA.IMAGE_SIZE", "crop_pct": "DATA.CROP_PCT", "interpolation": "DATA.INTERPOLATION",
+            "mean": "DATA.IMAGENET_MEAN", "std": "DATA.IMAGENET_STD", "exif": "DATA.EXIF"}
+    return {key: str(card[name]) for name, key in keys.items() if name in card}
 
 
 def known_names(weights: str, folders: Collection[str], rows: int | None = None) -> tuple[str, ...]:

@@ -13,12 +13,12 @@ from ppim.engine import build, classes
 from ppim.engine.best import WORDS, as_json
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation, evaluate_samples
+from ppim.engine.loaded import load
 from ppim.engine.log import Log
 from ppim.engine.probe import Probed, probe
 from ppim.engine.rehearsal import rehearse
-from ppim.engine.run_folder import RunFolder, recipe_of, tokens_were_trained, weights_file
+from ppim.engine.run_folder import RunFolder, recipe_of, weights_file
 from ppim.engine.train import train
-from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
 from ppim.strict_json import dumps
 from ppim.weights.load import load_weights
@@ -125,15 +125,9 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
         )
     log = Log(world.is_main)
     images = build.val_images(config)
-    file, kind = weights_file(weights[0], config.SAVE, config.EVAL.WEIGHTS)
-    config = classes.with_rows(config, head_classes(file) or classes.ROWS)
-    model = build_model(config)
-    report = load_weights(model, file, which="auto" if kind else config.EVAL.WEIGHTS)
-    kind = kind or ("ema" if report.averaged else "raw")
+    model, config, file, kind, report = load(config, weights[0], config.SAVE)
     log.say(str(report))
     images = classes.meant_by(file, images, model.num_classes, config.MODEL.CLASSES)
-    trained = tokens_were_trained(file)
-    model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained)
     shown = len(set(images.labels.tolist()))
     log.say(f"evaluating the {WORDS[kind]} on {len(images):,} images of {shown} of {model.num_classes} classes in "
             f"{images.root}, "
