@@ -94,6 +94,19 @@ def match(images: ImageList, classes: Sequence[str], of: str) -> ImageList:
     return replace(images, labels=table[images.labels], classes=list(classes))
 
 
+def by_number(images: ImageList) -> ImageList:
+    """The same images, where folders are called by numbers that are places, as ImageNet-V2's 0 .. 999 are: labelled
+    with those numbers. Sorted as text they stand in another order."""
+    places = np.array([int(name) for name in images.classes], np.int64)
+    names = list(map(str, range(int(places.max()) + 1)))
+    return replace(images, labels=places[images.labels], classes=names, numbered=True)
+
+
+def are_numbers(names: Sequence[str]) -> bool:
+    """Are these names numbers, and are there any?"""
+    return bool(names) and all(name.isdecimal() and name.isascii() for name in names)
+
+
 def check_numbers(images: ImageList, count: int, of: str) -> None:
     """Raise ValueError where a list of numbers goes beyond the last of `count` classes."""
     most = int(images.labels.max())

@@ -11,7 +11,8 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from ppim.data.classes import check_numbers, difference, imagenet_classes, match, read_names
+from ppim.data.classes import (
+    are_numbers, by_number, check_numbers, difference, imagenet_classes, match, read_names)
 from ppim.data.datasets import ImageList
 from ppim.engine.checkpoint import Checkpoint
 from ppim.token_labels.card import CARD, load_card
@@ -55,6 +56,8 @@ def meant_by(weights: str, images: ImageList, rows: int, listed: str | None = No
         rows: of the head.
         listed: MODEL.CLASSES, for weights that do not know the names of their classes.
 
+    Of a head with ImageNet's classes, folders called by numbers mean its rows (ImageNet-V2).
+
     Raises:
         ValueError: images of a class the weights do not know; or nobody knows what the rows mean.
     """
@@ -66,6 +69,8 @@ def meant_by(weights: str, images: ImageList, rows: int, listed: str | None = No
             raise ValueError(f"{listed} names {len(given)} classes, the head of {weights} has {rows}; "
                              f"{differ or 'wanted one name for each'}")
         names, whose = given, listed
+    if are_numbers(images.names) and (names or _of_published(weights, rows)) == imagenet_classes():
+        names, images = imagenet_classes(), by_number(images)
     if names:
         return match(images, names, whose)
     if images.numbered:
@@ -76,6 +81,11 @@ def meant_by(weights: str, images: ImageList, rows: int, listed: str | None = No
             "known: give --classes FILE, a list of the names of all classes in the order of the weights, or list the "
             "images with numbers in val_list.txt")
     return images
+
+
+def _of_published(weights: str, rows: int) -> tuple[str, ...]:
+    """ImageNet's names for 1,000 rows without a card, as all published files have them; else ()."""
+    return imagenet_classes() if rows == ROWS and read_card(weights) is None else ()
 
 
 def of_run(config: CfgNode, images: ImageList, checkpoint: Checkpoint | None) -> ImageList:

@@ -17,6 +17,7 @@ from ppim.data.transforms import Operation, apply_all, eval_view, to_array
 from ppim.engine.build import evaluation_arguments
 from ppim.models.base import TokenModel
 from ppim.objective.pixels import normalise
+from ppim.report.measures import softmax
 from ppim.trained.ready import Ready, of_model, of_weights
 
 
@@ -78,16 +79,10 @@ def predictions(ready: Ready, photos: Sequence[Meant], topk: int = 5) -> Iterato
         if error:
             yield Prediction(photo.path, error=error)
             continue
-        shares = probabilities(logits)
+        shares = softmax(logits)
         rows = tuple(np.argsort(-shares, kind="stable")[:topk].tolist())
         yield Prediction(photo.path, tuple(ready.names[row] for row in rows), tuple(shares[list(rows)].tolist()), "",
                          rows, tuple(ready.ids[row] for row in rows))
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, float64."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)
 
 
 def answers(ready: Ready, photos: Sequence[Meant]) -> Iterator[tuple[Meant, np.ndarray, str]]:
@@ -109,7 +104,10 @@ def answers(ready: Ready, photos: Sequence[Meant]) -> Iterator[tuple[Meant, np.n
             errors = iter(batch.get("bad", ()))
             readable = batch["label"].tolist()
             for index, row, is_readable in zip(batch["index"].tolist(), logits.astype("float32").numpy(), readable):
-                yield photos[index], row, "" if is_readable else next(errors)
+                error = "" if is_readable else next(errors)
+                if not error and not np.isfinite(row).all():
+                    error = f"{photos[index].path}: the model's logits are not finite; are its weights whole?"
+                yield photos[index], row, error
     finally:
         if was_training:
             ready.model.train()

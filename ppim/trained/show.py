@@ -141,17 +141,14 @@ def page_of(found: Sequence[Prediction], exif: str, title: str) -> str:
         if not one.error:
             photo = read_photo(one.path, exif)
             photo.thumbnail((_ON_A_PAGE, _ON_A_PAGE))
+            bars = "".join(_bar(*pair) for pair in zip(one.names, one.probabilities))
             figures.append(pages.figure(photo, f'<div class="quiet">{pages.text(as_text(one.path))}</div>'
-                                               f'<div class="bars">{"".join(_bar(*pair) for pair in _pairs(one))}</div>'))
+                                               f'<div class="bars">{bars}</div>'))
     body = f'<p class="quiet">{len(figures):,} photos</p>\n{pages.grid(figures)}'
     if bad:
         rows = [(as_text(one.path), as_text(one.error)) for one in bad]
         body += f"<h2>Could not be read</h2>\n{pages.table(('photo', 'why'), rows)}"
     return pages.page(title, body, style=_BARS)
-
-
-def _pairs(one: Prediction) -> Iterable[tuple[str, float]]:
-    return zip(one.names, one.probabilities)
 
 
 def _bar(name: str, probability: float) -> str:
