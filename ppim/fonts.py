@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ _FACES = ("bold", "light", "thin", "black", "medium", "italic", "oblique", "mono
 _FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts", "/System/Library/Fonts",
             "/Library/Fonts", "~/Library/Fonts", "C:/Windows/Fonts")
 _SUFFIXES = (".ttf", ".otf", ".ttc")
-_NO_CHARACTER = "\U0010fffe"  # no font has it, so that what is drawn stands for all that is missing
+_NO_CHARACTER = "\U000f8fff"  # of private use; no font has it, so that what is drawn stands for all that is missing
 
 
 def installed() -> list[str]:
@@ -46,12 +47,12 @@ class Font:
     """
 
     def __init__(self, names: Iterable[str], size: int):
-        wanted = {character for name in names for character in name if character.isprintable()}
+        wanted = {character for name in names for character in name if _is_drawn(character)}
         self.pillow, self.missing = _choose(frozenset(wanted), size)
 
     def shown(self, name: str) -> str:
         """A name as it can be drawn, in one line."""
-        return "".join(one if one.isprintable() and one not in self.missing else "?" for one in name)
+        return "".join(one if _is_drawn(one) and one not in self.missing else "?" for one in name)
 
     def fitted(self, name: str, width: float) -> str:
         """The same, cut off where it would be wider than `width` pixels."""
@@ -67,6 +68,11 @@ class Font:
         """Say on stderr what cannot be shown, if anything."""
         if self.missing:
             print(f"note: {hint(self.missing)}", file=sys.stderr)
+
+
+def _is_drawn(character: str) -> bool:
+    """Is it more than the end of a line, half a character or the like?"""
+    return unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp")
 
 
 def _choose(wanted: frozenset[str], size: int) -> tuple[ImageFont.FreeTypeFont, frozenset[str]]:

@@ -24,8 +24,8 @@ class Evaluation(NamedTuple):
 
     `token_top1` is the share of tokens whose best class is that of the label map, where validation maps are given; of
     the token head, or of the class head read at each token where the token head was not trained. `real_top1` is of the
-    `real_count` images that have ReaL labels. Of ImageNet-C `corruption_errors` are mean top-1 errors by corruption, and
-    `mce` is their mean after division by AlexNet's.
+    `real_count` images that have ReaL labels. `corruption_errors`, of ImageNet-C, are mean top-1 errors by corruption,
+    `mce` their mean after division by AlexNet's.
     """
 
     top1: float

@@ -116,8 +116,8 @@ def mistakes_page(subject: Subject, answers: Answers, heading: str) -> str:
         figures.append(pages.figure(photo, caption))
     wrong = int((~answers.right).sum())
     which = "all of them" if wrong == len(figures) else f"the {len(figures)} with the highest probability"
-    body = (f'<p class="quiet">{pages.text(_printable(heading))}</p>\n<p>{wrong:,} of {len(answers.truth):,} images are '
-            f"wrong; here are {which}. Is it the model that errs, or the label?</p>\n{pages.grid(figures)}")
+    body = (f'<p class="quiet">{pages.text(_printable(heading))}</p>\n<p>{wrong:,} of {len(answers.truth):,} images '
+            f"are wrong; here are {which}. Is it the model that errs, or the label?</p>\n{pages.grid(figures)}")
     return pages.page("Worst mistakes", body, style=_STYLE)
 
 
