@@ -69,7 +69,7 @@ def of_model(model: TokenModel, classes: str | None = None) -> Ready:
         known = class_names_of(source) or ()
     else:
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        recipe, overrides = recognise(shapes).name, []
+        recipe, overrides = recognise(shapes, any_size=True).name, []
         known = imagenet_classes() if model.num_classes == ROWS else ()
     size = ["DATA.IMAGE_SIZE", str(model.image_size[0]), "MODEL.NUM_CLASSES", str(model.num_classes)]
     config = get_config(str(find_recipe(recipe)), [*overrides, *size])
