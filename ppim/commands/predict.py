@@ -40,10 +40,11 @@ def predict(argv: list[str]) -> None:
 
 def _tell(one, as_json_lines: bool) -> None:
     """What can be told at once: a line of JSON, and what is wrong."""
-    from ppim.trained.show import as_json, as_text
+    from ppim.report.tables import printable
+    from ppim.trained.show import as_json
 
     if one.error:
-        print(f"error: {as_text(one.error)}", file=sys.stderr, flush=True)
+        print(f"error: {printable(one.error)}", file=sys.stderr, flush=True)
     if as_json_lines:
         print(as_json(one), flush=True)
 

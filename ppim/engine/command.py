@@ -144,7 +144,8 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
     samples = build.eval_samples(config, recipe, images, model.grid)
     if samples.maps:
         log.say(f"label maps in {samples.maps}")
-    result = evaluate_and_report(model, samples, world, config, log, f"the {WORDS[kind]} of {file} on {images.root}")
+    result = evaluate_and_report(model, samples, world, config, log, f"the {WORDS[kind]} of {file} on {images.root}",
+                                 classes.class_names_of(file) or ())
     log.say(str(result))
     return result
 

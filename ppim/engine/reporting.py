@@ -2,7 +2,7 @@
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import paddle
@@ -61,12 +61,14 @@ class Record:
 
 
 def evaluate_and_report(
-    model: nn.Layer, samples: EvalSamples, world: World, config: CfgNode, log: Log, heading: str
+    model: nn.Layer, samples: EvalSamples, world: World, config: CfgNode, log: Log, heading: str,
+    known: Sequence[str] = (),
 ) -> Evaluation:
     """`evaluate_samples` as the configuration has it, and whatever EVAL.REPORT, DUMP, REAL and AMONG ask for.
 
     Args:
         heading: whose answers these are, in a line.
+        known: names of the classes as the weights have them, for images of a list of numbers.
 
     Raises:
         FileNotFoundError, ValueError: labels that cannot be read, before anything is evaluated.
@@ -91,7 +93,7 @@ def evaluate_and_report(
     if is_corrupted:
         result = result._replace(**_of_corruptions(images.paths, answers, log))
     if world.is_main:
-        subject = _subject(samples, model.num_classes)
+        subject = _subject(samples, model.num_classes, known)
         if wanted.DUMP:
             write_dump(wanted.DUMP, subject, answers)
             log.say(f"answers in {wanted.DUMP}")
@@ -101,9 +103,9 @@ def evaluate_and_report(
     return result
 
 
-def _subject(samples: EvalSamples, rows: int) -> Subject:
+def _subject(samples: EvalSamples, rows: int, known: Sequence[str]) -> Subject:
     images = samples.images
-    known = images.names[:rows]
+    known = (images.names or tuple(known))[:rows]
     ids = (*known, *map(str, range(len(known), rows)))
     names = (*map(in_words, known), *(f"class {row}" for row in range(len(known), rows)))
     return Subject(images.root, images.paths, ids, names, samples.exif)

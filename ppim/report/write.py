@@ -1,7 +1,6 @@
 """What does a report say, and in which files? Text for people, tables for programs, a picture, a page of mistakes."""
 from __future__ import annotations
 
-import csv
 import io
 import math
 import os
@@ -19,6 +18,7 @@ from ppim.data.photos import read_photo
 from ppim.files import write_whole
 from ppim.report import measures, picture
 from ppim.report.answers import Answers
+from ppim.report.tables import printable, write_csv, write_text
 from ppim.strict_json import dumps
 
 MISTAKES = 60  # photos on the page of mistakes
@@ -51,8 +51,8 @@ def write_report(folder: str | os.PathLike[str], subject: Subject, answers: Answ
     table = measures.reliability(answers.shares[:, 0], answers.right)
     figures = {**figures, "ece": 100 * measures.calibration_error(table)}
     classes, shown = measures.of_classes(counts), np.flatnonzero(counts.sum(1))
-    _text(folder / "report.txt", _summary(heading, figures, subject, counts, table, classes))
-    _text(folder / "summary.json", dumps(figures, indent=1) + "\n")
+    write_text(folder / "report.txt", _summary(heading, figures, subject, counts, table, classes))
+    write_text(folder / "summary.json", dumps(figures, indent=1) + "\n")
     write_csv(folder / "classes.csv", ["row", "id", "name", *measures.OfClass._fields],
               [[row, subject.ids[row], subject.names[row], *map(_cell, one)] for row, one in enumerate(classes)])
     write_csv(folder / "confusion.csv", ["truth \\ said", *subject.ids],
@@ -73,19 +73,6 @@ def write_dump(path: str | os.PathLike[str], subject: Subject, answers: Answers)
         for image, truth, share, rows, parts in zip(
             subject.paths, answers.truth.tolist(), answers.share_of_truth.tolist(), answers.rows.tolist(),
             answers.shares.tolist())))
-
-
-def write_csv(path: str | os.PathLike[str], head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table as CSV in UTF-8, whole or not at all; names that are no text keep their bytes."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    _text(Path(path), text.getvalue())
-
-
-def _text(path: Path, text: str) -> None:
-    write_whole(path, lambda beside: beside.write_text(text, encoding="utf-8", errors="surrogateescape"))
 
 
 def _cell(value: float) -> object:
@@ -112,11 +99,11 @@ def mistakes_page(subject: Subject, answers: Answers, heading: str) -> str:
         photo.thumbnail((_THUMBNAIL, _THUMBNAIL))
         caption = (f"said <b>{pages.text(subject.names[said])}</b> {100 * answers.shares[image, 0]:.1f} %<br>"
                    f"is <b>{pages.text(subject.names[truth])}</b> {100 * answers.share_of_truth[image]:.1f} %"
-                   f'<div class="quiet">{pages.text(_printable(subject.paths[image]))}</div>')
+                   f'<div class="quiet">{pages.text(printable(subject.paths[image]))}</div>')
         figures.append(pages.figure(photo, caption))
     wrong = int((~answers.right).sum())
     which = "all of them" if wrong == len(figures) else f"the {len(figures)} with the highest probability"
-    body = (f'<p class="quiet">{pages.text(_printable(heading))}</p>\n<p>{wrong:,} of {len(answers.truth):,} images '
+    body = (f'<p class="quiet">{pages.text(printable(heading))}</p>\n<p>{wrong:,} of {len(answers.truth):,} images '
             f"are wrong; here are {which}. Is it the model that errs, or the label?</p>\n{pages.grid(figures)}")
     return pages.page("Worst mistakes", body, style=_STYLE)
 
@@ -142,7 +129,7 @@ def _summary(heading, figures, subject: Subject, counts, table, classes) -> str:
         "Classes, the worst first\n"
         + _columns(["class", "images", "said", "precision %", "recall %", "F1 %"], per_class, left=(0,)),
     ]
-    return "\n\n".join(_printable(part).rstrip() for part in parts) + "\n"
+    return "\n\n".join(printable(part).rstrip() for part in parts) + "\n"
 
 
 def _percent(share: float) -> str:
@@ -155,12 +142,7 @@ def _columns(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[
     for place, title in enumerate(head):
         table.add_column(title, justify="left" if place in left else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(_printable(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     text = io.StringIO()
     Console(file=text, width=10_000, color_system=None).print(table)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-
-
-def _printable(text: str) -> str:
-    """A text with whatever bytes a path in it is made of."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

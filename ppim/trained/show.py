@@ -1,8 +1,6 @@
 """How is a prediction shown? Below its photo, in a picture; among others, on a page; in a table; as JSON or CSV."""
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +14,8 @@ from ppim import pages
 from ppim.data.photos import read_photo
 from ppim.files import write_whole
 from ppim.fonts import Font
+from ppim.report import tables
+from ppim.report.tables import printable
 from ppim.strict_json import dumps
 from ppim.trained.predict import Prediction
 
@@ -41,11 +41,6 @@ def percent(probability: float) -> str:
     return "> 99.99 %" if 99.99 < value < 100 else f"{value:.2f} %"
 
 
-def as_text(path: str) -> str:
-    """A path that can be printed, whatever bytes it is made of."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def as_json(one: Prediction) -> str:
     """One line of strict JSON: path and `predictions`, or path and `error`."""
     if one.error:
@@ -62,7 +57,7 @@ def print_table(found: Sequence[Prediction], console: Console) -> None:
     table.add_column("class", overflow="fold")
     table.add_column("probability", justify="right", no_wrap=True)
     for one in found:
-        path, end = as_text(one.path), one is not found[-1]
+        path, end = printable(one.path), one is not found[-1]
         if one.error:
             table.add_row(Text(path), Text("cannot be read", "red"), "", end_section=end)
         for place, (name, probability) in enumerate(zip(one.names, one.probabilities)):
@@ -72,16 +67,15 @@ def print_table(found: Sequence[Prediction], console: Console) -> None:
 
 
 def write_csv(found: Sequence[Prediction], path: str | os.PathLike[str]) -> None:
-    """One row a photo: path, error, then row, id, name and probability of each class. UTF-8 without a mark."""
+    """One row a photo: path, error, then row, id, name and probability of each class. UTF-8."""
     most = max((len(one.rows) for one in found), default=0)
     fields = ("row", "id", "name", "probability")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "error", *(f"{field}{place}" for place in range(1, most + 1) for field in fields)])
+    rows = []
     for one in found:
         cells = [cell for group in zip(one.rows, one.ids, one.names, one.probabilities) for cell in group]
-        writer.writerow([one.path, one.error, *cells, *[""] * (len(fields) * most - len(cells))])
-    write_whole(path, lambda beside: beside.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape"))
+        rows.append([one.path, one.error, *cells, *[""] * (len(fields) * most - len(cells))])
+    head = [f"{field}{place}" for place in range(1, most + 1) for field in fields]
+    tables.write_csv(path, ["path", "error", *head], rows)
 
 
 def captioned(photo: Image.Image, one: Prediction, font: Font) -> Image.Image:
@@ -142,11 +136,11 @@ def page_of(found: Sequence[Prediction], exif: str, title: str) -> str:
             photo = read_photo(one.path, exif)
             photo.thumbnail((_ON_A_PAGE, _ON_A_PAGE))
             bars = "".join(_bar(*pair) for pair in zip(one.names, one.probabilities))
-            figures.append(pages.figure(photo, f'<div class="quiet">{pages.text(as_text(one.path))}</div>'
+            figures.append(pages.figure(photo, f'<div class="quiet">{pages.text(printable(one.path))}</div>'
                                                f'<div class="bars">{bars}</div>'))
     body = f'<p class="quiet">{len(figures):,} photos</p>\n{pages.grid(figures)}'
     if bad:
-        rows = [(as_text(one.path), as_text(one.error)) for one in bad]
+        rows = [(printable(one.path), printable(one.error)) for one in bad]
         body += f"<h2>Could not be read</h2>\n{pages.table(('photo', 'why'), rows)}"
     return pages.page(title, body, style=_BARS)
 
