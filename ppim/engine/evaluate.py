@@ -102,8 +102,7 @@ def evaluate(
     is_cut = False
     for batch in batches:
         with paddle.amp.auto_cast(**(amp or {"enable": False})):
-            images = normalise(batch["image"], mean, std)
-            output = model.evaluate_tokens(images) if "token_best" in batch else TokenOutput(model(images))
+            output = _answer(model, batch, normalise(batch["image"], mean, std))
         logits = _among(output.class_logits.astype("float32"), among)
         look(batch, logits)
         counts += paddle.concat([_hits(logits, batch["label"]), _token_hits(output.token_logits, batch)])
@@ -113,15 +112,18 @@ def evaluate(
             break
     if was_training:
         model.train()
-    *sums, cuts = world.all_sum([*counts.tolist(), int(is_cut)], "int64")
+    top1, top5, count, right_tokens, tokens, cuts = world.all_sum([*counts.tolist(), int(is_cut)], "int64")
     if cuts:
         raise EvaluationCut
-    top1, top5, count, right_tokens, tokens = sums
     (loss_sum,) = world.all_sum([loss.item()], "float64")
     if count != expected:
         raise RuntimeError(f"evaluation counted {count} images of {expected}; please report this with your command")
     token_top1 = 100.0 * right_tokens / tokens if tokens else None
     return Evaluation(100.0 * top1 / count, 100.0 * top5 / count, loss_sum / count, count, token_top1)
+
+
+def _answer(model: nn.Layer, batch, images: paddle.Tensor) -> TokenOutput:
+    return model.evaluate_tokens(images) if "token_best" in batch else TokenOutput(model(images))
 
 
 def best_rows(logits: paddle.Tensor, most: int) -> paddle.Tensor:

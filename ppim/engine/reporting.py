@@ -11,6 +11,7 @@ from yacs.config import CfgNode
 
 from ppim.data.classes import imagenet_classes, in_words
 from ppim.data.corruptions import corrupted_folders, groups
+from ppim.data.datasets import ImageList
 from ppim.data.loader import EvalSamples
 from ppim.data.real_labels import read_real
 from ppim.engine import build
@@ -74,12 +75,7 @@ def evaluate_and_report(
         FileNotFoundError, ValueError: labels that cannot be read, before anything is evaluated.
     """
     images, wanted, how = samples.images, config.EVAL, build.evaluation_arguments(config)
-    if wanted.AMONG == "shown":
-        how["among"] = sorted(set(images.labels.tolist()))
-        log.say(f"answers are counted among the {len(how['among'])} classes shown (EVAL.AMONG shown)")
-    elif images.names == imagenet_classes() and len(set(images.labels.tolist())) == _SUBSET:
-        log.say(f"note: {_SUBSET} of ImageNet's classes; ImageNet-A and ImageNet-R are counted among theirs: --among "
-                "shown")
+    how["among"] = _among(images, wanted.AMONG, log)
     accepted = read_real(wanted.REAL, images.paths, model.num_classes) if wanted.REAL else None
     is_corrupted = bool(corrupted_folders(images.root))
     if not (wanted.REPORT or wanted.DUMP or accepted or is_corrupted):
@@ -101,6 +97,18 @@ def evaluate_and_report(
             write_report(wanted.REPORT, subject, answers, result.as_dict(), f"{heading}: {result}")
             log.say(f"report in {wanted.REPORT}: report.txt, mistakes.html, confusion.png and tables")
     return result
+
+
+def _among(images: ImageList, setting: str, log: Log) -> list[int]:
+    """The rows that may be answered, [] for all; told, or proposed where they are as many as in other ImageNets."""
+    shown = sorted(set(images.labels.tolist()))
+    if setting == "shown":
+        log.say(f"answers are counted among the {len(shown)} classes shown (EVAL.AMONG shown)")
+        return shown
+    if images.names == imagenet_classes() and len(shown) == _SUBSET:
+        log.say(f"note: {_SUBSET} of ImageNet's classes; ImageNet-A and ImageNet-R are counted among theirs: --among "
+                "shown")
+    return []
 
 
 def _subject(samples: EvalSamples, rows: int, known: Sequence[str]) -> Subject:
