@@ -58,7 +58,7 @@ def _write(found: Sequence, exif: str, args) -> None:
 
     if not args.json:
         # a pipe has no width; rich would take it for 80 characters wide
-        show.print_table(found, Console() if sys.stdout.isatty() else Console(width=200))
+        show.print_table(found, Console() if sys.stdout.isatty() else Console(width=10_000))
     if args.csv:
         show.write_csv(found, args.csv)
     if args.pictures:
