@@ -87,4 +87,8 @@ def _called(known: Sequence[str], rows: int, classes: str | None, whose: str) ->
     if len(listed) != rows:
         raise ValueError(f"{classes} names {len(listed)} classes, the head of {whose} has {rows} rows; wanted one name "
                          "a line for each")
+    foreign = next((name for name in listed if any("\ud800" <= one <= "\udfff" for one in name)), None)
+    if foreign:
+        raise ValueError(f"{classes}: line {listed.index(foreign) + 1} is not UTF-8; save the file as UTF-8 in an "
+                         f"editor, or with iconv -f GBK -t UTF-8 {classes} > utf8.txt")
     return (ids if known else listed), tuple(in_words(name) for name in listed)

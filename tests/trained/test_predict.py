@@ -129,6 +129,9 @@ def test_names_of_a_list_stand_for_the_rows_in_any_script(folder, tiny_data, tmp
     (one,) = ppim.predict(folder, photos_of(tiny_data)[0], classes=str(tmp_path / "names.txt"))
     assert one.names == tuple(("狗", "猫", "猫")[row] for row in one.rows)
     assert one.ids == tuple(f"class{row}" for row in one.rows)
+    (tmp_path / "gbk.txt").write_bytes("a\n狗\n猫\n".encode("gbk"))
+    with pytest.raises(ValueError, match="line 2 is not UTF-8.*iconv"):
+        ppim.predict(folder, photos_of(tiny_data)[0], classes=str(tmp_path / "gbk.txt"))
     (tmp_path / "few.txt").write_text("狗\n猫\n", encoding="utf-8")
     with pytest.raises(ValueError, match="names 2 classes, the head of .* has 3 rows"):
         ppim.predict(folder, photos_of(tiny_data)[0], classes=str(tmp_path / "few.txt"))
