@@ -10,7 +10,7 @@ from ppim.fonts import Font
 
 READABLE = 40  # classes whose names and numbers are shown
 _CELL, _TEXT, _EDGE = 36, 13, 12  # pixels
-_MAP = 1000  # pixels of a map's side, at least one a class
+_MAP, _DOTS = 1000, 250  # pixels of a map's side, and dots: smaller ones cannot be seen
 _MOST_NAME = 220  # pixels
 _GROUND, _INK, _LINE = (255, 255, 255), (28, 30, 33), (226, 229, 232)
 _RIGHT, _WRONG = np.array([11, 102, 195.0]), np.array([200, 60, 20.0])
@@ -19,7 +19,9 @@ _RIGHT, _WRONG = np.array([11, 102, 195.0]), np.array([200, 60, 20.0])
 def draw(counts: np.ndarray, names: Sequence[str], title: str) -> Image.Image:
     """A picture of a confusion matrix: truth from top to bottom, what was said from left to right.
 
-    Blue is right, red is wrong; the darker, the larger a share of its class (by the square root, so that few show).
+    Blue is right, red is wrong; the darker, the larger a share of its class (by the square root, so that few show). In
+    a map of dots red is the darker, the nearer to the most frequent mistake, and of more than 250 classes a dot stands
+    for several that are neighbours.
 
     Args:
         counts: (n, m) integers, of which the first n columns are the rows' own classes.
@@ -31,10 +33,23 @@ def draw(counts: np.ndarray, names: Sequence[str], title: str) -> Image.Image:
 
 
 def _colours(counts: np.ndarray) -> np.ndarray:
-    """(n, m, 3) uint8."""
-    share = np.sqrt(counts / np.maximum(counts.sum(1, keepdims=True), 1))[..., None]
-    ink = np.where(np.eye(*counts.shape, dtype=bool)[..., None], _RIGHT, _WRONG)
-    return np.rint(255 - share * (255 - ink)).astype(np.uint8)
+    """(n, m, 3) uint8, by shares of the rows."""
+    return _inked(counts / np.maximum(counts.sum(1, keepdims=True), 1))
+
+
+def _inked(shares: np.ndarray) -> np.ndarray:
+    ink = np.where(np.eye(*shares.shape, dtype=bool)[..., None], _RIGHT, _WRONG)
+    return np.rint(255 - np.sqrt(shares)[..., None] * (255 - ink)).astype(np.uint8)
+
+
+def _dots(counts: np.ndarray) -> tuple[np.ndarray, int]:
+    """(n, m, 3) uint8, and how many classes a dot stands for."""
+    each = -(-len(counts) // _DOTS)
+    rows, columns = (np.arange(0, length, each) for length in counts.shape)
+    sums = np.add.reduceat(np.add.reduceat(counts, rows, 0), columns, 1)
+    images, own = np.maximum(sums.sum(1, keepdims=True), 1), np.eye(*sums.shape, dtype=bool)
+    right, wrong = np.add.reduceat(np.diagonal(counts), rows)[:, None] / images, np.where(own, 0, sums / images)
+    return _inked(np.where(own, right, wrong / max(wrong.max(), 1e-9))), each
 
 
 def _table(counts: np.ndarray, names: Sequence[str], title: str, font: Font) -> Image.Image:
@@ -70,9 +85,10 @@ def _upright(picture: Image.Image, name: str, left: int, bottom: int, font: Font
 
 
 def _map(counts: np.ndarray, title: str, font: Font) -> Image.Image:
-    dot = max(1, _MAP // max(counts.shape))
-    dots = Image.fromarray(_colours(counts)).resize((counts.shape[1] * dot, counts.shape[0] * dot),
-                                                    Image.Resampling.NEAREST)
+    colours, each = _dots(counts)
+    dot = _MAP // max(colours.shape[:2])
+    dots = Image.fromarray(colours).resize((colours.shape[1] * dot, colours.shape[0] * dot), Image.Resampling.NEAREST)
+    title += f"; a dot: {each} classes" * (each > 1)
     beside, top = 60, 5 * _TEXT
     wide = max(beside + dots.width + 2 * _EDGE, round(font.pillow.getlength(font.shown(title))) + 2 * _EDGE)
     picture = Image.new("RGB", (wide, top + dots.height + 2 * _EDGE), _GROUND)
@@ -82,7 +98,7 @@ def _map(counts: np.ndarray, title: str, font: Font) -> Image.Image:
     pen.rectangle((beside - 1, top - 1, beside + dots.width, top + dots.height), None, _LINE)
     step = next(step for step in (10, 20, 50, 100, 200, 500, 1000, 10**9) if len(counts) / step <= 10)
     for number in range(0, len(counts), step):
-        at = (number + 0.5) * dot
+        at = (number / each + 0.5) * dot
         pen.text((beside - 8, top + at), str(number), _INK, font.pillow, anchor="rm")
         pen.text((beside + at, top - 6), str(number), _INK, font.pillow, anchor="ms")
     return picture

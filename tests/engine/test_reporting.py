@@ -203,6 +203,15 @@ def test_what_is_wrong_is_red_where_it_stands():
     assert red[1][red[0].argmin()] == red[1].max() - 19 and red[1][red[0].argmax()] == red[1].min()
 
 
+def test_a_mistake_among_a_thousand_classes_is_a_dot_that_can_be_seen():
+    counts = 50 * np.eye(1000, 1001, dtype=int)
+    counts[700, 700], counts[700, 200] = 20, 30
+    drawn = np.asarray(picture.draw(counts, ["x"] * 1001, "")).astype(int)
+    red = (drawn[..., 0] > drawn[..., 2] + 60).nonzero()
+    # a dot is 3 x 3 pixels for 4 classes; the map begins 65 pixels from the top, 60 from the left
+    assert len(red[0]) == 3 * 3 and (red[0].min(), red[1].min()) == (65 + 700 // 4 * 3, 60 + 200 // 4 * 3)
+
+
 def test_the_page_of_mistakes_has_only_the_worst_of_many(tmp_path):
     Image.fromarray(np.zeros((4, 4, 3), "uint8")).save(tmp_path / "x.png")
     count = 100
