@@ -112,6 +112,8 @@ def _summary(heading, figures, subject: Subject, counts, table, classes) -> str:
     """The report as text."""
     said = "\n".join(f"{name:<16} {value:.4f}" if isinstance(value, float) else f"{name:<16} {value}"
                      for name, value in figures.items() if not isinstance(value, dict))
+    by_part = [f"{name}, percent\n{_columns(['of', 'percent'], _items(value), left=(0,))}"
+               for name, value in figures.items() if isinstance(value, dict)]
     bins = [(f"{part.low:.3f} .. {part.high:.3f}", f"{part.count:,}", _percent(part.confidence),
              _percent(part.accuracy)) for part in table]
     pairs = [(f"{number:,}", subject.names[truth], subject.names[answer])
@@ -122,7 +124,7 @@ def _summary(heading, figures, subject: Subject, counts, table, classes) -> str:
     per_class = [(subject.names[row], f"{one.count:,}", f"{one.said:,}", _percent(one.precision),
                   _percent(one.recall), _percent(one.f1)) for row, one in ((row, classes[row]) for row in order)]
     parts = [
-        heading, said,
+        heading, said, *by_part,
         "Is the model right as often as it is sure? (reliability; ece is the mean distance, in percent)\n"
         + _columns(["confidence", "images", "mean %", "right %"], bins),
         "Most frequent mistakes\n" + _columns(["images", "is", "was called"], pairs, left=(1, 2)),
@@ -130,6 +132,10 @@ def _summary(heading, figures, subject: Subject, counts, table, classes) -> str:
         + _columns(["class", "images", "said", "precision %", "recall %", "F1 %"], per_class, left=(0,)),
     ]
     return "\n\n".join(printable(part).rstrip() for part in parts) + "\n"
+
+
+def _items(figures: dict[str, float]) -> list[tuple[str, str]]:
+    return [(name, f"{value:.2f}") for name, value in figures.items()]
 
 
 def _percent(share: float) -> str:

@@ -171,13 +171,14 @@ def test_corruptions_are_told_one_by_one_as_evaluated_alone(three, tiny_data, tm
             Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(path)
     alone = {place: 100 - evaluated(three, tmp_path / "c" / place).top1 for place in ("fog/1", "fog/4", "snow/2")}
     capsys.readouterr()
-    result = evaluated(three, tmp_path / "c")
+    result = evaluated(three, tmp_path / "c", "EVAL.REPORT", tmp_path / "report")
     assert result.count == 33 and 100 - result.top1 == pytest.approx(sum(alone.values()) / 3)
     assert result.corruption_errors == {"fog": pytest.approx((alone["fog/1"] + alone["fog/4"]) / 2),
                                         "snow": pytest.approx(alone["snow/2"])}
     said = capsys.readouterr().out
     assert re.search(rf"fog +error +{result.corruption_errors['fog']:.2f} +by severity +{alone['fog/1']:.2f} ", said)
     assert result.mce is None and "no mCE" in said
+    assert re.search(rf"fog +{result.corruption_errors['fog']:.2f}\n", (tmp_path / "report" / "report.txt").read_text())
     assert json.loads(said.splitlines()[-1])["corruption_errors"] == result.corruption_errors
 
 
