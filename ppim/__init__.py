@@ -16,7 +16,8 @@ threads.settle()
 mkl.set_before_products(os.environ, mkl.describe_processor())
 
 _LAZY = {
-    "create_model": "ppim.trained",
+    "create_model": "ppim.trained.models",
+    "predict": "ppim.trained.predict",
     "list_models": "ppim.models",
     "load_weights": "ppim.weights.load",
     "get_config": "ppim.config",

@@ -17,6 +17,7 @@ from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
 from ppim.commands.labels import make
 from ppim.commands.models import models
+from ppim.commands.predict import predict
 from ppim.commands.probe import probe
 from ppim.commands.train import evaluate, train
 from ppim.config.nearest import did_you_mean
@@ -24,6 +25,7 @@ from ppim.config.nearest import did_you_mean
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
+    "predict": predict,
     "finetune": finetune,
     "probe": probe,
     "check": check,

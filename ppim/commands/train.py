@@ -63,6 +63,13 @@ def train_parser(prog: str) -> Parser:
                         help="go on from the newest checkpoint of the run folder, or from PATH, a run or a checkpoint; "
                              "with PATH the recipe may be left out")
     parser.add_argument("--evaluate-only", action="store_true", help="evaluate and stop; touches no training file")
+    parser.add_argument("--report", metavar="DIR",
+                        help="evaluation: also write a report: every class, confusions, calibration, worst mistakes")
+    parser.add_argument("--dump", metavar="FILE.csv", help="evaluation: also write what was answered of every image")
+    parser.add_argument("--real", metavar="real.json", help="evaluation: also count by ImageNet's ReaL labels")
+    parser.add_argument("--among", choices=("all", "shown"),
+                        help="evaluation: shown: only classes that the images have may be answered, as for ImageNet-A "
+                             "and ImageNet-R")
     parser.add_argument("--tl-align", action="store_true",
                         help="token-label alignment, with cutmix on the token grid and, unless --mixup is given, no "
                              "mixup; short for keys of MIX and TRAIN")

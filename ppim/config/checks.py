@@ -101,6 +101,10 @@ def _check_training(config: CfgNode) -> None:
     if config.EVAL.ONLY and config.MODEL.NEW_HEADS == "always":
         raise ValueError("MODEL.NEW_HEADS always (--new-heads) starts heads afresh, which leaves nothing to evaluate; "
                          "train first")
+    asked = [f"EVAL.{name}" for name in ("REPORT", "DUMP", "REAL") if config.EVAL[name]]
+    asked += ["EVAL.AMONG shown"] * (config.EVAL.AMONG == "shown")
+    if asked and not config.EVAL.ONLY:
+        raise ValueError(f"{', '.join(asked)}: only for evaluation; train first, then give it to ppim evaluate")
     if config.MIX.GROUP % 2:
         raise ValueError(f"MIX.GROUP wants an even number of images, since pairs are mixed; got {config.MIX.GROUP}, "
                          f"try {config.MIX.GROUP + 1}")

@@ -302,6 +302,16 @@ KEYS: dict[str, Key] = {
     "EVAL.ONLY": key(False),
     #: `auto` (the running average where there is one), `raw`, `ema` | `auto`（有滑动平均就用它）、`raw`、`ema`
     "EVAL.WEIGHTS": key("auto", choices=("auto", "raw", "ema")),
+    #: evaluation only, as `--report`: a folder for a report | 仅评估，同 `--report`：存放报告的目录
+    "EVAL.REPORT": key(""),
+    #: evaluation only, as `--dump`: a CSV file for every answer | 仅评估，同 `--dump`：记录每个回答的 CSV 文件
+    "EVAL.DUMP": key(""),
+    #: evaluation only, as `--real`: ImageNet's ReaL labels, `real.json` |
+    #: 仅评估，同 `--real`：ImageNet 的 ReaL 标签 `real.json`
+    "EVAL.REAL": key(""),
+    #: evaluation only: classes that may be answered, `all` or those `shown` by the images (ImageNet-A, ImageNet-R) |
+    #: 仅评估：可以回答的类别，`all`（全部）或 `shown`（图像中出现的；ImageNet-A、ImageNet-R）
+    "EVAL.AMONG": key("all", choices=("all", "shown")),
 
     #: run folder; `""`: `output/<config name>` | 运行目录；`""`：`output/<配置名>`
     "SAVE": key(""),

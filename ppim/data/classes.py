@@ -37,8 +37,11 @@ def in_words(name: str) -> str:
     return _imagenet().get(name, name)
 
 
-def read_names(path: str) -> tuple[str, ...]:
+def read_names(path: str, each_once: bool = True) -> tuple[str, ...]:
     """The classes in a list: a file with one name a line, in the order of a head's rows, or `imagenet` for ImageNet's.
+
+    Args:
+        each_once: False where names are but shown; of ImageNet's in words, crane is a bird and a machine.
 
     Raises:
         FileNotFoundError: no such file. ValueError: it is empty, or names a class twice.
@@ -51,7 +54,7 @@ def read_names(path: str) -> tuple[str, ...]:
         raise FileNotFoundError(f"{path}: no such list of classes; wanted a text file with one name a line, or "
                                 f"`{IMAGENET}`") from None
     names = tuple(line.strip() for line in text.split("\n") if line.strip())
-    double = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    double = next((name for number, name in enumerate(names) if each_once and name in names[:number]), None)
     if not names or double:
         raise ValueError(f"{path}: wanted the name of one class a line, each once, as utf-8; "
                          + (f"{double!r} stands there twice" if double else "it is empty"))
@@ -89,6 +92,19 @@ def match(images: ImageList, classes: Sequence[str], of: str) -> ImageList:
             "folder, or see whether these images and those classes belong together")
     table = np.array([place[spelt(name)] for name in images.classes], np.int64)
     return replace(images, labels=table[images.labels], classes=list(classes))
+
+
+def by_number(images: ImageList) -> ImageList:
+    """The same images, where folders are called by numbers that are places, as ImageNet-V2's 0 .. 999 are: labelled
+    with those numbers. Sorted as text they stand in another order."""
+    places = np.array([int(name) for name in images.classes], np.int64)
+    names = list(map(str, range(int(places.max()) + 1)))
+    return replace(images, labels=places[images.labels], classes=names, numbered=True)
+
+
+def are_numbers(names: Sequence[str]) -> bool:
+    """Are these names numbers, and are there any?"""
+    return bool(names) and all(name.isdecimal() and name.isascii() for name in names)
 
 
 def check_numbers(images: ImageList, count: int, of: str) -> None:

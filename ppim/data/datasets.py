@@ -132,7 +132,7 @@ def scan_folders(folder: str) -> ClassFolders:
         entries = [entry for entry in entries if not entry.name.startswith(".")]
     skipped: Counter[str] = Counter()
     classes = sorted(entry.name for entry in entries if entry.is_dir())
-    images = {name: _images_below(os.path.join(folder, name), name, skipped) for name in classes}
+    images = {name: images_below(os.path.join(folder, name), name, skipped) for name in classes}
     dangling = sorted(entry.name for entry in entries if entry.is_symlink() and not os.path.exists(entry.path))
     others = [entry.name for entry in entries if not entry.is_dir() and entry.name not in dangling]
     return ClassFolders(images, sorted(name for name in others if _is_image(name, skipped)), dangling, skipped)
@@ -176,7 +176,16 @@ def listed(folder: str, found: ClassFolders) -> ImageList:
     return ImageList(folder, paths, labels.astype(np.int64), list(found.images), found.skipped)
 
 
-def _images_below(folder: str, prefix: str, skipped: Counter[str]) -> list[str]:
+def images_below(folder: str, prefix: str, skipped: Counter[str]) -> list[str]:
+    """The images of a folder and of those in it, sorted; files whose names begin with a dot are passed over.
+
+    Args:
+        prefix: what stands for the folder in the paths.
+        skipped: files that are no images are counted here by their suffix.
+
+    Raises:
+        OSError: a folder that cannot be read, or a link back to one above it.
+    """
     found = []
     for here, _, files in os.walk(folder, onerror=_refuse, followlinks=True):
         if os.path.islink(here):

@@ -17,7 +17,8 @@ from ppim.names import normalise_name
 _SETS = {
     # ours
     "-c": "--config", "--config": "--config", "--model": "--model", "--load": "MODEL.PRETRAINED",
-    "--finetune": "MODEL.PRETRAINED", "--classes": "MODEL.CLASSES",
+    "--finetune": "MODEL.PRETRAINED", "--classes": "MODEL.CLASSES", "--report": "EVAL.REPORT", "--dump": "EVAL.DUMP",
+    "--real": "EVAL.REAL", "--among": "EVAL.AMONG",
     # PaddleViT
     "-cfg": "--config", "-pretrained": "MODEL.PRETRAINED", "-data_path": "DATA.DATA_PATH",
     "-batch_size": "DATA.BATCH_SIZE", "-image_size": "DATA.IMAGE_SIZE", "-num_classes": "MODEL.NUM_CLASSES",
@@ -44,7 +45,7 @@ _SETS = {
     "--distillation-type": "DISTILL.TYPE", "--distillation-alpha": "DISTILL.ALPHA",
     "--distillation-tau": "DISTILL.TAU", "--teacher-model": "DISTILL.TEACHER", "--teacher-path": "DISTILL.WEIGHTS",
     # TokenLabeling
-    "--token-label-data": "TOKEN_LABEL.PATH", "--dense-weight": "LOSS.DENSE_WEIGHT",
+    "--real-labels": "EVAL.REAL", "--token-label-data": "TOKEN_LABEL.PATH", "--dense-weight": "LOSS.DENSE_WEIGHT",
     "--cls-weight": "LOSS.CLASS_WEIGHT", "--class-map": "MODEL.CLASSES",
 }
 
@@ -87,7 +88,6 @@ _ONLY = {
 
 _REFUSED = {
     "--pretrained": "name the file of the weights: --load FILE; `ppim models` tells where published ones are",
-    "--real-labels": "only the labels of the class folders or lists are known",
     "--lr-noise": "the learning rate has no noise here",
     "--jsd": "there is no such loss here",
     "--resplit": "every sample stands alone, so erasing spares none of them",

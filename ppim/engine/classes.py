@@ -5,13 +5,13 @@ own to all of them, to its checkpoints, and to classes.txt for people.
 """
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from yacs.config import CfgNode
 
-from ppim.data.classes import check_numbers, difference, imagenet_classes, match, read_names
+from ppim.data.classes import are_numbers, by_number, check_numbers, difference, imagenet_classes, match, read_names
 from ppim.data.datasets import ImageList
 from ppim.engine.checkpoint import Checkpoint
 from ppim.token_labels.card import CARD, load_card
@@ -55,6 +55,8 @@ def meant_by(weights: str, images: ImageList, rows: int, listed: str | None = No
         rows: of the head.
         listed: MODEL.CLASSES, for weights that do not know the names of their classes.
 
+    Of a head with ImageNet's classes, folders called by numbers mean its rows (ImageNet-V2).
+
     Raises:
         ValueError: images of a class the weights do not know; or nobody knows what the rows mean.
     """
@@ -66,6 +68,8 @@ def meant_by(weights: str, images: ImageList, rows: int, listed: str | None = No
             raise ValueError(f"{listed} names {len(given)} classes, the head of {weights} has {rows}; "
                              f"{differ or 'wanted one name for each'}")
         names, whose = given, listed
+    if are_numbers(images.names) and (names or _of_published(weights, rows)) == imagenet_classes():
+        names, images = imagenet_classes(), by_number(images)
     if names:
         return match(images, names, whose)
     if images.numbered:
@@ -76,6 +80,11 @@ def meant_by(weights: str, images: ImageList, rows: int, listed: str | None = No
             "known: give --classes FILE, a list of the names of all classes in the order of the weights, or list the "
             "images with numbers in val_list.txt")
     return images
+
+
+def _of_published(weights: str, rows: int) -> tuple[str, ...]:
+    """ImageNet's names for 1,000 rows without a card, as all published files have them; else ()."""
+    return imagenet_classes() if rows == ROWS and read_card(weights) is None else ()
 
 
 def of_run(config: CfgNode, images: ImageList, checkpoint: Checkpoint | None) -> ImageList:
@@ -149,7 +158,15 @@ def card_of(config: CfgNode, images: ImageList) -> dict[str, Any]:
         "interpolation": data.INTERPOLATION,
         "mean": list(data.IMAGENET_MEAN),
         "std": list(data.IMAGENET_STD),
+        "exif": data.EXIF,
     }
+
+
+def keys_of(card: Mapping[str, Any]) -> dict[str, str]:
+    """What a card says of how photos are to be shown, as keys of a configuration and their values as typed."""
+    keys = {"image_size": "DATA.IMAGE_SIZE", "crop_pct": "DATA.CROP_PCT", "interpolation": "DATA.INTERPOLATION",
+            "mean": "DATA.IMAGENET_MEAN", "std": "DATA.IMAGENET_STD", "exif": "DATA.EXIF"}
+    return {key: str(card[name]) for name, key in keys.items() if name in card}
 
 
 def known_names(weights: str, folders: Collection[str], rows: int | None = None) -> tuple[str, ...]:

@@ -8,17 +8,20 @@ from yacs.config import CfgNode
 
 from ppim.checks.finding import Finding
 from ppim.config import altered, find_recipe, get_config
+from ppim.data.classes import are_numbers
+from ppim.data.corruptions import corrupted_folders, corrupted_images
 from ppim.data.datasets import skipped_note
 from ppim.engine import build, classes
 from ppim.engine.best import WORDS, as_json
 from ppim.engine.distributed import World, join_world
-from ppim.engine.evaluate import Evaluation, evaluate_samples
+from ppim.engine.evaluate import Evaluation
+from ppim.engine.loaded import load
 from ppim.engine.log import Log
 from ppim.engine.probe import Probed, probe
 from ppim.engine.rehearsal import rehearse
-from ppim.engine.run_folder import RunFolder, recipe_of, tokens_were_trained, weights_file
+from ppim.engine.reporting import evaluate_and_report
+from ppim.engine.run_folder import RunFolder, recipe_of, weights_file
 from ppim.engine.train import train
-from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
 from ppim.strict_json import dumps
 from ppim.weights.load import load_weights
@@ -124,16 +127,14 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
             f"got {' and '.join(weights) or 'none'}; e.g. --load {config.SAVE}/best.pdparams"
         )
     log = Log(world.is_main)
-    images = build.val_images(config)
-    file, kind = weights_file(weights[0], config.SAVE, config.EVAL.WEIGHTS)
-    config = classes.with_rows(config, head_classes(file) or classes.ROWS)
-    model = build_model(config)
-    report = load_weights(model, file, which="auto" if kind else config.EVAL.WEIGHTS)
-    kind = kind or ("ema" if report.averaged else "raw")
+    path = config.DATA.DATA_PATH
+    images = corrupted_images(path) if corrupted_folders(path) else build.val_images(config)
+    model, config, file, kind, report = load(config, weights[0], config.SAVE)
     log.say(str(report))
+    folders = images.names
     images = classes.meant_by(file, images, model.num_classes, config.MODEL.CLASSES)
-    trained = tokens_were_trained(file)
-    model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, trained)
+    if are_numbers(folders) and not are_numbers(images.names):
+        log.say("class folders called by numbers are taken for rows of ImageNet's list, as in ImageNet-V2")
     shown = len(set(images.labels.tolist()))
     log.say(f"evaluating the {WORDS[kind]} on {len(images):,} images of {shown} of {model.num_classes} classes in "
             f"{images.root}, "
@@ -143,7 +144,8 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
     samples = build.eval_samples(config, recipe, images, model.grid)
     if samples.maps:
         log.say(f"label maps in {samples.maps}")
-    result = evaluate_samples(model, samples, world, **build.evaluation_arguments(config))
+    result = evaluate_and_report(model, samples, world, config, log, f"the {WORDS[kind]} of {file} on {images.root}",
+                                 classes.class_names_of(file) or ())
     log.say(str(result))
     return result
 

@@ -1,9 +1,10 @@
 """How good is a model? Each image counted once, integers summed over processes."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
@@ -22,7 +23,9 @@ class Evaluation(NamedTuple):
     """Accuracies in percent, `loss` the mean cross entropy, `count` the images.
 
     `token_top1` is the share of tokens whose best class is that of the label map, where validation maps are given; of
-    the token head, or of the class head read at each token where the token head was not trained.
+    the token head, or of the class head read at each token where the token head was not trained. `real_top1` is of the
+    `real_count` images that have ReaL labels. `corruption_errors`, of ImageNet-C, are mean top-1 errors by corruption,
+    `mce` their mean after division by AlexNet's.
     """
 
     top1: float
@@ -30,14 +33,21 @@ class Evaluation(NamedTuple):
     loss: float
     count: int
     token_top1: float | None = None
+    real_top1: float | None = None
+    real_count: int | None = None
+    corruption_errors: dict[str, float] | None = None
+    mce: float | None = None
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, object]:
         """What was measured, by name; without what was not."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
     def __str__(self) -> str:
         tokens = "" if self.token_top1 is None else f"  tokens {self.token_top1:.2f}"
-        return f"top-1 {self.top1:.2f}  top-5 {self.top5:.2f}{tokens}  loss {self.loss:.4f}  on {self.count} images"
+        real = "" if self.real_top1 is None else f"  ReaL {self.real_top1:.2f} on {self.real_count} of them"
+        mce = "" if self.mce is None else f"  mCE {self.mce:.2f}"
+        return (f"top-1 {self.top1:.2f}  top-5 {self.top5:.2f}{tokens}  loss {self.loss:.4f}  on {self.count} images"
+                f"{real}{mce}")
 
 
 class EvaluationCut(Exception):
@@ -67,7 +77,8 @@ def evaluate_both(
 @paddle.no_grad()
 def evaluate(
     model: nn.Layer, batches: Batches, expected: int, world: World, *, mean, std, amp: dict[str, Any] | None = None,
-    cut: Callable[[], bool] = lambda: False,
+    cut: Callable[[], bool] = lambda: False, among: Sequence[int] = (),
+    look: Callable[[dict[str, paddle.Tensor], paddle.Tensor], object] = lambda batch, logits: None,
 ) -> Evaluation:
     """Evaluate `model` on this process's share of the images; every process gets the result for all of them.
 
@@ -77,6 +88,8 @@ def evaluate(
         expected: images in the whole data set.
         amp: `paddle.amp.auto_cast` arguments, or None.
         cut: asked after each batch; whether to leave it at that.
+        among: the rows that may be answered; () for all.
+        look: shown each batch with its logits, (B, C) float32, -inf where a row may not be answered.
 
     Raises:
         EvaluationCut: in all processes, when `cut` said so in one.
@@ -89,9 +102,9 @@ def evaluate(
     is_cut = False
     for batch in batches:
         with paddle.amp.auto_cast(**(amp or {"enable": False})):
-            images = normalise(batch["image"], mean, std)
-            output = model.evaluate_tokens(images) if "token_best" in batch else TokenOutput(model(images))
-        logits = output.class_logits.astype("float32")
+            output = _answer(model, batch, normalise(batch["image"], mean, std))
+        logits = _among(output.class_logits.astype("float32"), among)
+        look(batch, logits)
         counts += paddle.concat([_hits(logits, batch["label"]), _token_hits(output.token_logits, batch)])
         loss += F.cross_entropy(logits, batch["label"], reduction="sum").astype("float64").reshape([])
         is_cut = cut()
@@ -99,10 +112,9 @@ def evaluate(
             break
     if was_training:
         model.train()
-    *sums, cuts = world.all_sum([*counts.tolist(), int(is_cut)], "int64")
+    top1, top5, count, right_tokens, tokens, cuts = world.all_sum([*counts.tolist(), int(is_cut)], "int64")
     if cuts:
         raise EvaluationCut
-    top1, top5, count, right_tokens, tokens = sums
     (loss_sum,) = world.all_sum([loss.item()], "float64")
     if count != expected:
         raise RuntimeError(f"evaluation counted {count} images of {expected}; please report this with your command")
@@ -110,9 +122,28 @@ def evaluate(
     return Evaluation(100.0 * top1 / count, 100.0 * top5 / count, loss_sum / count, count, token_top1)
 
 
+def _answer(model: nn.Layer, batch, images: paddle.Tensor) -> TokenOutput:
+    return model.evaluate_tokens(images) if "token_best" in batch else TokenOutput(model(images))
+
+
+def best_rows(logits: paddle.Tensor, most: int) -> paddle.Tensor:
+    """(B, K) int64: the rows of the highest of (B, C) logits, the highest first; K is `most`, or C where that is less.
+    """
+    return logits.topk(min(most, logits.shape[1]), axis=1)[1]
+
+
+def _among(logits, rows: Sequence[int]) -> paddle.Tensor:
+    """The logits, with -inf for all rows but these."""
+    if not rows:
+        return logits
+    barred = np.full(logits.shape[1], -np.inf, "float32")
+    barred[list(rows)] = 0
+    return logits + paddle.to_tensor(barred)
+
+
 def _hits(logits, labels) -> paddle.Tensor:
     """(3,) int64: right at first place, right among five, images."""
-    best = logits.topk(min(5, logits.shape[1]), axis=1)[1]
+    best = best_rows(logits, 5)
     right = best == labels.unsqueeze(1)
     first, any_of_five = right[:, :1].astype("int64").sum(), right.astype("int64").sum()
     return paddle.stack([first, any_of_five, paddle.full([], labels.shape[0], "int64")])

@@ -17,9 +17,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ppim.config import get_config, recipe_path, teaches_tokens
+from ppim.config import get_config, published_recipes, recipe_path, teaches_tokens
 from ppim.engine.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, remove_leftovers
+from ppim.engine.classes import keys_of
 from ppim.files import leftovers
+from ppim.weights.card import read_card
 from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid, step_of
 from ppim.weights.recognise import recognise_file
 from ppim.weights.run_folders import config_of, weights_in
@@ -160,14 +162,21 @@ def tokens_were_trained(weights: str) -> bool:
 def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
     """The recipe of weights for which none was named: (file, overrides, lines to tell about it).
 
-    Those in a run folder have the run's own; of others the published model is recognised.
+    Those in a run folder have the run's own. Of others the card says which published model they are of and how photos
+    are shown to it; without one the model is recognised.
     """
     own = config_of(weights)
     if own:
         # before there was the key, photos were taken as they are stored
         old = [] if "EXIF:" in own.read_text(encoding="utf-8") else ["DATA.EXIF", "ignore"]
         return str(own), old, [f"recipe: {own}"]
-    found = recognise_file(weights)
-    twins = f" (or {', '.join(found.twins)}, of the same shapes: give --model then)" if found.twins else ""
-    note = f"recipe: {found.name}, recognised by the weights in {weights}{twins}"
-    return str(recipe_path(found.name)), ["MODEL.NUM_CLASSES", str(found.num_classes)], [note]
+    card = read_card(weights) or {}
+    name, rows = card.get("model"), card.get("num_classes")
+    told = f"by the card of {weights}"
+    if name not in published_recipes():
+        name, rows, twins = recognise_file(weights)
+        told = f"recognised by the weights in {weights}"
+        told += f" (or {', '.join(twins)}, of the same shapes: give --model then)" if twins else ""
+    shown = [text for pair in keys_of(card).items() for text in pair]
+    note = f"recipe: {name}, {told}{'; photos are shown as its card says' if shown else ''}"
+    return str(recipe_path(name)), ["MODEL.NUM_CLASSES", str(rows), *shown], [note]

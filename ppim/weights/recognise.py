@@ -21,8 +21,11 @@ class Recognised(NamedTuple):
     twins: tuple[str, ...] = ()  # variants with the very same shapes, which only the user can tell apart
 
 
-def recognise(shapes: Mapping[str, tuple[int, ...]]) -> Recognised:
+def recognise(shapes: Mapping[str, tuple[int, ...]], any_size: bool = False) -> Recognised:
     """The published model that names and shapes belong to; wrappers and other projects' names are understood.
+
+    Args:
+        any_size: take a model of another image size where there is none of this one.
 
     Raises:
         ValueError: no family has such names, or none of its published variants these sizes.
@@ -30,7 +33,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> Recognised:
     for family in sorted(FAMILIES, key=lambda family: len(family.marks), reverse=True):
         ours = family.model.rename(shapes)
         if all(mark in ours for mark in family.marks):
-            return _among(family, ours)
+            return _among(family, ours, any_size)
     raise ValueError(f"no published model has weights of such names: {', '.join(list(shapes)[:4])}, ...")
 
 
@@ -55,14 +58,20 @@ def head_classes(path) -> int:
     return next(found, 0)
 
 
-def _among(family: Family, shapes: Mapping) -> Recognised:
+def _among(family: Family, shapes: Mapping, any_size: bool) -> Recognised:
     try:
         seen = family.model.size_of(shapes)
     except KeyError as missing:
         raise ValueError(f"weights of the model itself are missing: no {missing.args[0]}") from None
     meant = {name: {**family.model.arguments(), **size} for name, size in family.facts.sizes.items()}
-    fitting = [name for name, arguments in meant.items() if all(arguments[key] == seen[key] for key in seen)]
+    fitting = _with(meant, seen) or (any_size and _with(meant, {**seen, "image_size": None}))
     if not fitting:
         said = ", ".join(f"{key} {value}" for key, value in seen.items())
         raise ValueError(f"no published {family.facts.type} has {said}; name its recipe")
     return Recognised(fitting[0], shapes["head.bias"][0], tuple(fitting[1:]))
+
+
+def _with(meant: Mapping[str, Mapping[str, object]], seen: Mapping[str, object]) -> list[str]:
+    """The names of those that have what was seen; None for anything."""
+    return [name for name, arguments in meant.items()
+            if all(value is None or arguments[key] == value for key, value in seen.items())]

@@ -91,6 +91,7 @@ def test_a_run_has_as_many_rows_as_the_data_has_classes_and_names_them_wherever_
         assert class_names_of(file) == tuple(ANIMALS), file
     card = read_card(folder / "best.pdparams")
     assert (card["model"], card["num_classes"], card["image_size"], card["crop_pct"]) == ("tiny", 7, 32, 1.0)
+    assert card["exif"] == "ignore"
     assert json.loads((checkpoint / "state.json").read_text())["card"] == card
 
 

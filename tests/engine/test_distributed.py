@@ -1,4 +1,5 @@
 """Several processes through Paddle's launcher: the same samples, the same losses, the same weights."""
+import csv
 import os
 import subprocess
 import sys
@@ -60,15 +61,26 @@ def test_processes_whose_shares_have_other_statistics_are_one_model_after_every_
     assert np.abs(np.diff(ranks[0]["statistics"], axis=0)).max(axis=(1, 2)).min() > 0
 
 
-def test_more_processes_than_fit_evenly_count_each_image_once(single, tmp_path):
+def test_more_processes_than_fit_evenly_count_and_report_each_image_once(single, tmp_path):
     config, _, _ = single
     weights = config.parent / "run" / "last.pdparams"
-    alone = run_python("tools/train.py", "-c", config, "--load", weights, "--evaluate-only")
-    several = launch(3, "tools/train.py", "-c", config, "--load", weights, "--evaluate-only",
+    line = ["tools/train.py", "-c", config, "--load", weights, "--evaluate-only"]
+    alone = run_python(*line, "--report", tmp_path / "one", "--dump", tmp_path / "one.csv")
+    several = launch(3, *line, "--report", tmp_path / "three", "--dump", tmp_path / "three.csv",
                      "-o", "DATA.BATCH_SIZE_EVAL", "2", log_dir=tmp_path / "log")
     one, three = result_of(alone), result_of(several, launched=True)
     assert three["count"] == 11 and three["top1"] == one["top1"]
     assert three["loss"] == pytest.approx(one["loss"], abs=1e-6)
+    for name in ("classes.csv", "confusion.csv", "confusion.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "three" / name).read_bytes(), name
+    rows = [list(csv.DictReader((tmp_path / f"{name}.csv").open(encoding="utf-8"))) for name in ("one", "three")]
+    assert len(rows[0]) == len(rows[1]) == 11
+    for mine, theirs in zip(*rows):
+        for name, value in mine.items():
+            if "probability" in name:
+                assert float(value) == pytest.approx(float(theirs[name]), abs=1e-6)
+            else:
+                assert value == theirs[name]
 
 
 def test_two_launchers_on_one_machine_are_two_nodes(single, tmp_path):

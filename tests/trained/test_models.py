@@ -7,17 +7,8 @@ import pytest
 import safetensors.numpy
 
 import ppim
-from ppim.engine.command import run
 from ppim.weights.checkpoints import newest_valid
-from tests.helpers import images, weights, write_tiny_recipe
-
-
-@pytest.fixture(scope="module")
-def folder(tiny_data, tmp_path_factory):
-    """A short run with plain labels, so that nothing has taught its token head."""
-    root = tmp_path_factory.mktemp("run")
-    run(str(write_tiny_recipe(root, tiny_data)), ["TRAIN.MAX_STEPS", "3", "TOKEN_LABEL.ENABLE", "False"])
-    return root / "run"
+from tests.helpers import images, weights
 
 
 def state(model) -> dict[str, np.ndarray]:

@@ -42,4 +42,5 @@ def _of_run(folder: Path, overrides: dict[str, object]) -> TokenModel:
     model = models.build_model(config, **overrides)
     load_weights(model, folder)
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, teaches_tokens(config))
+    model.run_folder = str(folder)  # how photos are to be shown to it
     return model

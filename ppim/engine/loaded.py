@@ -1,0 +1,42 @@
+"""Which network do weights make? Built with as many rows as they have, filled, and set as evaluation wants it."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from yacs.config import CfgNode
+
+from ppim.engine import classes
+from ppim.engine.run_folder import tokens_were_trained, weights_file
+from ppim.engine.train_state import eval_token_weight
+from ppim.models import build_model
+from ppim.models.base import TokenModel
+from ppim.weights.load import LoadReport, load_weights
+from ppim.weights.recognise import head_classes
+
+
+class Loaded(NamedTuple):
+    """A model with its weights."""
+
+    model: TokenModel
+    config: CfgNode  # with MODEL.NUM_CLASSES
+    file: str  # of the weights
+    kind: str  # "raw", or "ema" for the running average
+    report: LoadReport
+
+
+def load(config: CfgNode, weights: str, run_folder: str = "") -> Loaded:
+    """The model that a configuration describes with these weights.
+
+    Args:
+        weights: a file, a run folder, a checkpoint folder, or "auto" for the newest checkpoint of `run_folder`.
+
+    Raises:
+        FileNotFoundError: no such weights. ValueError: damaged, or of another model.
+    """
+    file, kind = weights_file(weights, run_folder, config.EVAL.WEIGHTS)
+    config = classes.with_rows(config, head_classes(file) or classes.ROWS)
+    model = build_model(config)
+    report = load_weights(model, file, which="auto" if kind else config.EVAL.WEIGHTS)
+    kind = kind or ("ema" if report.averaged else "raw")
+    model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, tokens_were_trained(file))
+    return Loaded(model, config, file, kind, report)

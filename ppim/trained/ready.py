@@ -1,0 +1,94 @@
+"""What is needed to ask a trained model about photos? The network, how photos are shown to it, what its classes are
+called."""
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from yacs.config import CfgNode
+
+from ppim.config import find_recipe, get_config
+from ppim.data.classes import imagenet_classes, in_words, read_names
+from ppim.engine.classes import ROWS, class_names_of
+from ppim.engine.loaded import load
+from ppim.engine.run_folder import recipe_of
+from ppim.models.base import TokenModel
+from ppim.weights.recognise import recognise
+
+
+class Ready(NamedTuple):
+    """A model that can be asked, with a configuration that says how photos are shown to it."""
+
+    model: TokenModel
+    config: CfgNode
+    ids: tuple[str, ...]  # of the classes in the order of the head's rows, as data sets call them
+    names: tuple[str, ...]  # the same in words, for people
+    notes: tuple[str, ...] = ()  # lines to tell: what was recognised, what was loaded
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of what the model sees, in pixels."""
+        return self.model.image_size
+
+
+def of_weights(weights: str | os.PathLike[str], recipe: str | None = None, classes: str | None = None,
+               overrides: Sequence[str] = ()) -> Ready:
+    """The model of these weights, as `ppim evaluate --load WEIGHTS` takes it.
+
+    Args:
+        weights: a file of any project, a run folder or a checkpoint.
+        recipe: a model's name, or a yaml file; None: that of the run, or of the published model that is recognised.
+        classes: file with the name of every class, one a line, or `imagenet`; None: as the weights' card has them, and
+            ImageNet's for 1,000 rows without a card.
+        overrides: alternating keys and values that change the recipe.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: weights, recipe or names that do not fit.
+    """
+    weights, notes = os.fspath(weights), []
+    if recipe is None:
+        recipe, implied, notes = recipe_of(weights)
+        overrides = [*implied, *overrides]
+    loaded = load(get_config(str(find_recipe(recipe)), overrides), weights)
+    known = class_names_of(loaded.file) or ()
+    ids, names = _called(known, loaded.model.num_classes, classes, weights)
+    return Ready(loaded.model, loaded.config, ids, names, (*notes, str(loaded.report)))
+
+
+def of_model(model: TokenModel, classes: str | None = None) -> Ready:
+    """A model of a user's program: photos are shown to it as to its run, if `create_model` took it from one, else as to
+    the published model of its sizes, at its own image size.
+
+    Raises:
+        ValueError: no published model has its sizes; its rows and `classes` differ in number.
+    """
+    source = getattr(model, "run_folder", None)
+    if source:
+        recipe, overrides, _ = recipe_of(source)
+        known = class_names_of(source) or ()
+    else:
+        shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        recipe, overrides = recognise(shapes, any_size=True).name, []
+        known = imagenet_classes() if model.num_classes == ROWS else ()
+    size = ["DATA.IMAGE_SIZE", str(model.image_size[0]), "MODEL.NUM_CLASSES", str(model.num_classes)]
+    config = get_config(str(find_recipe(recipe)), [*overrides, *size])
+    fits = len(known) <= model.num_classes
+    ids, names = _called(known if fits else (), model.num_classes, classes, "the model")
+    return Ready(model, config, ids, names)
+
+
+def _called(known: Sequence[str], rows: int, classes: str | None, whose: str) -> tuple[tuple[str, ...], ...]:
+    """Ids and names of all rows; rows without a name are called by their numbers."""
+    ids = (*known, *map(str, range(len(known), rows)))
+    if classes is None:
+        return ids, tuple(in_words(name) for name in known) + tuple(f"class {row}" for row in range(len(known), rows))
+    listed = read_names(classes, each_once=False)
+    if len(listed) != rows:
+        raise ValueError(f"{classes} names {len(listed)} classes, the head of {whose} has {rows} rows; wanted one name "
+                         "a line for each")
+    foreign = next((name for name in listed if any("\ud800" <= one <= "\udfff" for one in name)), None)
+    if foreign:
+        raise ValueError(f"{classes}: line {listed.index(foreign) + 1} is not UTF-8; save the file as UTF-8 in an "
+                         f"editor, or with iconv -f GBK -t UTF-8 {classes} > utf8.txt")
+    return (ids if known else listed), tuple(in_words(name) for name in listed)
