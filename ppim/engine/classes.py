@@ -149,6 +149,7 @@ def card_of(config: CfgNode, images: ImageList) -> dict[str, Any]:
         "interpolation": data.INTERPOLATION,
         "mean": list(data.IMAGENET_MEAN),
         "std": list(data.IMAGENET_STD),
+        "exif": data.EXIF,
     }
 
 
