@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -67,18 +68,16 @@ def _write_static(model: TokenModel, folder: Path, tokens: bool) -> tuple[Path, 
 
 def _convert(script: str, source: Path, *words: object) -> None:
     """Run a script of this folder; its temporary files end with it."""
-    # beside the result, which is removed as a whole
-    scratch = source.parent / "scratch"
-    scratch.mkdir(exist_ok=True)
     command = [sys.executable, str(Path(__file__).with_name(script)), str(source), *map(str, words)]
-    env = {**os.environ, "TMPDIR": str(scratch), "GLOG_minloglevel": "2"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace")
+    with tempfile.TemporaryDirectory(dir=source.parent) as scratch:
+        env = {**os.environ, "TMPDIR": scratch, "GLOG_minloglevel": "2"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace")
     if done.returncode == 0:
         return
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it says nothing"]
     package = {"to_onnx.py": "paddle2onnx", "to_openvino.py": "openvino"}[script]
+    another = f"pip install{older_converter() or f' another version of {package}'}"
     raise ValueError(
-        f"{package} {metadata.version(package)} cannot convert this model (exit code {done.returncode}: "
-        f"{lines[-1].strip() if lines else 'it says nothing'}); --debug shows all it said. Try another version of it"
-        f"{older_converter()}, or --formats paddle"
+        f"{package} {metadata.version(package)} cannot convert this model ({lines[-1][:160]}; exit code "
+        f"{done.returncode}, --debug shows all); try {another}, or --formats paddle"
     ) from RuntimeError(done.stdout + done.stderr)
