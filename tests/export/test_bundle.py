@@ -253,8 +253,8 @@ def small_weights():
 def test_the_model_of_a_run_is_the_one_that_is_evaluated(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    save_config(get_config("lvvit_demo", ["TOKEN_LABEL.ENABLE", "False", "DATA.EXIF", "ignore", "MODEL.NUM_CLASSES", "3"]),
-         run / "config.yaml")
+    said = ["TOKEN_LABEL.ENABLE", "False", "DATA.EXIF", "ignore", "MODEL.NUM_CLASSES", "3"]
+    save_config(get_config("lvvit_demo", said), run / "config.yaml")
     (run / "log.jsonl").touch()
     save_state(small_weights(), run / "best.pdparams", card={**CARD, "num_classes": 3, "classes": ["x", "y", "z"]})
     found = source.load(str(run / "best.pdparams"))
