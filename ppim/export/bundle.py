@@ -101,8 +101,8 @@ def _write_card(source: Source, folder: Path, found: Sequence[Agreement], drawn:
 
 def _settle(beside: Path, output: Path) -> None:
     """Have the disk keep the files, then give the folder its name."""
-    for path in beside.rglob("*"):
-        sync(path)
     shutil.rmtree(beside / "__pycache__", ignore_errors=True)
+    for path in (*beside.iterdir(), beside):
+        sync(path)
     os.rename(beside, output)
     sync(output.parent)
