@@ -7,12 +7,14 @@ Prints a line for each model and engine. Takes minutes for the large ones, and u
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's warnings of its own code
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import ppim  # noqa: E402, F401
 from ppim.commands import guarded  # noqa: E402

@@ -77,7 +77,7 @@ def _check(found: Sequence[Agreement]) -> None:
 def _write_program(source: Source, folder: Path, wanted: Sequence[str], tokens: bool) -> None:
     """All but the network and the card."""
     (folder / "preprocess.json").write_text(dumps(source.preprocess, indent=1) + "\n", encoding="utf-8")
-    (folder / "classes.txt").write_text(lines_of(source.names), encoding="utf-8", errors="surrogateescape")
+    (folder / "classes.txt").write_text(lines_of(source.ids, source.names), encoding="utf-8", errors="surrogateescape")
     shutil.copyfile(preprocess.__file__, folder / "preprocess.py")
     shutil.copyfile(Path(__file__).with_name("infer.py"), folder / "infer.py")
     page = Template(resources.files("ppim.export").joinpath("bundle_readme.md").read_text(encoding="utf-8"))

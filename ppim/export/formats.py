@@ -22,7 +22,8 @@ OUTPUTS = ("logits", "token_logits")
 
 
 class _Evaluation(nn.Layer):
-    """What is traced. A layer around the model, since tracing changes the layer it is given."""
+    """What is traced: logits (B, K), or with `tokens` those and (B, N, K), as tensors, which is all a program can give.
+    """
 
     def __init__(self, model: TokenModel, tokens: bool):
         super().__init__()

@@ -126,10 +126,10 @@ def read(path: str) -> np.ndarray:
     return normalised(pixels, SETTINGS["mean"], SETTINGS["std"])
 
 
-def class_names() -> list[str]:
-    """What to call the classes, in the order of the logits: of a line of classes.txt what follows a tab, or all."""
+def class_names() -> list[tuple[str, str]]:
+    """What the classes are called, in the order of the logits: by data sets, and in words, which may be the same."""
     lines = (HERE / "classes.txt").read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-    return [line.rpartition("\t")[2] for line in lines if line]
+    return [(line.partition("\t")[0], line.rpartition("\t")[2]) for line in lines if line]
 
 
 def predict(
@@ -160,13 +160,14 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 # ---- the program ---------------------------------------------------------------------------------------------------
 
 
-def told(path: str, shares: np.ndarray, names: Sequence[str], topk: int, as_json: bool) -> str:
+def told(path: str, shares: np.ndarray, names: Sequence[tuple[str, str]], topk: int, as_json: bool) -> str:
     """What is printed of a photo: a line of JSON, or its path above a table."""
     best = np.argsort(-shares, kind="stable")[:topk]
     if as_json:
-        top = [{"class": names[row], "row": int(row), "probability": float(shares[row])} for row in best]
-        return json.dumps({"photo": path, "top": top}, ensure_ascii=False)
-    return "\n".join([path, *(f"  {100 * shares[row]:6.2f} %  {names[row]}" for row in best)])
+        top = [{"row": int(row), "id": names[row][0], "name": names[row][1], "probability": float(shares[row])}
+               for row in best]
+        return json.dumps({"path": path, "predictions": top}, ensure_ascii=False)
+    return "\n".join([path, *(f"  {100 * shares[row]:6.2f} %  {names[row][1]}" for row in best)])
 
 
 def options() -> argparse.Namespace:

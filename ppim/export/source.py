@@ -26,13 +26,15 @@ class Source(NamedTuple):
     Attributes:
         model: in evaluation mode, the say of its token head settled.
         preprocess: what stands in preprocess.json: image_size [h, w], crop_pct, interpolation, mean, std, exif.
-        names: of the classes, one for each logit; a number where there is none.
+        ids: of the classes, one for each logit, as data sets call them; a number where there is no name.
+        names: the same in words.
         card: what is told of the weights besides.
         told: lines about what was loaded.
     """
 
     model: TokenModel
     preprocess: dict[str, Any]
+    ids: tuple[str, ...]
     names: tuple[str, ...]
     card: dict[str, Any]
     told: tuple[str, ...]
@@ -56,7 +58,8 @@ def load(weights: str, named: str | None = None, overrides: Sequence[str] = ()) 
     report = load_weights(model, file, which="auto" if kind else config.EVAL.WEIGHTS)
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, tokens_were_trained(file))
     model.eval()
-    names, known = _names(file, model.num_classes, config.MODEL.CLASSES)
+    known = _known(file, model.num_classes, config.MODEL.CLASSES)
+    unknown = [str(row) for row in range(len(known), model.num_classes)]
     if not known:
         told.append(f"{file} does not know the names of its classes: they are numbers; give them with --classes FILE")
     data = config.DATA
@@ -64,7 +67,8 @@ def load(weights: str, named: str | None = None, overrides: Sequence[str] = ()) 
     preprocess.update(image_size=list(model.image_size), mean=list(data.IMAGENET_MEAN), std=list(data.IMAGENET_STD))
     card = {"form": 1, "model": config.MODEL.NAME, "num_classes": model.num_classes,
             "classes": list(known), **preprocess, "eval_token_weight": model.eval_token_weight}
-    return Source(model, preprocess, names, card, (*told, str(report)))
+    ids, names = (*known, *unknown), (*map(in_words, known), *(f"class {row}" for row in unknown))
+    return Source(model, preprocess, ids, names, card, (*told, str(report)))
 
 
 def _recipe(weights: str, named: str | None) -> tuple[str, list[str], list[str]]:
@@ -82,8 +86,8 @@ def _recipe(weights: str, named: str | None) -> tuple[str, list[str], list[str]]
     return path, [*implied, *seen], told
 
 
-def _names(file: str, rows: int, listed: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """A name for each of the head's rows, and those of them that are known.
+def _known(file: str, rows: int, listed: str | None) -> tuple[str, ...]:
+    """The names of the head's first rows, which may be all or none.
 
     Raises:
         ValueError: the list or the card is of another number of classes.
@@ -93,16 +97,15 @@ def _names(file: str, rows: int, listed: str | None) -> tuple[tuple[str, ...], t
         known = read_names(listed)
         if len(known) != rows:
             raise ValueError(f"{listed} names {len(known)} classes, the head of {file} has {rows}; wanted one for each")
-    elif card is None:
-        known = imagenet_classes() if rows == classes.ROWS else ()
-    else:
-        if card["num_classes"] != rows:
-            raise ValueError(f"the card of {file} is of other weights: it has {card['num_classes']} classes, their "
-                             f"head {rows}; remove it, or put their own beside them")
-        known = names_in(card)
-    return (*known, *(str(row) for row in range(len(known), rows))), known
+        return known
+    if card is None:
+        return imagenet_classes() if rows == classes.ROWS else ()
+    if card["num_classes"] != rows:
+        raise ValueError(f"the card of {file} is of other weights: it has {card['num_classes']} classes, their head "
+                         f"{rows}; remove it, or put their own beside them")
+    return names_in(card)
 
 
-def lines_of(names: Sequence[str]) -> str:
-    """What stands in classes.txt: a name a line; behind a tab what it means, where that is another word."""
-    return "".join(f"{name}\n" if in_words(name) == name else f"{name}\t{in_words(name)}\n" for name in names)
+def lines_of(ids: Sequence[str], names: Sequence[str]) -> str:
+    """What stands in classes.txt: an id a line, and behind a tab the name where that is another word."""
+    return "".join(f"{one}\n" if one == name else f"{one}\t{name}\n" for one, name in zip(ids, names))

@@ -115,12 +115,14 @@ def test_the_program_predicts_without_ppim_what_the_model_predicts(engine, made,
     done = infer(made[0], photos, "--json", "--topk", 9, "--engine", engine, "--batch-size", 3, "--threads", 2)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [line["photo"] for line in lines] == sorted(map(str, photos.iterdir()))
+    assert [line["path"] for line in lines] == sorted(map(str, photos.iterdir()))
     for line in lines:
-        wanted = by_hand(weights, Path(line["photo"]))
-        assert [entry["row"] for entry in line["top"]] == np.argsort(-wanted).tolist()
-        assert [entry["class"] for entry in line["top"]] == [[*NAMES, "5", "6"][entry["row"]] for entry in line["top"]]
-        np.testing.assert_allclose([entry["probability"] for entry in line["top"]], np.sort(wanted)[::-1], atol=1e-5)
+        wanted = by_hand(weights, Path(line["path"]))
+        assert [entry["row"] for entry in line["predictions"]] == np.argsort(-wanted).tolist()
+        assert all(entry["id"] == [*NAMES, "5", "6"][entry["row"]] for entry in line["predictions"])
+        assert all(entry["name"] == [*NAMES, "class 5", "class 6"][entry["row"]] for entry in line["predictions"])
+        shares = [entry["probability"] for entry in line["predictions"]]
+        np.testing.assert_allclose(shares, np.sort(wanted)[::-1], atol=1e-5)
 
 
 def test_a_photo_is_shown_as_a_table_and_one_that_cannot_be_read_is_a_line(made, photos, tmp_path):
@@ -138,7 +140,7 @@ def test_what_lies_in_a_bundle(made):
     folder, told = made
     assert (folder / "preprocess.py").read_bytes() == Path(preprocess.__file__).read_bytes()
     assert (folder / "infer.py").read_bytes() == (ROOT / "ppim" / "export" / "infer.py").read_bytes()
-    assert (folder / "classes.txt").read_text(encoding="utf-8").split("\n") == [*NAMES, "5", "6", ""]
+    assert (folder / "classes.txt").read_text(encoding="utf-8").split("\n") == [*NAMES, "5\tclass 5", "6\tclass 6", ""]
     assert json.loads((folder / "preprocess.json").read_text()) == {**VIEW, "image_size": [64, 64]}
     card = json.loads((folder / "card.json").read_text())
     assert card["classes"] == NAMES and [check["engine"] for check in card["checked"]] == READY
@@ -178,7 +180,7 @@ def of_small(model) -> source.Source:
     spread_weights(model)
     model.eval()
     view = {**VIEW, "image_size": [32, 32]}
-    return source.Source(model, view, ("a", "b", "c", "d", "e"), {"form": 1, "model": "small", "classes": []}, ())
+    return source.Source(model, view, tuple("abcde"), tuple("abcde"), {"form": 1, "model": "small", "classes": []}, ())
 
 
 def test_a_program_that_is_not_the_model_is_refused_and_nothing_is_left(tmp_path):
@@ -233,17 +235,18 @@ def test_the_recipe_of_the_user_counts_more_than_the_card(weights):
     assert source.load(str(weights)).model.eval_token_weight == 0.5
 
 
-def test_classes_without_names_are_numbers_and_imagenets_have_words(tmp_path):
+def test_classes_without_names_are_numbers_and_a_list_gives_them(tmp_path):
     save_state(small_weights(), tmp_path / "a.pdparams")
     found = source.load(str(tmp_path / "a"), "lvvit_demo")
-    assert found.names == ("0", "1", "2") and "give them with --classes FILE" in "".join(found.told)
+    assert found.ids == ("0", "1", "2") and found.names[1] == "class 1"
+    assert "give them with --classes FILE" in "".join(found.told)
     (tmp_path / "names.txt").write_text("x\ny\nz\n")
     listed = ["MODEL.CLASSES", str(tmp_path / "names.txt")]
     assert source.load(str(tmp_path / "a"), "lvvit_demo", listed).names == ("x", "y", "z")
     with pytest.raises(ValueError, match="names 2 classes, the head of .* has 3"):
         (tmp_path / "names.txt").write_text("x\ny\n")
         source.load(str(tmp_path / "a"), "lvvit_demo", listed)
-    assert source.lines_of(["n01440764", "cat"]) == "n01440764\ttench\ncat\n"
+    assert source.lines_of(["n01440764", "cat"], ["tench", "cat"]) == "n01440764\ttench\ncat\n"
 
 
 def small_weights():
