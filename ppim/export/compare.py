@@ -67,7 +67,7 @@ def compare(
         say: takes a line now and then.
 
     Raises:
-        ValueError: a photo cannot be read; or the bundle's program fails.
+        ValueError: a photo cannot be read, the model's logits are not finite, or the bundle's program fails.
     """
     found: dict[str, list[Agreement]] = {engine: [] for engine in engines}
     for start in range(0, len(photos), _AT_ONCE):
@@ -84,7 +84,11 @@ def compare(
 def logits_of_model(
     model: TokenModel, preprocess: dict[str, Any], photos: Sequence[str], tokens: bool
 ) -> list[np.ndarray]:
-    """(B, K), and with `tokens` (B, N, K), by eager computing on what evaluation makes of the files."""
+    """(B, K), and with `tokens` (B, N, K), by eager computing on what evaluation makes of the files.
+
+    Raises:
+        ValueError: a photo cannot be read, or logits are not finite.
+    """
     view = eval_view(tuple(preprocess["image_size"]), preprocess["crop_pct"], preprocess["interpolation"])
     outputs = []
     for start in range(0, len(photos), _BATCH):
@@ -93,6 +97,9 @@ def logits_of_model(
         image = normalise(paddle.to_tensor(pixels), preprocess["mean"], preprocess["std"])
         found = model.evaluate_tokens(image)[:2] if tokens else (model(image),)
         outputs.append([output.numpy() for output in found])
+        if not all(np.isfinite(array).all() for array in outputs[-1]):
+            raise ValueError(f"the model's logits of {photos[start]} or of the photos behind it are not finite; are "
+                             "its weights whole?")
     return [np.concatenate(parts) for parts in zip(*outputs)]
 
 

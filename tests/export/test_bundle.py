@@ -197,6 +197,13 @@ def test_a_photo_that_cannot_be_read_ends_the_export_and_nothing_is_left(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jpg"]
 
 
+def test_weights_that_are_no_numbers_are_told_as_such(tmp_path):
+    broken = of_small(small_lvvit(depth=1))
+    broken.model.head.bias.set_value(np.full(5, np.nan, "float32"))
+    with pytest.raises(ValueError, match="0.jpg or of the photos behind it are not finite; are its weights whole"):
+        bundle.export(broken, tmp_path / "new", ["paddle"])
+
+
 def test_what_lies_at_the_path_already_is_left_alone(weights, tmp_path, capsys):
     (tmp_path / "new").mkdir()
     bundle.check_free(tmp_path / "new")  # an empty folder is no bundle
