@@ -51,8 +51,10 @@ def main() -> int:
             words = ["--load", f"{folder}/weights.pdparams", "--output", f"{folder}/bundle", "--model", name]
             words += ["--formats", *args.formats, *(["--photos", *args.photos] if args.photos else [])]
             print(f"---- {name}", flush=True)
-            if guarded(export, words):
-                failed.append(name)
+            code = guarded(export, words)
+            if code > 1:  # asked to stop
+                return code
+            failed += [name] * code
     print(f"failed: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
 
