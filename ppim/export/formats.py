@@ -17,6 +17,7 @@ from paddle.static import InputSpec
 
 from ppim.export.engines import older_converter
 from ppim.models.base import TokenModel
+from ppim.stopping import put_off
 
 OUTPUTS = ("logits", "token_logits")
 
@@ -61,7 +62,8 @@ def _write_static(model: TokenModel, folder: Path, tokens: bool) -> tuple[Path, 
     spec = InputSpec([None, 3, *model.image_size], "float32", "image")
     layer = _Evaluation(model, tokens)
     layer.eval()
-    paddle.jit.save(layer, str(folder / "model"), input_spec=[spec])
+    with put_off():  # Paddle makes other exceptions of those that come while it traces
+        paddle.jit.save(layer, str(folder / "model"), input_spec=[spec])
     (folder / "model.pdiparams.info").unlink(missing_ok=True)  # of Paddle 2.6, for training on
     program = next(path for path in (folder / "model.json", folder / "model.pdmodel") if path.is_file())
     return program, folder / "model.pdiparams"

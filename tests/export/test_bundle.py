@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ import paddle
 import pytest
 from PIL import Image
 
+from ppim import stopping
 from ppim.commands import guarded
 from ppim.commands.export import export
 from ppim.config import get_config
@@ -195,6 +197,22 @@ def test_a_photo_that_cannot_be_read_ends_the_export_and_nothing_is_left(tmp_pat
     with pytest.raises(ValueError, match="bad.jpg: cannot be read as an image"):
         bundle.export(of_small(small_lvvit(depth=1)), tmp_path / "new", ["paddle"], [str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["bad.jpg"]
+
+
+class _StoppedMeanwhile(LVViT):
+    """A network that is asked to stop while it is traced."""
+
+    def forward(self, x):
+        if not paddle.in_dynamic_mode():
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().forward(x)
+
+
+def test_a_signal_while_a_network_is_traced_ends_the_export_and_nothing_is_left(tmp_path):
+    model = _StoppedMeanwhile(**{**SMALL, "depth": 1}, patch_size=8, skip_lam=1.0, stem_channels=8)
+    with stopping.handled_by(stopping.stop), pytest.raises(stopping.Stopped) as stopped:
+        bundle.export(of_small(model), tmp_path / "new", ["paddle"])
+    assert stopped.value.exit_code == 143 and list(tmp_path.iterdir()) == []
 
 
 def test_weights_that_are_no_numbers_are_told_as_such(tmp_path):
