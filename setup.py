@@ -20,13 +20,15 @@ setup(
     package_dir={"ppim.configs": "configs"},
     package_data={
         "ppim.data": ["imagenet_classes.txt"], "ppim.models": ["*.yaml"],
-        "ppim.zoo": ["counts.json", "departures.yaml"], "ppim.configs": RECIPES,
+        "ppim.export": ["bundle_readme.md"], "ppim.zoo": ["counts.json", "departures.yaml"], "ppim.configs": RECIPES,
     },
     install_requires=["numpy", "pyyaml", "yacs>=0.1.8", "pillow>=9.1", "visualdl>=2.5", "rich>=13", "safetensors>=0.4"],
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2"],
         "gpu": ["paddlepaddle-gpu>=2.6.2"],
         "imagenet": ["scipy"],  # ppim data imagenet
+        "onnx": ["paddle2onnx>=1.3", "onnx", "onnxruntime>=1.15"],  # ppim export --formats onnx
+        "openvino": ["paddle2onnx>=1.3", "onnx", "openvino>=2023.1"],  # ppim export --formats openvino
         "dev": ["pytest", "scipy", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "matplotlib"],
     },
     entry_points={"console_scripts": ["ppim=ppim.__main__:start"]},

@@ -13,6 +13,7 @@ from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.data_check import check_data
 from ppim.commands.demo import demo
+from ppim.commands.export import export
 from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
 from ppim.commands.labels import make
@@ -32,6 +33,7 @@ COMMANDS = {
     "labels make": make,
     "labels check": check_labels,
     "convert": convert,
+    "export": export,
     "models": models,
     "demo": demo,
     "data check": check_data,

@@ -52,3 +52,14 @@ def handled_by(handler: Callable[[int, object], None] | signal.Handlers) -> Iter
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+@contextlib.contextmanager
+def put_off() -> Iterator[None]:
+    """Have signals wait until what is inside has ended, then do what they do: for code of others that takes `Stopped`
+    for an error of its own."""
+    asked: list[int] = []
+    with handled_by(lambda number, _frame: asked.append(number)):
+        yield
+    if asked:
+        os.kill(os.getpid(), asked[0])

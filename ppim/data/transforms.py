@@ -5,7 +5,6 @@ bytes as Pillow's own `ImageOps` and `ImageEnhance`, most of them through look-u
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,10 +12,10 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from ppim import geometry
+from ppim.data.preprocess import INTERPOLATION, centre_corner, covering_wh, least_wh
 from ppim.geometry import HW, WH, Step
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels
-INTERPOLATION = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 LEVELS = np.arange(256)
 
 
@@ -86,11 +85,7 @@ class ResizeShort(Operation):
 
     def out_wh(self, wh: WH) -> WH:
         """At least `least_wh`, and equal to it in one side or both."""
-        (width, height), (least_width, least_height) = wh, self.least_wh
-        # the short side exactly, the other cut to whole pixels: torchvision's rule, which the published numbers used
-        if least_width * height >= least_height * width:
-            return least_width, max(least_height, int(least_width * height / width))
-        return max(least_width, int(least_height * width / height)), least_height
+        return covering_wh(wh, self.least_wh)
 
 
 @dataclass(frozen=True)
@@ -99,17 +94,14 @@ class CentreCrop(Operation):
 
     wh: WH
 
-    def _corner(self, wh: WH) -> tuple[int, int]:
-        return round((wh[0] - self.wh[0]) / 2), round((wh[1] - self.wh[1]) / 2)
-
     def apply(self, image: Image.Image) -> Image.Image:
         """A picture of at least `self.wh` -> one of `self.wh`."""
-        left, top = self._corner(image.size)
+        left, top = centre_corner(image.size, self.wh)
         return image.crop((left, top, left + self.wh[0], top + self.wh[1]))
 
     def steps(self, wh: WH) -> list[Step]:
         """One step, the crop out of a picture of `wh`."""
-        return [geometry.crop(*self._corner(wh), *self.wh, wh)]
+        return [geometry.crop(*centre_corner(wh, self.wh), *self.wh, wh)]
 
     def out_wh(self, wh: WH) -> WH:
         """`self.wh`, whatever the picture's."""
@@ -230,11 +222,8 @@ def eval_view(image_hw: HW, crop_pct: float, interpolation: str = "bicubic") -> 
     Raises:
         ValueError: crop_pct is not in (0, 1].
     """
-    if not 0 < crop_pct <= 1:
-        raise ValueError(f"crop_pct wants a number in (0, 1]; got {crop_pct}")
     height, width = image_hw
-    least_wh = (math.floor(width / crop_pct), math.floor(height / crop_pct))
-    return [ResizeShort(least_wh, interpolation), CentreCrop((width, height))]
+    return [ResizeShort(least_wh(image_hw, crop_pct), interpolation), CentreCrop((width, height))]
 
 
 def apply_all(ops: Sequence[Operation], image: Image.Image) -> Image.Image:

@@ -56,6 +56,7 @@ def test_every_command_works_in_another_folder(run, installed, tmp_path):
     before = sorted(installed.rglob("*.*"))
     assert run("-c", "import ppim; print(ppim.__file__)").startswith(str(installed))
     assert "lvvit_s" in run("-m", "ppim", "models")
+    assert (installed / "ppim" / "export" / "bundle_readme.md").is_file()
     assert "golden retriever" in run("-c", "from ppim.data.classes import in_words; print(in_words('n02099601'))")
 
     # before there is anything: the recipes that travel inside, under the names of a clone, and where data come from
