@@ -19,6 +19,7 @@ from ppim.commands.labels import make
 from ppim.commands.models import models
 from ppim.commands.probe import probe
 from ppim.commands.train import evaluate, train
+from ppim.commands.visualize import visualize
 from ppim.config.nearest import did_you_mean
 
 COMMANDS = {
@@ -26,6 +27,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "finetune": finetune,
     "probe": probe,
+    "visualize": visualize,
     "check": check,
     "labels make": make,
     "labels check": check_labels,
