@@ -16,6 +16,7 @@ from ppim.look import drawn, paint, viewer
 from ppim.look.paint import Panel
 from ppim.look.photo import Seen, View, see
 from ppim.look.sample import panels, taught
+from ppim.look.words import called, readable
 from ppim.models import build_model
 from ppim.models.base import TokenModel
 from ppim.pages import save_page
@@ -50,11 +51,6 @@ class Subject(NamedTuple):
         some = ", ".join(map(self.name, range(min(5, len(self.names)))))
         raise ValueError(f"--class {text}: no such class; wanted a name{f' ({some}, ...)' if some else ''} or a number "
                          f"0 .. {self.model.num_classes - 1}")
-
-
-def called(names: Sequence[str], number: int) -> str:
-    """A class in words: its name, or `class 7` where it has none. Of a name that is no text what is text stays."""
-    return _readable(in_words(names[number]) if number < len(names) else f"class {number}")
 
 
 def load_subject(weights: str, path: str | None = None, overrides: Sequence[str] = ()) -> tuple[Subject, list[str]]:
@@ -104,9 +100,9 @@ def look_into(subject: Subject, photos: Sequence[str], output: Path, *, layers: 
         best = int(seen.probability.argmax())
         guess = f"{subject.name(best)}, {100 * seen.probability[best]:.0f} % sure"
         first = Panel(paint.outlined(seen.image, _corners(seen)), "what the model is shown")
-        drawn.save(output / place, made, first, f"{_readable(Path(path).name)}: {guess}")
+        drawn.save(output / place, made, first, f"{readable(Path(path).name)}: {guess}")
         say(f"{path}: {guess}; {len(made)} pictures and sheet.png in {output / place}")
-        looked.append((_readable(place), seen))
+        looked.append((readable(place), seen))
     save_page(output / "index.html", viewer.document(looked, subject.name, token))
     say(f"to turn over by hand: {output / 'index.html'}")
 
@@ -135,14 +131,9 @@ def look_at_samples(path: str, numbers: Sequence[int], epoch: int, output: Path,
         shown = taught(samples, (epoch, number, 0), config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD)
         made = panels(shown, samples.grid, lambda place: called(images.names, place))
         file = output / f"sample{number}_epoch{epoch}.png"
-        title = f"{_readable(Path(images.paths[number]).name)}, epoch {epoch}"
+        title = f"{readable(Path(images.paths[number]).name)}, epoch {epoch}"
         drawn.save_png(file, paint.sheet(title, made, side=320))
         say(f"{images.full_path(number)}: {file}")
-
-
-def _readable(name: str) -> str:
-    """A file's name may be no text at all."""
-    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _corners(seen: Seen) -> list[tuple[float, float]]:

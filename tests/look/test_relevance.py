@@ -115,15 +115,15 @@ def share_ratio(maps: np.ndarray, shares: np.ndarray) -> float:
 
 
 def fresh():
-    paddle.seed(1)
+    paddle.seed(3)
     return small_lvvit(image_size=48, num_classes=3, skip_lam=1.0)
 
 
 def test_relevance_of_a_trained_model_lies_on_the_object_and_of_an_untrained_one_does_not():
     untrained, model = fresh(), fresh()
-    optimizer = paddle.optimizer.AdamW(3e-3, parameters=model.parameters(), weight_decay=0.0)
-    for step in range(60):
-        pictures, classes, _ = patched(32, 100 + step)
+    optimizer = paddle.optimizer.AdamW(3e-3, parameters=model.parameters(), weight_decay=0.05)
+    for step in range(100):
+        pictures, classes, _ = patched(16, 100 + step)
         F.cross_entropy(model.classes(pictures).class_logits, paddle.to_tensor(classes)).backward()
         optimizer.step()
         optimizer.clear_grad()
