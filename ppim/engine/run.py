@@ -91,8 +91,9 @@ class Run:
 class Meter:
     """What happened since the last report; losses stay on the device until then.
 
-    `gradient_norm`: of the step that is reported. `terms`: of the micro-batches that were learned from. `left_out`: steps that were not taken, because their numbers
-    were not finite; `left_out_in_a_row`: the newest of them, of this report or before.
+    `gradient_norm`: of the step that is reported. `terms`: of the micro-batches that were learned from. `left_out`:
+    steps that were not taken, because their numbers were not finite; `left_out_in_a_row`: the newest of them, of this
+    report or before.
     """
 
     terms: list[LossTerms] = field(default_factory=list)

@@ -54,7 +54,7 @@ def classes(image: Image.Image, best: np.ndarray, sure: np.ndarray, window: Wind
         image: RGB. best, sure: (rows, columns), class and probability.
     """
     said, inside = cells(best, window, image.size)
-    strength, _ = cells(np.where(best < 0, 0, 0.3 + 0.5 * np.asarray(sure, np.float64)), window, image.size)
+    strength, _ = cells(np.where(best < 0, 0, 0.12 + 0.7 * np.asarray(sure, np.float64)), window, image.size)
     colour = np.zeros((*said.shape, 3))
     for number in np.unique(said[said >= 0]):
         colour[said == number] = colours.get(int(number), OTHERS)

@@ -67,7 +67,7 @@ function draw() {
         } else {
           const token = clamp(Math.floor(y * rows), rows - 1) * columns + clamp(Math.floor(x * columns), columns - 1);
           paint = photo.tokens.colours[photo.tokens.best[token]] || [154, 154, 154];
-          cover = strength * (0.4 + 0.6 * photo.tokens.sure[token]);
+          cover = strength * (0.15 + 0.85 * photo.tokens.sure[token]);
           const grey = 0.299 * pixels[place] + 0.587 * pixels[place + 1] + 0.114 * pixels[place + 2];
           pixels.fill(grey, place, place + 3);
         }

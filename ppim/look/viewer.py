@@ -67,8 +67,8 @@ def _controls(token: tuple[int, int] | None) -> str:
     return (f'<div class="controls"><div id="guess"></div><fieldset><legend>of {who}</legend>{methods}</fieldset>'
             + _slider("layer", "block", 0) + _slider("head", "head", -1)
             + '<label id="classes"><span>class</span><select id="class"></select></label>'
-            + '<ul id="legend"></ul><div id="scale"><div class="bar"></div><div class="ends quiet"><span id="low"></span>'
-            + '<span id="high"></span></div></div>'
+            + '<ul id="legend"></ul><div id="scale"><div class="bar"></div><div class="ends quiet">'
+            + '<span id="low"></span><span id="high"></span></div></div>'
             + '<label><span>colour</span><input id="strength" type="range" min="0" max="100"></label></div>')
 
 

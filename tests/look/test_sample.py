@@ -6,9 +6,8 @@ from ppim.data import shapes
 from ppim.data.augment import Policy, parse_rand_augment
 from ppim.data.datasets import find_images
 from ppim.data.loader import TrainSamples
-from ppim.data.transforms import apply_all, to_array
+from ppim.data.transforms import apply_all, history, to_array
 from ppim.geometry import trace
-from ppim.data.transforms import history
 from ppim.look.sample import panels, taught
 from ppim.token_labels.card import Reading
 from ppim.token_labels.store import MapFolder
