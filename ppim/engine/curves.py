@@ -18,13 +18,13 @@ import yaml
 
 _FIRST = "accuracy_and_loss"
 _SPEED = ("images_per_second", "data_wait", "peak_memory_mb")
-# the axis itself, or nearly always the same
 PICTURES = "pictures"  # the event whose values are names of files in the folder of this name
 # what runs are compared by, and how good they became
 _COMPARED = ("MODEL.NAME", "DATA.IMAGE_SIZE", "DATA.BATCH_SIZE", "TRAIN.NUM_EPOCHS", "TRAIN.BASE_LR",
              "TRAIN.WEIGHT_DECAY", "TRAIN.MIXUP_ALPHA", "TRAIN.CUTMIX_ALPHA", "MIX.TOKEN_ALPHA", "MIX.CLASS_SHARE",
              "MODEL.DROPPATH", "TOKEN_LABEL.ENABLE", "LOSS.DENSE_WEIGHT", "SEED")
 _RESULTS = (f"{_FIRST}/top1", f"{_FIRST}/evaluation_loss")
+# the axis itself, or nearly always the same
 _NEVER = ("event", "step", "time", "epoch", "count", "left_out", "left_out_in_a_row")
 
 
@@ -43,7 +43,8 @@ class Curves:
         # here, because it brings a web server along that evaluation has no use for
         from visualdl.component.base_component import meta_data, scalar
 
-        self._scalar, self._leave_out, self._pictures = scalar, {*_NEVER, *leave_out}, path.parent / PICTURES
+        self._scalar, self._leave_out = scalar, {*_NEVER, *leave_out}
+        self._pictures = path.parent / PICTURES
         points: dict[tuple[str, int], tuple[float | str, float]] = {}
         for entry in entries(log):
             for tag, value in self._points(entry):
@@ -124,9 +125,11 @@ def _picture(tag: str, file: Path, step: int, time: int) -> Iterator[object]:
     """The record of a PNG; none where it is gone."""
     from visualdl.proto.record_pb2 import Record
 
-    if file.is_file():
+    try:
         image = Record.Image(encoded_image_string=file.read_bytes())
-        yield Record(values=[Record.Value(id=step, tag=tag, timestamp=time, image=image)])
+    except OSError:
+        return
+    yield Record(values=[Record.Value(id=step, tag=tag, timestamp=time, image=image)])
 
 
 def tag_of(event: str, name: str) -> str:
