@@ -44,10 +44,12 @@ function between(values, rows, columns, y, x) {
     + (values[below * columns + left] * (1 - across) + values[below * columns + right] * across) * down) / 65535;
 }
 
-function colour(level) {
-  const place = level * (HEAT.length - 1), from = Math.min(Math.floor(place), HEAT.length - 2), share = place - from;
+// 256 colours from dark to bright
+const SHADES = Array.from({ length: 256 }, (_, level) => {
+  const place = level / 255 * (HEAT.length - 1), from = Math.min(Math.floor(place), HEAT.length - 2), share = place - from;
   return HEAT[from].map((value, channel) => value + share * (HEAT[from + 1][channel] - value));
-}
+});
+const DARK = [0, 0, 0], OTHERS = [154, 154, 154];
 
 function draw() {
   const photo = LOOKED[state.photo], [rows, columns] = photo.grid, [x0, y0, x1, y1] = photo.window;
@@ -59,14 +61,14 @@ function draw() {
     const y = ((row + 0.5) / canvas.height - y0) / (y1 - y0);
     for (let column = 0; column < canvas.width; column++) {
       const x = ((column + 0.5) / canvas.width - x0) / (x1 - x0), place = 4 * (row * canvas.width + column);
-      let paint = [0, 0, 0], cover = 0.65;
+      let paint = DARK, cover = 0.65;
       if (x >= 0 && x <= 1 && y >= 0 && y <= 1) {
         if (map) {
           const level = between(map.values, rows, columns, y, x);
-          paint = colour(level); cover = strength * (1 / 3 + level * 2 / 3);
+          paint = SHADES[Math.round(255 * level)]; cover = strength * (1 / 3 + level * 2 / 3);
         } else {
           const token = clamp(Math.floor(y * rows), rows - 1) * columns + clamp(Math.floor(x * columns), columns - 1);
-          paint = photo.tokens.colours[photo.tokens.best[token]] || [154, 154, 154];
+          paint = photo.tokens.colours[photo.tokens.best[token]] || OTHERS;
           cover = strength * (0.15 + 0.85 * photo.tokens.sure[token]);
           const grey = 0.299 * pixels[place] + 0.587 * pixels[place + 1] + 0.114 * pixels[place + 2];
           pixels.fill(grey, place, place + 3);

@@ -94,7 +94,9 @@ def _photo(seen: Seen, name: Callable[[int], str], token: tuple[int, int] | None
         "attention": _packed(with_mean.reshape(-1, *grid)),
         "rollout": _packed(seen.rollout),
         "relevance": _packed(np.stack(list(seen.relevance.values()))),
-        "told": [f"{name(number)} ({100 * seen.probability[number]:.0f} %)" for number in seen.relevance],
+        # probabilities are of the photo, not of one of its tokens
+        "told": [name(number) if token else f"{name(number)} ({100 * seen.probability[number]:.0f} %)"
+                 for number in seen.relevance],
         "tokens": {
             "best": seen.token_best.ravel().tolist(),
             "sure": [round(float(value), 4) for value in seen.token_probability.ravel()],
