@@ -21,6 +21,7 @@ from ppim.commands.models import models
 from ppim.commands.predict import predict
 from ppim.commands.probe import probe
 from ppim.commands.train import evaluate, train
+from ppim.commands.visualize import visualize
 from ppim.config.nearest import did_you_mean
 
 COMMANDS = {
@@ -29,6 +30,7 @@ COMMANDS = {
     "predict": predict,
     "finetune": finetune,
     "probe": probe,
+    "visualize": visualize,
     "check": check,
     "labels make": make,
     "labels check": check_labels,

@@ -323,6 +323,11 @@ KEYS: dict[str, Key] = {
     "KEEP_CHECKPOINTS": key(2, least=2),
     #: steps between log lines | 每隔多少步写一行日志
     "REPORT_FREQ": key(50, least=1),
+    #: at every evaluation, how many validation photos are drawn with what their tokens say, and at the start as many
+    #: training samples with what their tokens are taught, for [VisualDL](#logs); 0: none |
+    #: 每次评估时画出多少张验证照片及其各 token 的判断，并在开始时画出同样多的训练样本及其 token 的目标，
+    #: 供 [VisualDL](#日志) 显示；0：不画
+    "PICTURES": key(0, least=0, most=32),
     #: epochs between evaluations | 每隔几轮评估一次
     "VALIDATE_FREQ": key(1, least=1),
     #: of initial weights, samples, mixes and dropout | 决定初始权重、样本、混合和 dropout

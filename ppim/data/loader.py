@@ -80,6 +80,11 @@ class TrainSamples:
         """The image file of a sample."""
         return self.images.full_path(key[1])
 
+    def view(self, key: tuple[int, int, int]) -> tuple[Image.Image, list[Operation]]:
+        """The photo that a sample is made of, and what makes its view of it."""
+        _, photo, _ = self._readable(*key[:2])
+        return photo, draw_view(sample_rng(self.seed, *key), photo.size, self.policy)
+
     def __getitem__(self, key: tuple[int, int, int]) -> dict[str, Any]:
         epoch, index, copy = key
         index, photo, bad = self._readable(epoch, index)

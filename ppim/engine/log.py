@@ -38,7 +38,7 @@ class Log:
         self._console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
         self._file = self._curves = self._bar = None
         if is_main and run:
-            self._curves = Curves(run.curves, run.log, span.first, leave_out)
+            self._curves = Curves(run.curves, run.log, span.first, leave_out, run.config)
             self._file = _behind_whole_lines(run.log)
             self._bar = Bar(self._console, span) if self._console.is_terminal else None
 

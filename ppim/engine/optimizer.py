@@ -6,6 +6,8 @@ construction; state leaves and enters this file by the structured names of the m
 """
 from __future__ import annotations
 
+import math
+
 import paddle
 from paddle import nn
 
@@ -37,6 +39,14 @@ def build_optimizer(
             learning_rate=0.0, parameters=groups, beta1=betas[0], beta2=betas[1], epsilon=eps
         )
     return paddle.optimizer.Momentum(learning_rate=0.0, parameters=groups, momentum=momentum)
+
+
+def gradient_norm(optimizer: paddle.optimizer.Optimizer, loss_scale: float = 1.0) -> float:
+    """The norm of all gradients together, free of the loss scale, before any clipping. The device is waited for."""
+    parameters = [parameter for group in optimizer._param_groups for parameter in group["params"]]
+    squares = [paddle.square(parameter.grad.astype("float32")).sum() for parameter in parameters
+               if parameter.grad is not None]
+    return math.sqrt(paddle.stack(squares).sum().item()) / loss_scale
 
 
 def take_step(

@@ -74,6 +74,10 @@ class Run:
         """The step to stop after."""
         return _last(self.config, self.steps)
 
+    def reports(self, step: int) -> bool:
+        """Is a line due after this step?"""
+        return step == self.last or step % self.config.REPORT_FREQ == 0
+
     def close(self) -> None:
         """Wait until all is written, whatever ended the run, and let go of its folder."""
         try:
@@ -87,8 +91,9 @@ class Run:
 class Meter:
     """What happened since the last report; losses stay on the device until then.
 
-    `terms`: of the micro-batches that were learned from. `left_out`: steps that were not taken, because their numbers
-    were not finite; `left_out_in_a_row`: the newest of them, of this report or before.
+    `gradient_norm`: of the step that is reported. `terms`: of the micro-batches that were learned from. `left_out`:
+    steps that were not taken, because their numbers were not finite; `left_out_in_a_row`: the newest of them, of this
+    report or before.
     """
 
     terms: list[LossTerms] = field(default_factory=list)
@@ -96,12 +101,13 @@ class Meter:
     left_out_in_a_row: int = 0
     images: int = 0
     waited: float = 0.0
+    gradient_norm: float | None = None
     since: float = field(default_factory=time.perf_counter)
 
     def restart(self) -> None:
         """Begin to count anew; steps left out in a row stay counted."""
         self.terms.clear()
-        self.left_out = 0
+        self.left_out, self.gradient_norm = 0, None
         self.images, self.waited, self.since = 0, 0.0, time.perf_counter()
 
 

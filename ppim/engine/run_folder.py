@@ -4,6 +4,7 @@
     val_list.txt          the validation photos, where they were set aside from the training photos
     log.jsonl             one JSON object a line
     vdlrecords.log        the same numbers as curves for VisualDL
+    pictures/             what PICTURES asks for, .png, which VisualDL shows as well
     checkpoints/          step_00001234/, ... (see checkpoint.py)
     last.pdparams         newest weights, plain {name: tensor} for paddle.load
     last_ema.pdparams     their running average
@@ -40,6 +41,7 @@ class RunFolder:
         self.val_list = self.path / "val_list.txt"
         self.log = self.path / "log.jsonl"
         self.curves = self.path / "vdlrecords.log"
+        self.pictures = self.path / "pictures"
         self.checkpoints = self.path / "checkpoints"
         self.last = self.path / "last.pdparams"
         self.last_ema = self.path / "last_ema.pdparams"

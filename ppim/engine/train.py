@@ -15,13 +15,13 @@ import numpy as np
 import paddle
 from yacs.config import CfgNode
 
-from ppim.engine import best, build
+from ppim.engine import best, build, pictures
 from ppim.engine.distributed import World, average_statistics
 from ppim.engine.evaluate import Evaluation, EvaluationCut, evaluate_both
 from ppim.engine.first_step import FirstStep
 from ppim.engine.interrupt import StopRequest
 from ppim.engine.log import peak_memory_mb
-from ppim.engine.optimizer import take_step
+from ppim.engine.optimizer import gradient_norm, take_step
 from ppim.engine.rescue import Rescue
 from ppim.engine.run import Run, start
 from ppim.engine.saving import finish, save, save_alone, save_best, settle
@@ -51,6 +51,7 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
     run, batches, micro = start(config, recipe, world)
     try:
         settle(run, micro)
+        pictures.show_samples(run)
         run.log.at(run.state.step)
         last = fit(run, batches, micro)
         finish(run)
@@ -108,6 +109,8 @@ def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, 
         average_statistics(state.model, run.world)
     if watch and is_taken:
         watch.gradients()
+    if is_taken and run.world.is_main and run.reports(state.step + 1):
+        run.meter.gradient_norm = gradient_norm(state.optimizer, state.loss_scale)
     with rescue.taking_step(micro) if rescue else contextlib.nullcontext():
         if is_taken:
             take_step(state.optimizer, state.scaler, run.config.TRAIN.GRAD_CLIP)
@@ -128,7 +131,7 @@ def _see_what_is_due(run: Run, micro: int, guard: Guard, rescue: Rescue, stop: S
     config, state = run.config, run.state
     is_last = state.step == run.last
     epoch = run.steps.ends_epoch(state.step)
-    is_report = is_last or state.step % config.REPORT_FREQ == 0
+    is_report = run.reports(state.step)
     stopping = not is_last and rescue.agreement.ends_after(state.step)
     saves = is_last or stopping or _is_due(config.SAVE_STEPS, state.step) or _is_due(config.SAVE_FREQ, epoch)
     evaluates = is_last or _is_due(config.VALIDATE_FREQ, epoch)
@@ -224,6 +227,7 @@ def _report(run: Run, shown: bool) -> None:
         "class_loss": classes,
         "token_loss": tokens,
         "lr": state.optimizer.get_lr(),
+        **({} if meter.gradient_norm is None else {"gradient_norm": meter.gradient_norm}),
         "images_per_second": round(meter.images / elapsed, 2),
         "data_wait": round(meter.waited / elapsed, 4),
         "peak_memory_mb": round(peak_memory_mb(), 1),
@@ -250,6 +254,7 @@ def _evaluate_and_keep_best(run: Run, rescue: Rescue, stop: StopRequest) -> Eval
     for weights, result in results.items():
         run.log.record(f"eval_{weights}", state.step, {"epoch": epoch, **result.as_dict()})
         run.log.evaluated(epoch, best.WORDS[weights].ljust(max(len(best.WORDS[name]) for name in results)), result)
+    pictures.show_tokens(run)
     before, state.best = state.best, best.after(state.best, results, state.step, epoch)
     with rescue.giving_up():
         save_best(run, state.best["weights"] if best.is_new(before, state.best) else None)

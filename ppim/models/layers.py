@@ -153,10 +153,24 @@ class Attention(nn.Layer):
 
         (B, rows, S) float32 without a gradient; apart from `forward`, which can then use the fused kernel.
         """
+        q, k, _ = self._heads(x)
+        return carry(self._weights(q[:, :, :rows], k).mean(axis=1), carried)
+
+    def opened(self, x: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """What `forward` makes of (B, N, C) without dropout, and the attention it does so with: (B, H, N, N) float32,
+        rows look at columns. The first is computed from the second, so that gradients reach it."""
+        q, k, v = self._heads(x)
+        weights = self._weights(q, k)
+        weights.stop_gradient = False  # also where no parameter wants one
+        # (B, H, N, N) . (B, H, N, D) -> (B, N, H * D)
+        return self.proj(paddle.matmul(as_type(weights, v.dtype), v).transpose([0, 2, 1, 3]).flatten(2)), weights
+
+    def _heads(self, x) -> tuple[paddle.Tensor, ...]:
         # (B, N, 3 * H * D) -> 3 x (B, H, N, D)
-        q, k, _ = self.qkv(x).reshape([0, 0, 3, self.num_heads, -1]).transpose([2, 0, 3, 1, 4]).unbind(0)
-        weights = _softmax(paddle.matmul(q[:, :, :rows] * self.scale, k, transpose_y=True))
-        return carry(weights.mean(axis=1), carried)
+        return self.qkv(x).reshape([0, 0, 3, self.num_heads, -1]).transpose([2, 0, 3, 1, 4]).unbind(0)
+
+    def _weights(self, q, k) -> paddle.Tensor:
+        return _softmax(paddle.matmul(q * self.scale, k, transpose_y=True))
 
     def attention_macs(self, tokens: int) -> int:
         """Multiply-accumulates of the contractions among `tokens` tokens; the linear layers count by themselves."""

@@ -1,13 +1,16 @@
 """What VisualDL's own reader finds in a run folder: the points of log.jsonl, whatever happened in between."""
 import json
+import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 from visualdl import LogReader
 
 from ppim.engine.log import Log
 from ppim.engine.progress import Span
 from ppim.engine.run_folder import RunFolder
+from ppim.look.drawn import save_png
 from tests.helpers import curves, records
 
 TRAIN = {"epoch": 0.5, "loss": 2.5, "class_loss": 1.5, "token_loss": 1.0, "lr": 0.1, "images_per_second": 9.0,
@@ -113,3 +116,81 @@ def test_a_run_is_called_by_its_folder(folder, tmp_path, monkeypatch):
     other.prepare()
     log_of(other).close()
     assert sorted(LogReader(logdir="output").runs()) == ["output/mine", "output/other"]
+
+
+# ---- pictures, and what a run was told -----------------------------------------------------------------------------
+
+
+def records_of(folder: RunFolder) -> list:
+    """The records of the file as VisualDL's own format reads them, (kind, tag, step, content)."""
+    from visualdl.proto.record_pb2 import Record
+
+    content, found = folder.curves.read_bytes(), []
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        value = Record.FromString(content[8:8 + length]).values[0]
+        kind = value.WhichOneof("one_value")
+        found.append((kind, value.tag, value.id, getattr(value, kind)))
+        content = content[8 + length:]
+    return found
+
+
+def drawn(folder: RunFolder, log: Log, step: int, kind: str = "tokens") -> bytes:
+    """A picture as a run draws one; its bytes."""
+    name = f"{kind}_{step:08d}.png"
+    save_png(folder.pictures / name, Image.new("RGB", (8, 6), (step, 90, 20)))
+    log.record("pictures", step, {kind: name})
+    return (folder.pictures / name).read_bytes()
+
+
+def test_pictures_are_shown_as_they_lie_in_the_folder_and_a_run_that_goes_on_has_each_once(folder):
+    log = log_of(folder)
+    first = drawn(folder, log, 0, "samples")
+    log.record("train", 1, TRAIN)
+    kept = [drawn(folder, log, step) for step in (1, 2)]
+    drawn(folder, log, 3)  # of a step that is lost
+    log.close()
+    gone = drawn(folder, log_of(folder, first=4), 4)
+    (folder.pictures / "tokens_00000004.png").unlink()
+    before = folder.curves.read_bytes()
+    log = log_of(folder, first=2)
+    assert before.startswith(folder.curves.read_bytes())
+    kept.append(drawn(folder, log, 3))
+    log.close()
+    found = [(tag, step, image.encoded_image_string) for kind, tag, step, image in records_of(folder)
+             if kind == "image"]
+    assert found == [("pictures/samples", 0, first)] + [("pictures/tokens", n, kept[n - 1]) for n in (1, 2, 3)]
+    log_of(folder, first=9).close()
+    assert gone not in [getattr(image, "encoded_image_string", b"") for *_, image in records_of(folder)]
+    assert LogReader(file_path=str(folder.curves)).get_data("image", "pictures/samples")
+
+
+def test_a_file_begins_with_the_configuration_and_what_runs_are_compared_by(folder):
+    folder.config.write_text("MODEL: {NAME: mine, TRANS: {DEPTH: 2}}\nTOKEN_LABEL: {ENABLE: true}\n"
+                             "TRAIN: {BASE_LR: 0.5, GRAD_CLIP: null}\nSEED: 7\n")
+    log = log_of(folder)
+    log.record("train", 1, TRAIN)
+    log.close()
+    before = folder.curves.read_bytes()
+    log_of(folder, first=1).close()
+    assert folder.curves.read_bytes() == before
+    (_, *told), told_of = records_of(folder)[:6], {}
+    for kind, tag, _, value in told:
+        told_of[tag] = value.encoded_text_string if kind == "text" else value
+    assert told_of["configuration/MODEL"] == "MODEL.NAME mine;  MODEL.TRANS.DEPTH 2"
+    assert told_of["configuration/RUN"] == "SEED 7"
+    hparams = {info.name: info for info in told_of["hparam"].hparamInfos}
+    assert set(hparams) == {"MODEL/NAME", "TOKEN_LABEL/ENABLE", "TRAIN/BASE_LR", "SEED"}
+    assert hparams["TRAIN/BASE_LR"].float_value == 0.5 and hparams["SEED"].int_value == 7
+    assert [info.name for info in told_of["hparam"].metricInfos] == ["accuracy_and_loss/top1",
+                                                                     "accuracy_and_loss/evaluation_loss"]
+    assert [point.id for point in curves(folder.path)["train/lr"]] == [1]
+
+
+@pytest.mark.parametrize("spoilt", [b"\xff\xfe", b"[1, 2]", b"a: [", b""])
+def test_a_spoilt_configuration_is_not_shown_and_stops_no_curve(spoilt, folder):
+    folder.config.write_bytes(spoilt)
+    log = log_of(folder)
+    log.record("train", 1, TRAIN)
+    log.close()
+    assert {kind for kind, *_ in records_of(folder)} == {"meta_data", "value"}
