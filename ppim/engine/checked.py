@@ -25,6 +25,7 @@ from ppim.data.batches import TrainBatches
 from ppim.data.datasets import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples
 from ppim.data.photos import read_photo
+from ppim.engine.depth import frozen_names
 from ppim.engine.distributed import World
 from ppim.engine.run_folder import config_of
 from ppim.engine.schedule import Schedule
@@ -191,7 +192,7 @@ def of_the_network(parts: Parts) -> list[Finding]:
     model = parts.state.model
     untaught = () if teaches_tokens(parts.config) else ("aux_head",)
     return [
-        network.all_are_trained(model, untaught),
+        network.all_are_trained(model, untaught, frozen_names(model, parts.config.TRAIN.FREEZE)),
         network.decay_is_where_it_belongs(model, parts.state.optimizer._param_groups),
     ]
 
