@@ -15,6 +15,7 @@ from ppim.commands.data_check import check_data
 from ppim.commands.demo import demo
 from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
+from ppim.commands.knn import knn
 from ppim.commands.labels import make
 from ppim.commands.models import models
 from ppim.commands.probe import probe
@@ -26,6 +27,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "finetune": finetune,
     "probe": probe,
+    "knn": knn,
     "check": check,
     "labels make": make,
     "labels check": check_labels,
