@@ -13,6 +13,7 @@ from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.data_check import check_data
 from ppim.commands.demo import demo
+from ppim.commands.doctor import doctor
 from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
 from ppim.commands.knn import knn
@@ -34,6 +35,7 @@ COMMANDS = {
     "convert": convert,
     "models": models,
     "demo": demo,
+    "doctor": doctor,
     "data check": check_data,
     "data imagenet": lay_out,
     "data collage": collage,
