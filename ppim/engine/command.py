@@ -195,8 +195,7 @@ def knn_weights(
     config.MODEL.NUM_CLASSES = None  # neighbours may have other classes than the heads, which nobody asks
     train = build.train_images(config)
     config = classes.with_rows(config, len(train.classes))
-    bank, asked = (build.eval_samples(config, config, images, model.grid)
-                   for images in (train, build.val_images(config, train)))
+    bank, asked = (build.shown_samples(config, images) for images in (train, build.val_images(config, train)))
     how = build.evaluation_arguments(config)
     del how["amp"]
     ks = ks or [k for k in USUAL if k <= len(train)] or [len(train)]

@@ -90,9 +90,9 @@ class FirstStep:
         gradients = _sizes({name: p.grad for name, p in self._trained.items()})
         scaled = run.state.scaler.is_enable()
         self._found.append(network.gradients_are_there(gradients, self._excused(), scaled))
-        self._rate = run.state.optimizer.get_lr()
-        self._found.append(_rate_is_meant(self._rate, run.schedule.at(run.steps.epoch(run.state.step))))
-        self._rates = {name: self._rate * scale for name, scale in
+        rate = run.state.optimizer.get_lr()
+        self._found.append(_rate_is_meant(rate, run.schedule.at(run.steps.epoch(run.state.step))))
+        self._rates = {name: rate * scale for name, scale in
                        rate_scales(run.state.model, run.config.TRAIN.LAYER_DECAY).items()}
         self._owed = network.owe_a_move(self._before, {name: p.grad for name, p in self._trained.items()}, self._rates,
                                         self._is_adaptive)
