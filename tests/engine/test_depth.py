@@ -5,6 +5,7 @@ import numpy as np
 import paddle
 import pytest
 
+from ppim.checks.network import all_are_trained
 from ppim.config import get_config
 from ppim.engine.command import run
 from ppim.engine.depth import freeze, frozen_names, layer_of, rate_scales
@@ -195,3 +196,14 @@ def test_a_network_of_convolutions_trains_its_head_alone():
     before = model.bn1._mean.numpy().copy()
     model(paddle.randn([2, 3, 32, 32]))
     np.testing.assert_array_equal(model.bn1._mean.numpy(), before)
+
+
+def test_what_should_stay_and_does_not_is_found():
+    model = small_lvvit()
+    asked = frozen_names(model, "1")
+    assert all_are_trained(model, (), asked).level == "error"  # asked for, and not done
+    freeze(model, "1")
+    assert all_are_trained(model, (), asked).level == "fine"
+    assert all_are_trained(model, ()).level == "error"  # done, and not asked for
+    model.cls_token.stop_gradient = False
+    assert "cls_token trained" in all_are_trained(model, (), asked).text
