@@ -35,6 +35,15 @@ def all_are_trained(model: nn.Layer, untaught: Iterable[str], asked: Collection[
     return fine(check, f"{len(expected)} parameters are trained{f', {len(asked)} kept' if asked else ''}")
 
 
+def what_stays_has_learnt(asked: Collection[str], is_fresh: bool) -> Finding:
+    """Are the parameters that are `asked` to stay those of weights that were loaded?"""
+    check = "frozen parameters have learnt"
+    if asked and is_fresh:
+        return warning(check, where="TRAIN.FREEZE", wanted="weights to keep", got=f"{len(asked)} parameters drawn by "
+                       "chance", hint="give weights to start from with --load, or set TRAIN.FREEZE to none")
+    return fine(check, "none are fresh")
+
+
 def decay_is_where_it_belongs(model: nn.Layer, groups: Iterable[Mapping]) -> Finding:
     """Is every trained parameter in one of the optimizer's groups, and decay on matrices alone?
 

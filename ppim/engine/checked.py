@@ -190,9 +190,11 @@ def of_the_samples(parts: Parts) -> list[Finding]:
 def of_the_network(parts: Parts) -> list[Finding]:
     """Parameters and what the optimizer does with them."""
     model = parts.state.model
+    frozen = frozen_names(model, parts.config.TRAIN.FREEZE)
     untaught = () if teaches_tokens(parts.config) else ("aux_head",)
     return [
-        network.all_are_trained(model, untaught, frozen_names(model, parts.config.TRAIN.FREEZE)),
+        network.all_are_trained(model, untaught, frozen),
+        network.what_stays_has_learnt(frozen, not parts.config.MODEL.PRETRAINED and parts.state.step == 0),
         network.decay_is_where_it_belongs(model, parts.state.optimizer._param_groups),
     ]
 

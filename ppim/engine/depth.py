@@ -30,7 +30,7 @@ def rate_scales(model: nn.Layer, decay: float) -> dict[str, float]:
 
 
 def frozen_names(model: nn.Layer, what: str) -> set[str]:
-    """The parameters that TRAIN.FREEZE keeps as they are; without those that are never trained anyway.
+    """The parameters that TRAIN.FREEZE keeps as they are; BatchNorm's statistics are none of them.
 
     Args:
         what: `none`; `embedding`, all that makes the tokens; a number of blocks, with the embedding; `backbone`, all

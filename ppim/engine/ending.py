@@ -44,6 +44,8 @@ class Ending:
 
     def __init__(self, run: Run):
         self._run = run
+        if run.config.TRAIN.MAX_HOURS:
+            run.world.barrier_if_impatient()  # the main process may have been writing
         self._time_is_up = self._ask()
 
     def step_is_done(self) -> bool:
@@ -82,7 +84,7 @@ class Ending:
         if self._time_is_up:
             return (f"ends early, after step {state.step}: {state.clock.seconds / 3600:.3g} hours of training are over "
                     f"(TRAIN.MAX_HOURS {train.MAX_HOURS:g})")
-        return (f"ends early, after step {state.step}: no better best in {state.stale} evaluations in a row "
+        return (f"ends early, after step {state.step}: no better best, evaluations in a row {state.stale} "
                 f"(TRAIN.EARLY_STOP {train.EARLY_STOP})")
 
     def further(self) -> list[str]:

@@ -74,7 +74,7 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, endin
             evaluation = _evaluate_or_stop(run, micro, rescue, stop, ending)
             run.meter.restart()
         guard = Guard(run)
-        watch = None if state.step == run.last or ending.is_reached else FirstStep(run)
+        watch = None if state.step >= run.last or ending.is_reached else FirstStep(run)
         while state.step < run.last and not ending.is_reached:
             with rescue.giving_up():
                 run.writer.check()

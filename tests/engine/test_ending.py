@@ -16,7 +16,7 @@ from tests.helpers import ROOT, assert_same_weights, launch, losses, records, we
 
 # nothing is learnt, so no evaluation is better than the first
 STILL = ["TRAIN.BASE_LR", "0", "TRAIN.WARMUP_START_LR", "0", "TRAIN.END_LR", "0", "TRAIN.NUM_EPOCHS", "8",
-         "VALIDATE_FREQ", "1", "SAVE_FREQ", "2", "KEEP_CHECKPOINTS", "9"]
+         "VALIDATE_FREQ", "1", "SAVE_FREQ", "2", "KEEP_CHECKPOINTS", "9", "DATA.BATCH_SIZE", "8"]  # 3 steps an epoch
 
 
 def evaluated(folder) -> list[int]:
@@ -45,52 +45,52 @@ def copied(stale, tmp_path):
 
 def test_a_run_in_which_nothing_gets_better_ends_saved_and_says_so(stale, tmp_path, capsys):
     config, folder = stale
-    assert evaluated(folder) == [6, 12, 18] and list(losses(folder)) == list(range(1, 19))
-    assert json.loads((folder / "best.json").read_text())["step"] == 6
-    assert [int(path.name[5:]) for path in list_checkpoints(folder / "checkpoints")] == [18, 12]
+    assert evaluated(folder) == [3, 6, 9] and list(losses(folder)) == list(range(1, 10))
+    assert json.loads((folder / "best.json").read_text())["step"] == 3
+    assert [int(path.name[5:]) for path in list_checkpoints(folder / "checkpoints")] == [9, 6]
     assert state_of(newest_valid(folder / "checkpoints")[0])["stale"] == 2
     run(config, [*STILL, "TRAIN.EARLY_STOP", "1", "SAVE", str(tmp_path / "run")])
     said = capsys.readouterr().out.splitlines()
-    assert "ends early, after step 12: no better best in 1 evaluations in a row (TRAIN.EARLY_STOP 1)" in said
+    assert "ends early, after step 6: no better best, evaluations in a row 1 (TRAIN.EARLY_STOP 1)" in said
     assert said[-2].endswith("-o TRAIN.EARLY_STOP 2")
-    assert json.loads(said[-1])["best"]["step"] == 6
+    assert json.loads(said[-1])["best"]["step"] == 3
 
 
 def test_such_a_run_stays_at_its_end_until_it_is_given_more(copied):
     config, folder, options = copied
     for _ in range(2):
         run(config, [*options, "TRAIN.EARLY_STOP", "2"])
-        assert list(losses(folder)) == list(range(1, 19)) and len(list_checkpoints(folder / "checkpoints")) == 2
+        assert list(losses(folder)) == list(range(1, 10)) and len(list_checkpoints(folder / "checkpoints")) == 2
     run(config, [*options, "TRAIN.EARLY_STOP", "4"])
-    assert list(losses(folder)) == list(range(1, 31)) and evaluated(folder)[-2:] == [24, 30]
+    assert list(losses(folder)) == list(range(1, 16)) and evaluated(folder)[-2:] == [12, 15]
     run(config, options)
-    assert list(losses(folder)) == list(range(1, 49))
+    assert list(losses(folder)) == list(range(1, 25))
 
 
 @pytest.mark.parametrize("lost", ["the last checkpoint", "the last checkpoint, and the evaluation of the one before"])
 def test_a_run_that_was_killed_on_the_way_counts_on(copied, lost):
     config, folder, options = copied
-    shutil.rmtree(folder / "checkpoints" / "step_00000018")
+    shutil.rmtree(folder / "checkpoints" / "step_00000009")
     if "evaluation" in lost:
         (folder / "best.json").unlink()
     else:  # as best.json was after the evaluation of the checkpoint that is left, of which the checkpoint cannot know
         card = json.loads((folder / "best.json").read_text())
-        (folder / "best.json").write_text(json.dumps({**card, "last": {**card["last"], "step": 12}}))
-    assert state_of(folder / "checkpoints" / "step_00000012")["stale"] == 0
+        (folder / "best.json").write_text(json.dumps({**card, "last": {**card["last"], "step": 6}}))
+    assert state_of(folder / "checkpoints" / "step_00000006")["stale"] == 0
     run(config, [*options, "TRAIN.EARLY_STOP", "2"])
-    assert max(losses(folder)) == 18 and state_of(folder / "checkpoints" / "step_00000018")["stale"] == 2
+    assert max(losses(folder)) == 9 and state_of(folder / "checkpoints" / "step_00000009")["stale"] == 2
 
 
 def test_a_better_best_starts_the_count_anew(tiny_config, tmp_path):
-    run(str(tiny_config), ["VALIDATE_FREQ", "1", "TRAIN.EARLY_STOP", "3", "TRAIN.NUM_EPOCHS", "12"])
+    run(str(tiny_config), ["VALIDATE_FREQ", "1", "TRAIN.EARLY_STOP", "3", "TRAIN.NUM_EPOCHS", "9", "DATA.BATCH_SIZE", "8"])
     rows = [record for record in records(tmp_path / "run") if record["event"].startswith("eval_")]
     best, count, expected = -1.0, 0, []
     for raw, ema in zip(rows[::2], rows[1::2]):
         found = max(raw["top1"], ema["top1"])
         best, count = (found, 0) if found > best else (best, count + 1)
         expected.append(count)
-    assert 3 not in expected[:-1] and 0 in expected[1:] and (expected[-1] == 3) == (len(expected) < 12)
-    assert state_of(newest_valid(tmp_path / "run" / "checkpoints")[0])["step"] == 6 * len(expected)
+    assert 3 not in expected[:-1] and 0 in expected[1:] and (expected[-1] == 3) == (len(expected) < 9)
+    assert state_of(newest_valid(tmp_path / "run" / "checkpoints")[0])["step"] == 3 * len(expected)
 
 
 def hurried(started, batches, at: int):
@@ -110,7 +110,8 @@ def test_a_run_whose_hours_are_over_ends_evaluated_and_goes_on_bit_for_bit_with_
     finish(started)
     started.close()
     batches.close()
-    assert "ends early, after step 3: 0.5 hours of training are over (TRAIN.MAX_HOURS 0.5)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ends early, after step 3: 0.5" in said and "hours of training are over (TRAIN.MAX_HOURS 0.5)" in said
     assert result.count == 11 and evaluated(tmp_path / "run") == [3] == sorted(evaluated(tmp_path / "run"))
     newest = newest_valid(tmp_path / "run" / "checkpoints")[0]
     assert newest.name == "step_00000003" and 1800 <= state_of(newest)["seconds"] < 2000
