@@ -82,7 +82,8 @@ def test_a_run_that_was_killed_on_the_way_counts_on(copied, lost):
 
 
 def test_a_better_best_starts_the_count_anew(tiny_config, tmp_path):
-    run(str(tiny_config), ["VALIDATE_FREQ", "1", "TRAIN.EARLY_STOP", "3", "TRAIN.NUM_EPOCHS", "9", "DATA.BATCH_SIZE", "8"])
+    options = ["VALIDATE_FREQ", "1", "TRAIN.EARLY_STOP", "3", "TRAIN.NUM_EPOCHS", "9", "DATA.BATCH_SIZE", "8"]
+    run(str(tiny_config), options)
     rows = [record for record in records(tmp_path / "run") if record["event"].startswith("eval_")]
     best, count, expected = -1.0, 0, []
     for raw, ema in zip(rows[::2], rows[1::2]):
