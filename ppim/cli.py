@@ -13,9 +13,11 @@ from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.data_check import check_data
 from ppim.commands.demo import demo
+from ppim.commands.doctor import doctor
 from ppim.commands.export import export
 from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
+from ppim.commands.knn import knn
 from ppim.commands.labels import make
 from ppim.commands.models import models
 from ppim.commands.predict import predict
@@ -31,6 +33,7 @@ COMMANDS = {
     "finetune": finetune,
     "probe": probe,
     "visualize": visualize,
+    "knn": knn,
     "check": check,
     "labels make": make,
     "labels check": check_labels,
@@ -38,6 +41,7 @@ COMMANDS = {
     "export": export,
     "models": models,
     "demo": demo,
+    "doctor": doctor,
     "data check": check_data,
     "data imagenet": lay_out,
     "data collage": collage,

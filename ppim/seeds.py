@@ -3,6 +3,8 @@
     sample_rng      view and erasing of a sample (`data.augment`)       seed, epoch, index, copy
     stand_in_rng    who stands in for a photo that cannot be read      seed, epoch, index
     order_rng       order of the samples of an epoch (`data.loader`)    seed, epoch
+    class_rng       which photos of a class come first where classes   seed, class, times all of them have come
+                    are drawn equally often (`data.balance`)
     place_rng       where labels go that are misplaced on purpose        seed, epoch, index, copy
                     (`token_labels.controls`)
     mix_rng         mix of a block of the global batch (`mixing`)       seed, micro-batch, block
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SAMPLE, ORDER, MIX, PLACE, STAND_IN = range(5)  # streams that never meet
+SAMPLE, ORDER, MIX, PLACE, STAND_IN, CLASS = range(6)  # streams that never meet
 SPLITS = ("train", "val")  # of pictures of our own, as they are numbered in keys
 
 
@@ -44,6 +46,11 @@ def stand_in_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
 def order_rng(seed: int, epoch: int) -> np.random.Generator:
     """The generator of an epoch's order."""
     return _generator([seed, epoch], ORDER, 0, 0)
+
+
+def class_rng(seed: int, label: int, cycle: int) -> np.random.Generator:
+    """The generator of a class's permutation number `cycle`, where classes are drawn equally often."""
+    return _generator([seed, cycle], CLASS, label, 0)
 
 
 def mix_rng(seed: int, step: int, block: int = 0) -> np.random.Generator:

@@ -1,7 +1,7 @@
 """Does everything in the network that should learn take part: in the forward pass, in the gradient, in the step?"""
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 import numpy as np
 import paddle
@@ -16,18 +16,32 @@ _TINY = 1e-30  # some processors take less for zero
 _EPSILON = 1e-6  # more than AdamW's, which shortens the steps of small gradients
 
 
-def all_are_trained(model: nn.Layer, untaught: Iterable[str]) -> Finding:
-    """Is every parameter trained, but tables that are computed, statistics and the heads `untaught`?"""
+def all_are_trained(model: nn.Layer, untaught: Iterable[str], asked: Collection[str] = ()) -> Finding:
+    """Is every parameter trained, but tables that are computed, statistics, the heads `untaught` and the parameters
+    that are `asked` to stay? Those must not be trained."""
     check = "frozen parameters"
+    moving = [name for name, p in model.named_parameters() if name in asked and not p.stop_gradient]
+    if moving:
+        return error(check, where=type(model).__name__, wanted=f"{len(asked)} parameters kept, as TRAIN.FREEZE says",
+                     got=f"{few(moving)} trained", hint="something sets stop_gradient back to False behind it")
     heads = tuple(f"{head}." for head in untaught)
     expected = {name for name, _ in model.named_parameters()
-                if name not in (*model.fixed_tables, *model.drawn_once) and not name.endswith(("._mean", "._variance"))
-                and not name.startswith(heads or ("\0",))}
+                if name not in (*model.fixed_tables, *model.drawn_once, *asked)
+                and not name.endswith(("._mean", "._variance")) and not name.startswith(heads or ("\0",))}
     frozen = [name for name, p in model.named_parameters() if p.stop_gradient and name in expected]
     if frozen:
         return error(check, where=type(model).__name__, wanted=f"all of {len(expected)} parameters trained",
                      got=f"stop_gradient on {few(frozen)}", hint="nothing in the recipe freezes them; set it to False")
-    return fine(check, f"{len(expected)} parameters are trained")
+    return fine(check, f"{len(expected)} parameters are trained{f', {len(asked)} kept' if asked else ''}")
+
+
+def what_stays_has_learnt(asked: Collection[str], is_fresh: bool) -> Finding:
+    """Are the parameters that are `asked` to stay those of weights that were loaded?"""
+    check = "frozen parameters have learnt"
+    if asked and is_fresh:
+        return warning(check, where="TRAIN.FREEZE", wanted="weights to keep", got=f"{len(asked)} parameters drawn by "
+                       "chance", hint="give weights to start from with --load, or set TRAIN.FREEZE to none")
+    return fine(check, "none are fresh")
 
 
 def decay_is_where_it_belongs(model: nn.Layer, groups: Iterable[Mapping]) -> Finding:
@@ -145,18 +159,19 @@ def gradients_are_there(
 
 
 def owe_a_move(
-    values: Mapping[str, paddle.Tensor], gradients: Mapping[str, paddle.Tensor | None], rate: float, adaptive: bool
+    values: Mapping[str, paddle.Tensor], gradients: Mapping[str, paddle.Tensor | None], rates: Mapping[str, float],
+    adaptive: bool,
 ) -> set[str]:
     """The parameters with an element that the first step must change, however float32 rounds.
 
     Args:
-        values, gradients: of each parameter before the step, by name; rate, adaptive: as below.
+        values, gradients, rates: of each parameter before the step, by name; adaptive: as below.
     """
     there = [name for name in values if gradients[name] is not None]
     owed = []
     for name in there:
         size = gradients[name].astype("float32").abs()
-        step = rate * (size / (size + _EPSILON) if adaptive else size)
+        step = rates[name] * (size / (size + _EPSILON) if adaptive else size)
         owed.append((step > 4 * _ROUNDING * values[name].astype("float32").abs() + _TINY).any().reshape([1]))
     return {name for name, owes in zip(there, paddle.concat(owed).tolist()) if owes} if there else set()
 
@@ -179,16 +194,18 @@ def parameters_moved(
     return fine(check, f"{sum(moved.values())} of {len(before)}")
 
 
-def step_is_as_long_as_the_rate(change: np.ndarray, value: np.ndarray, gradient: np.ndarray, rate: float,
-                                adaptive: bool) -> Finding:
+def step_is_as_long_as_the_rate(change: np.ndarray, value: np.ndarray, gradient: np.ndarray,
+                                rate: float | np.ndarray, adaptive: bool) -> Finding:
     """Is the first step of parameters without decay as long as the rate says?
 
     Args:
         change, value, gradient: (n,) of some elements: what the step changed, what was there, its gradient.
+        rate: the learning rate; where it differs, (n,) that of each.
         adaptive: AdamW, whose first step is the rate whatever the gradient; else the rate times the gradient.
     """
     check = "length of the step"
-    expected = np.full_like(gradient, rate) if adaptive else rate * np.abs(gradient)
+    expected = np.broadcast_to(rate, gradient.shape).astype(gradient.dtype) * (1 if adaptive else np.abs(gradient))
+    rate = float(np.max(rate))
     # rounding of the value, and AdamW's epsilon, must not show
     clear = (np.abs(value) * _ROUNDING < 0.01 * expected) & (np.abs(gradient) > (1e-6 if adaptive else 0))
     if clear.sum() < 4 or rate == 0:

@@ -16,9 +16,10 @@ def finetune(argv: list[str]) -> None:
     import_paddle_quietly()
     if args.resume:
         from ppim.engine.command import run
+        from ppim.engine.finetune import as_pairs, asked_for
 
-        output = Path(args.output or _output(args))
-        run(str(output / "config.yaml"), ["MODEL.RESUME", "auto", "SAVE", str(output), *args.override])
+        output, asked = Path(args.output or _output(args)), as_pairs(asked_for(**_flags(args)))
+        run(str(output / "config.yaml"), ["MODEL.RESUME", "auto", "SAVE", str(output), *asked, *args.override])
     else:
         _start(args)
 
@@ -36,6 +37,12 @@ def finetune_parser() -> Parser:
     parser.add_argument("--from-scratch", action="store_true",
                         help="start from no weights: wants thousands of photos and far more time")
     parser.add_argument("--epochs", type=int, help="how often each photo is seen")
+    parser.add_argument("--freeze", metavar="WHAT", help="what stays as it is: embedding, a number (the embedding and "
+                        "so many of the first blocks), or backbone, all but the heads")
+    parser.add_argument("--layer-decay", type=float, metavar="D", help="each layer learns D times as fast as the one "
+                        "behind it, e.g. 0.75")
+    parser.add_argument("--hours", type=float, metavar="H", help="end after H hours of training, however far it is")
+    parser.add_argument("--patience", type=int, metavar="N", help="end after N evaluations without a better best")
     parser.add_argument("--val-share", type=float, default=0.2, metavar="SHARE",
                         help="share of the photos set aside where there are no validation photos (0.2)")
     parser.add_argument("--output", metavar="DIR", help="run folder (output/finetune_MODEL)")
@@ -51,7 +58,7 @@ def _start(args: argparse.Namespace) -> None:
     from ppim.data.datasets import find_images
     from ppim.data.split import has_validation, set_aside
     from ppim.engine.command import run
-    from ppim.engine.finetune import as_overrides, settings_for
+    from ppim.engine.finetune import as_overrides, asked_for, settings_for
     from ppim.threads import usable_cores
 
     images = find_images(args.photos, "train")
@@ -63,7 +70,7 @@ def _start(args: argparse.Namespace) -> None:
     device = "gpu" if paddle.get_device().startswith("gpu") else "cpu"
     cores = max(1, usable_cores() // int(os.environ.get("PADDLE_LOCAL_SIZE") or 1))
     settings = settings_for(len(train), cores, device, processes=processes, from_weights=bool(weights),
-                            epochs=args.epochs)
+                            epochs=args.epochs, of_classes=_counts(train, args.override)) + asked_for(**_flags(args))
     if os.environ.get("PADDLE_TRAINER_ID", "0") == "0":
         print(f"settings for {len(train):,} training photos of {len(images.classes)} classes, {cores} cores"
               f"{' and a GPU' if device == 'gpu' else ''} a process")
@@ -76,6 +83,16 @@ def _start(args: argparse.Namespace) -> None:
                "SAVE", output]
     start = ["MODEL.PRETRAINED", weights, "MODEL.NEW_HEADS", "always"] if weights else []
     run(recipe, [*args.override, *start], advised=advised)
+
+
+def _flags(args: argparse.Namespace) -> dict[str, object]:
+    return {name: getattr(args, name) for name in ("freeze", "layer_decay", "hours", "patience")}
+
+
+def _counts(images, overrides: list[str]) -> list[int]:
+    """Photos of each class; none where the overrides say what is done about uneven ones."""
+    is_said = {"LOSS.CLASS_BALANCE", "DATA.SAMPLING"} & set(overrides[::2])
+    return [] if is_said else [images.labels.tolist().count(label) for label in range(len(images.classes))]
 
 
 def _output(args: argparse.Namespace) -> str:

@@ -33,6 +33,7 @@ def check(config: CfgNode) -> None:
     _check_heads(config)
     _check_teacher(config)
     _check_training(config)
+    _check_tuning(config)
     _check_token_labels(config)
 
 
@@ -112,6 +113,24 @@ def _check_training(config: CfgNode) -> None:
         raise ValueError("MIX.TOKEN_ALPHA needs a model with tokens; set it to 0 for MODEL.TYPE paddle_vision")
     if train.RECOMPUTE and config.MODEL.TYPE == "paddle_vision":
         raise ValueError("TRAIN.RECOMPUTE needs a model of blocks; set it to False for MODEL.TYPE paddle_vision")
+
+
+def _check_tuning(config: CfgNode) -> None:
+    train, frozen = config.TRAIN, config.TRAIN.FREEZE
+    depth = size_of(normalise_name(config.MODEL.NAME), config.MODEL.TRANS).get("depth")
+    if not frozen.isdecimal() and frozen not in ("none", "embedding", "backbone"):
+        raise ValueError(f"TRAIN.FREEZE wants none, embedding, backbone or a number of blocks; got {frozen!r}")
+    if frozen.isdecimal() and depth and int(frozen) > depth:
+        raise ValueError(f"TRAIN.FREEZE {frozen} wants at most the {depth} blocks of {config.MODEL.NAME}; to train the "
+                         "heads alone, set it to backbone")
+    if config.MODEL.TYPE == "paddle_vision" and frozen not in ("none", "backbone"):
+        raise ValueError(f"TRAIN.FREEZE {frozen} needs a model of blocks; MODEL.TYPE paddle_vision takes backbone, all "
+                         "but the head")
+    if config.MODEL.TYPE == "paddle_vision" and train.LAYER_DECAY < 1:
+        raise ValueError("TRAIN.LAYER_DECAY needs a model of blocks; set it to 1 for MODEL.TYPE paddle_vision")
+    if config.LOSS.CLASS_BALANCE != "none" and config.DATA.SAMPLING == "balanced":
+        raise ValueError(f"LOSS.CLASS_BALANCE {config.LOSS.CLASS_BALANCE} and DATA.SAMPLING balanced both even classes "
+                         "out, and together favour rare ones; choose one")
 
 
 def _check_token_labels(config: CfgNode) -> None:

@@ -66,6 +66,10 @@ KEYS: dict[str, Key] = {
     #: different views of a photo in the same epoch (DeiT: 3); the epoch's length stays |
     #: 同一轮里一张照片出现几个不同视图（DeiT：3）；每轮长度不变
     "DATA.REPEATED_AUG": key(1, least=1),
+    #: what an epoch shows: `all` photos once, or as many photos, `balanced`: every class equally often, see
+    #: [Uneven classes](#uneven-classes) |
+    #: 每轮展示什么：`all` 每张照片一次；`balanced` 同样多的照片，但各类别次数相同，见[类别不均衡](#类别不均衡)
+    "DATA.SAMPLING": key("all", choices=("all", "balanced")),
 
     #: family: `LV-ViT`, `T2T-ViT`, `DeiT`, `paddle_vision` | 模型族：`LV-ViT`、`T2T-ViT`、`DeiT`、`paddle_vision`
     "MODEL.TYPE": key("LV-ViT"),
@@ -145,6 +149,14 @@ KEYS: dict[str, Key] = {
     #: stop after this many optimizer steps (0: never); the schedule is not shortened |
     #: 优化器走完这么多步就停（0：不限）；学习率曲线不随之缩短
     "TRAIN.MAX_STEPS": key(0, least=0),
+    #: end after so many evaluations in a row without a better best (0: never), see [Early ends](#early-ends) |
+    #: 连续多少次评估没有更好的结果就结束（0：不限），见[提前结束](#提前结束)
+    "TRAIN.EARLY_STOP": key(0, least=0),
+    #: end after the step in which so many hours of training are over, of all starts of the run together (0: never);
+    #: the schedule is not shortened, see [Early ends](#early-ends) |
+    #: 训练时间（各次启动合计）达到这么多小时后，在当前一步结束时停止（0：不限）；学习率曲线不随之缩短，
+    #: 见[提前结束](#提前结束)
+    "TRAIN.MAX_HOURS": key(0.0, least=0),
     #: not applied to biases, norms, class token and position embedding | 不作用于偏置、归一化层、类别 token 和位置嵌入
     "TRAIN.WEIGHT_DECAY": key(0.05, least=0),
     #: highest rate, at a global batch of `TRAIN.LINEAR_SCALED_LR` samples |
@@ -152,6 +164,17 @@ KEYS: dict[str, Key] = {
     "TRAIN.BASE_LR": key(1.6e-3, least=0),
     #: the batch `TRAIN.BASE_LR` is meant for; None: it is used as it is | `TRAIN.BASE_LR` 所对应的批次；None：原样使用
     "TRAIN.LINEAR_SCALED_LR": key(None, or_=int, least=1),
+    #: layer-wise: the rate of layer i is multiplied with this to the power of (blocks + 1 - i), where what makes the
+    #: tokens is layer 0, then come the blocks, and the last norm and the heads have the full rate; 1: off, see
+    #: [Fine-tuning](#fine-tuning) |
+    #: 逐层衰减：第 i 层的学习率乘以它的（block 数 + 1 - i）次方；生成 token 的部分为第 0 层，之后是各 block，
+    #: 最后的归一化与分类头用完整的学习率；1：关闭，见[微调](#微调)
+    "TRAIN.LAYER_DECAY": key(1.0, least=0.01, most=1),
+    #: what stays as it is: `none`, `embedding` (all that makes the tokens), a number (the embedding and so many of the
+    #: first blocks), `backbone` (all but the heads), see [Fine-tuning](#fine-tuning) |
+    #: 保持不变的部分：`none`、`embedding`（生成 token 的全部）、一个数字（embedding 和前若干个 block）、
+    #: `backbone`（分类头以外的全部），见[微调](#微调)
+    "TRAIN.FREEZE": key("none", also={"none": "none", "0": "none"}),
     #: which rates follow the batch: `all`, `base` (`TRAIN.BASE_LR` alone, as in DeiT) |
     #: 哪些学习率随批次缩放：`all`、`base`（只有 `TRAIN.BASE_LR`，与 DeiT 相同）
     "TRAIN.SCALED_RATES": key("all", choices=("all", "base")),
@@ -258,6 +281,14 @@ KEYS: dict[str, Key] = {
 
     #: weight of the class loss | 类别损失的权重
     "LOSS.CLASS_WEIGHT": key(1.0, least=0),
+    #: what photos of rare classes count: `none`, all the same; `inverse` to the number of photos of their class;
+    #: `effective`, to the effective number of Cui et al., see [Uneven classes](#uneven-classes) |
+    #: 稀少类别的照片占多大权重：`none` 一律相同；`inverse` 与该类照片数成反比；
+    #: `effective` 与 Cui 等人的有效样本数成反比，见[类别不均衡](#类别不均衡)
+    "LOSS.CLASS_BALANCE": key("none", choices=("none", "inverse", "effective"), also={"none": "none"}),
+    #: `effective`: beta, which for n photos of a class counts (1 - beta^n) / (1 - beta) |
+    #: `effective`：beta，n 张照片计为 (1 - beta^n) / (1 - beta)
+    "LOSS.BALANCE_BETA": key(0.999, least=0, most=0.999999),
     #: weight of the token loss; counts only with `TOKEN_LABEL.ENABLE` |
     #: token 损失的权重；只在 `TOKEN_LABEL.ENABLE` 时有效
     "LOSS.DENSE_WEIGHT": key(1.0, least=0),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ppim.data.balance import balanced, occurrences
 from ppim.seeds import order_rng
 
 
@@ -22,6 +23,9 @@ class TrainBatches:
     cut to its length: an epoch has as many samples as ever, of fewer images. The copies of an image meet in one global
     batch but never as partners.
 
+    With `labels`, the class of each image, every class is drawn equally often (`balance.balanced`): an epoch has as
+    many samples as ever, and an image that comes again in it is another copy, with a view of its own.
+
     Raises:
         ValueError: the images do not fill one global batch, or a rank would hold no row.
     """
@@ -34,6 +38,7 @@ class TrainBatches:
     rank: int = 0
     world: int = 1
     copies: int = 1
+    labels: np.ndarray | None = None
 
     def __post_init__(self):
         if self.steps_per_epoch == 0:
@@ -68,8 +73,11 @@ class TrainBatches:
     def order(self, epoch: int) -> np.ndarray:
         """(length, 2) int64: index and copy of the epoch's samples."""
         images = order_rng(self.seed, epoch).permutation(self.length)
+        if self.labels is not None:
+            images = balanced(self.labels, self.seed, epoch)[images]
         index = np.repeat(images, self.copies)[:self.length]
-        return np.stack([index, np.arange(self.length) % self.copies], axis=1)
+        copy = np.arange(self.length) % self.copies if self.labels is None else occurrences(index)
+        return np.stack([index, copy], axis=1)
 
     def global_rows(self, order: np.ndarray, step: int) -> np.ndarray:
         """(global batch, 2): the samples of one micro-step, all ranks."""

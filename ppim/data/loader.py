@@ -24,6 +24,7 @@ from PIL import Image
 
 from ppim.data.augment import Policy, draw_erasing, draw_view
 from ppim.data.bad_photos import first_readable
+from ppim.data.balance import weighted
 from ppim.data.datasets import ImageList
 from ppim.data.photos import read_photo
 from ppim.data.transforms import HFlip, Operation, apply_all, history, to_array
@@ -61,6 +62,7 @@ class TrainSamples:
     place: str = "right"  # this and the next: see `token_labels.controls`
     displacement: float = 0.0  # tokens
     exif: str = "ignore"  # see `read_photo`
+    weights: np.ndarray | None = None  # (classes,) what a photo of each counts; None: all the same
     on_bad: str = "raise"  # or "skip": another sample stands in for one whose photo cannot be read, see `bad_photos`
 
     def __post_init__(self):
@@ -103,6 +105,10 @@ class TrainSamples:
             if self.ground_truth:
                 sample["class_targets"] = with_ground_truth(sample["class_targets"], label[None], self.num_classes,
                                                             self.smoothing)
+        if self.weights is not None:
+            for kind in ("class_targets", "token_targets"):
+                if kind in sample:
+                    sample[kind] = weighted(sample[kind], self.weights[label])
         return {**sample, "bad": bad} if bad else sample
 
     def _readable(self, epoch: int, index: int) -> tuple[int, Image.Image, list[str]]:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import paddle
 from paddle import nn
 from yacs.config import CfgNode
 
 from ppim.data.augment import Policy, parse_rand_augment
+from ppim.data.balance import class_weights
 from ppim.data.batches import TrainBatches
 from ppim.data.classes import match
 from ppim.data.datasets import ImageList, find_images, validation_path
@@ -18,6 +20,7 @@ from ppim.data.loader import EvalSamples, TrainSamples
 from ppim.data.split import has_validation, set_aside
 from ppim.data.transforms import eval_view
 from ppim.engine.classes import check_maps
+from ppim.engine.depth import rate_scales
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer
 from ppim.mixing import Mixed, draw_mixed_rows
@@ -152,8 +155,20 @@ def train_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tup
         place=labels.PLACE,
         displacement=labels.DISPLACEMENT,
         exif=config.DATA.EXIF,
+        weights=sample_weights(config, images),
         on_bad=config.DATA.ON_BAD,
     )
+
+
+def sample_weights(config: CfgNode, images: ImageList) -> np.ndarray | None:
+    """(classes,) what a training photo of each class counts; None: all the same."""
+    loss, counts = config.LOSS, class_counts(images)
+    return None if loss.CLASS_BALANCE == "none" else class_weights(counts, loss.CLASS_BALANCE, loss.BALANCE_BETA)
+
+
+def class_counts(images: ImageList) -> np.ndarray:
+    """(classes,) the photos of each class."""
+    return np.bincount(images.labels, minlength=len(images.classes))
 
 
 def train_policy(config: CfgNode) -> Policy:
@@ -175,11 +190,16 @@ def train_policy(config: CfgNode) -> Policy:
     )
 
 
-def train_batches(config: CfgNode, length: int, world: World, start: int = 0, stop: int = 0) -> TrainBatches:
-    """This process's rows of the micro-batches `start` .. `stop`."""
+def train_batches(config: CfgNode, length: int, world: World, start: int = 0, stop: int = 0,
+                  labels: np.ndarray | None = None) -> TrainBatches:
+    """This process's rows of the micro-batches `start` .. `stop`.
+
+    Args:
+        length: images; labels: the class of each, which DATA.SAMPLING balanced looks at.
+    """
     return TrainBatches(
         length, config.DATA.BATCH_SIZE, seed=config.SEED, start=start, stop=stop, rank=world.rank, world=world.size,
-        copies=config.DATA.REPEATED_AUG,
+        copies=config.DATA.REPEATED_AUG, labels=labels if config.DATA.SAMPLING == "balanced" else None,
     )
 
 
@@ -250,6 +270,7 @@ def optimizer(config: CfgNode, model: paddle.nn.Layer) -> paddle.optimizer.Optim
         betas=tuple(train.OPTIMIZER.BETAS),
         eps=train.OPTIMIZER.EPS,
         momentum=train.OPTIMIZER.MOMENTUM,
+        scales=rate_scales(model, train.LAYER_DECAY),
     )
 
 

@@ -25,6 +25,7 @@ from ppim.data.batches import TrainBatches
 from ppim.data.datasets import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples
 from ppim.data.photos import read_photo
+from ppim.engine.depth import frozen_names
 from ppim.engine.distributed import World
 from ppim.engine.run_folder import config_of
 from ppim.engine.schedule import Schedule
@@ -189,9 +190,11 @@ def of_the_samples(parts: Parts) -> list[Finding]:
 def of_the_network(parts: Parts) -> list[Finding]:
     """Parameters and what the optimizer does with them."""
     model = parts.state.model
+    frozen = frozen_names(model, parts.config.TRAIN.FREEZE)
     untaught = () if teaches_tokens(parts.config) else ("aux_head",)
     return [
-        network.all_are_trained(model, untaught),
+        network.all_are_trained(model, untaught, frozen),
+        network.what_stays_has_learnt(frozen, not parts.config.MODEL.PRETRAINED and parts.state.step == 0),
         network.decay_is_where_it_belongs(model, parts.state.optimizer._param_groups),
     ]
 

@@ -45,6 +45,8 @@ class State(NamedTuple):
     scaler: dict[str, Any]  # loss scaling under float16: {name of Paddle's: value}
     versions: dict[str, str]  # {"ppim" | "paddle" | "python": version}
     mkl_cpu_type: str = ""  # which kernels MKL was told to run, see `ppim.mkl`; sums depend on it as on `threads`
+    stale: int = 0  # evaluations since the best
+    seconds: float = 0.0  # of training, of all starts, where they are counted (TRAIN.MAX_HOURS)
     card: dict[str, Any] = {}  # of the weights, see `ppim.weights.card`; {} in older checkpoints
 
 

@@ -15,6 +15,7 @@ from ppim.engine import build, classes
 from ppim.engine.best import WORDS, as_json
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation
+from ppim.engine.knn import USUAL, Voted, knn
 from ppim.engine.loaded import load
 from ppim.engine.log import Log
 from ppim.engine.probe import Probed, probe
@@ -23,6 +24,7 @@ from ppim.engine.reporting import evaluate_and_report
 from ppim.engine.run_folder import RunFolder, recipe_of, weights_file
 from ppim.engine.train import train
 from ppim.models import build_model
+from ppim.models.base import TokenModel
 from ppim.strict_json import dumps
 from ppim.weights.load import load_weights
 from ppim.weights.read import is_weights_file
@@ -162,15 +164,9 @@ def probe_weights(
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
-    if path is None:
-        path, rows, _ = recipe_of(weights)
-        overrides = [*rows, *overrides]
-    config = get_config(str(find_recipe(path)), overrides)
-    file, _ = weights_file(weights, weights, config.EVAL.WEIGHTS)
-    model = build_model(classes.with_rows(config, head_classes(file) or classes.ROWS))
+    config, model = _frozen(path, weights, overrides)
     if not hasattr(model, "features"):
         raise ValueError(f"{config.MODEL.NAME} gives no maps of its tokens; probe LV-ViT, T2T-ViT or DeiT")
-    load_weights(model, file)
     train = build.train_images(config)
     config = classes.with_rows(config, len(train.classes))  # the masks'
     pictures = {split: build.shown_samples(config, images)
@@ -179,3 +175,42 @@ def probe_weights(
     del how["amp"]
     return probe(model, pictures["train"], pictures["val"], (str(masks / "train"), str(masks / "val")), layers=layers,
                  **how)
+
+
+def knn_weights(
+    path: str | None, weights: str, ks: Sequence[int], tokens: str, temperature: float, overrides: Sequence[str] = (),
+) -> dict[int, Voted]:
+    """`ppim knn`: what the nearest training photos say of the validation photos, by the frozen features of weights.
+
+    Args:
+        path: recipe; None: that of the weights.
+        ks, tokens, temperature: as of `knn`; no ks: the usual ones, as far as there are photos.
+
+    Raises:
+        ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
+    """
+    config, model = _frozen(path, weights, overrides)
+    if not hasattr(model, "encode"):
+        raise ValueError(f"{config.MODEL.NAME} has no class token; take LV-ViT, T2T-ViT or DeiT")
+    config = config.clone()
+    config.defrost()
+    config.MODEL.NUM_CLASSES = None  # neighbours may have other classes than the heads, which nobody asks
+    train = build.train_images(config)
+    config = classes.with_rows(config, len(train.classes))
+    bank, asked = (build.shown_samples(config, images) for images in (train, build.val_images(config, train)))
+    how = build.evaluation_arguments(config)
+    del how["amp"]
+    ks = ks or [k for k in USUAL if k <= len(train)] or [len(train)]
+    return knn(model, bank, asked, ks=ks, tokens=tokens, temperature=temperature, **how)
+
+
+def _frozen(path: str | None, weights: str, overrides: Sequence[str]) -> tuple[CfgNode, TokenModel]:
+    """Configuration and model of weights whose features are wanted; arguments as of `probe_weights`."""
+    if path is None:
+        path, rows, _ = recipe_of(weights)
+        overrides = [*rows, *overrides]
+    config = get_config(str(find_recipe(path)), overrides)
+    file, _ = weights_file(weights, weights, config.EVAL.WEIGHTS)
+    model = build_model(classes.with_rows(config, head_classes(file) or classes.ROWS))
+    load_weights(model, file)
+    return config, model

@@ -6,12 +6,14 @@ said on the command line wins.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 STEPS_PER_EPOCH = 10  # at least, where there are photos enough for batches of 4
 STEPS = 600  # about as many in the whole run, within the bounds of epochs
 EPOCHS = (5, 30)  # fewest and most, from weights; five times as many without
 LARGEST_BATCH = {"cpu": 32, "gpu": 64}
+UNEVEN = 3  # times as many photos in the largest class as in the smallest, from which on classes are evened out
 
 
 class Setting(NamedTuple):
@@ -24,7 +26,7 @@ class Setting(NamedTuple):
 
 def settings_for(
     photos: int, cores: int, device: str, *, processes: int = 1, from_weights: bool = True,
-    epochs: int | None = None,
+    epochs: int | None = None, of_classes: Sequence[int] = (),
 ) -> list[Setting]:
     """What is to differ from the model's recipe, besides `USUAL`.
 
@@ -35,6 +37,7 @@ def settings_for(
         processes: that train together.
         from_weights: do we start from weights that have learnt something?
         epochs: as asked for; None: as many as suit.
+        of_classes: training photos of each class; none where somebody has said already what is done about them.
 
     Raises:
         ValueError: the photos do not fill a batch of every process.
@@ -51,8 +54,21 @@ def settings_for(
         Setting("VALIDATE_FREQ", max(1, epochs // 10), "about ten evaluations"),
         Setting("SAVE_FREQ", max(1, epochs // 10), "a checkpoint with each"),
         Setting("REPORT_FREQ", max(1, steps // 4), "a few lines an epoch"),
+        *_evened_out([count for count in of_classes if count]),
         *(_FROM_WEIGHTS if from_weights else _FROM_SCRATCH),
     ]
+
+
+def asked_for(freeze: str | None = None, layer_decay: float | None = None, hours: float | None = None,
+              patience: int | None = None) -> list[Setting]:
+    """What the flags of `ppim finetune` say beyond what is chosen; None: nothing."""
+    said = [
+        ("TRAIN.FREEZE", freeze, "asked for; what stays costs no gradient and keeps what it knows"),
+        ("TRAIN.LAYER_DECAY", layer_decay, "asked for; each layer learns this much slower than the one behind it"),
+        ("TRAIN.MAX_HOURS", hours, "asked for; of all starts together, the schedule stays that of all epochs"),
+        ("TRAIN.EARLY_STOP", patience, "asked for; evaluations in a row without a better best"),
+    ]
+    return [Setting(key, value, why) for key, value, why in said if value is not None]
 
 
 def batch_for(photos: int, device: str, processes: int = 1) -> int:
@@ -76,6 +92,13 @@ def epochs_for(steps: int, from_weights: bool = True) -> int:
     fewest, most = EPOCHS
     times = 1 if from_weights else 5
     return times * min(most, max(fewest, -(-STEPS // max(1, steps))))
+
+
+def _evened_out(counts: Sequence[int]) -> list[Setting]:
+    if not counts or max(counts) < UNEVEN * min(counts):
+        return []
+    return [Setting("DATA.SAMPLING", "balanced", f"classes have {min(counts):,} to {max(counts):,} photos; each is "
+                    "drawn equally often")]
 
 
 def _workers(cores: int, device: str) -> tuple[int, str]:
@@ -118,5 +141,11 @@ USUAL = {
 
 def as_overrides(settings: list[Setting]) -> list[str]:
     """Alternating keys and values, as `-o` takes them: the usual ones and these."""
-    chosen = {**USUAL, **{setting.key: setting.value for setting in settings}}
-    return [word for key, value in chosen.items() for word in (key, str(value))]
+    own = {setting.key for setting in settings}
+    usual = [word for key, value in USUAL.items() if key not in own for word in (key, str(value))]
+    return [*usual, *as_pairs(settings)]
+
+
+def as_pairs(settings: list[Setting]) -> list[str]:
+    """Alternating keys and values, as `-o` takes them."""
+    return [word for setting in settings for word in (setting.key, str(setting.value))]

@@ -14,6 +14,7 @@ from ppim.config import has_teacher, teaches_tokens
 from ppim.data.datasets import ImageList
 from ppim.engine import build
 from ppim.engine.checked import same_weights
+from ppim.engine.depth import rate_scales
 from ppim.engine.evaluate import evaluate_both
 
 if TYPE_CHECKING:
@@ -89,9 +90,11 @@ class FirstStep:
         gradients = _sizes({name: p.grad for name, p in self._trained.items()})
         scaled = run.state.scaler.is_enable()
         self._found.append(network.gradients_are_there(gradients, self._excused(), scaled))
-        self._rate = run.state.optimizer.get_lr()
-        self._found.append(_rate_is_meant(self._rate, run.schedule.at(run.steps.epoch(run.state.step))))
-        self._owed = network.owe_a_move(self._before, {name: p.grad for name, p in self._trained.items()}, self._rate,
+        rate = run.state.optimizer.get_lr()
+        self._found.append(_rate_is_meant(rate, run.schedule.at(run.steps.epoch(run.state.step))))
+        self._rates = {name: rate * scale for name, scale in
+                       rate_scales(run.state.model, run.config.TRAIN.LAYER_DECAY).items()}
+        self._owed = network.owe_a_move(self._before, {name: p.grad for name, p in self._trained.items()}, self._rates,
                                         self._is_adaptive)
         self._gradient = {name: self._trained[name].grad.clone() for name in self._short
                           if self._trained[name].grad is not None}
@@ -142,8 +145,9 @@ class FirstStep:
             return np.concatenate([tensors[name].flatten().numpy() for name in self._gradient])
 
         before = flat(self._before)
+        rates = np.concatenate([np.full(self._before[name].size, self._rates[name]) for name in self._gradient])
         return network.step_is_as_long_as_the_rate(flat(self._trained).astype("float64") - before, before,
-                                                   flat(self._gradient), self._rate, self._is_adaptive)
+                                                   flat(self._gradient), rates, self._is_adaptive)
 
     def _evaluates_without_a_trace(self) -> Finding:
         """A few photos evaluated as the run will evaluate all of them, weights and running average."""

@@ -7,6 +7,7 @@ construction; state leaves and enters this file by the structured names of the m
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import paddle
 from paddle import nn
@@ -25,15 +26,24 @@ def build_optimizer(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     momentum: float = 0.9,
+    scales: Mapping[str, float] | None = None,
 ) -> paddle.optimizer.Optimizer:
-    """AdamW or SGD with momentum over the trainable parameters of `model`; set the learning rate before each step."""
+    """AdamW or SGD with momentum over the trainable parameters of `model`; set the learning rate before each step.
+
+    Args:
+        scales: what the rate of each parameter is multiplied with, by name (`depth.rate_scales`); None: 1.
+    """
     exempt = set(model.no_weight_decay()) if hasattr(model, "no_weight_decay") else set()
     trainable = [(key, value) for key, value in model.named_parameters() if not value.stop_gradient]
+    kinds: dict[tuple[bool, float], list[paddle.Tensor]] = {}
+    for key, parameter in trainable:
+        kind = decays(key, parameter, exempt), scales[key] if scales else 1.0
+        kinds.setdefault(kind, []).append(parameter)
+    # those with decay first, whatever the model's first parameter is; Paddle multiplies a group's rate with the set one
     groups = [
-        {"params": [p for key, p in trainable if decays(key, p, exempt)], "weight_decay": weight_decay},
-        {"params": [p for key, p in trainable if not decays(key, p, exempt)], "weight_decay": 0.0},
+        {"params": kinds[kind], "weight_decay": weight_decay if kind[0] else 0.0, "learning_rate": kind[1]}
+        for kind in sorted(kinds, reverse=True)
     ]
-    groups = [group for group in groups if group["params"]]
     if name == "AdamW":
         return paddle.optimizer.AdamW(
             learning_rate=0.0, parameters=groups, beta1=betas[0], beta2=betas[1], epsilon=eps
@@ -82,7 +92,9 @@ def state_by_structured_names(optimizer: paddle.optimizer.Optimizer, model: nn.L
 
 
 def load_state_by_structured_names(optimizer, model: nn.Layer, state: dict[str, paddle.Tensor]) -> None:
-    """Put back what `state_by_structured_names` gave, into an optimizer built over any copy of the model.
+    """Put back what `state_by_structured_names` gave, into a new optimizer over any copy of the model.
+
+    Of parameters that the state does not know, because they had no gradient or were frozen, it starts afresh.
 
     Raises:
         ValueError: the state names a parameter the model does not have.
@@ -100,7 +112,18 @@ def load_state_by_structured_names(optimizer, model: nn.Layer, state: dict[str, 
             renamed[f"{made_up[name]}_{kind}"] = value
     if masters:
         renamed["master_weights"] = masters
+    known, kinds = {key.rpartition("/")[0] for key in state}, {key.rpartition("/")[2] for key in state} - {"master"}
+    for name, parameter in model.named_parameters():
+        if name not in known and not parameter.stop_gradient:  # Paddle wants all or nothing
+            renamed.update({f"{parameter.name}_{kind}": _at_first(optimizer, kind, parameter) for kind in kinds})
     optimizer.set_state_dict(renamed)
+
+
+def _at_first(optimizer, kind: str, parameter: paddle.Tensor) -> paddle.Tensor:
+    """What Paddle starts an accumulator with: powers of Adam's beta1 and beta2 with the number, moments with zeros."""
+    if kind.startswith("beta"):
+        return paddle.full([1], getattr(optimizer, f"_{kind.partition('_')[0]}"), "float32")
+    return paddle.zeros_like(parameter)
 
 
 def _owner(key: str, names) -> str:

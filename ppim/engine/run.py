@@ -14,6 +14,7 @@ from yacs.config import CfgNode
 from ppim import config as configuration
 from ppim.checks.finding import Finding
 from ppim.config import has_teacher, teaches_tokens
+from ppim.data import balance
 from ppim.data.bad_photos import BadPhotos
 from ppim.data.batches import TrainBatches
 from ppim.data.classes import write_names
@@ -147,10 +148,12 @@ def _start(
     val = build.eval_samples(config, recipe, val_images, model.grid)
     notes += [*skipped_note(images), *skipped_note(val_images)]
     notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
+    notes += balance.told(build.class_counts(images), config.LOSS.CLASS_BALANCE, config.LOSS.BALANCE_BETA,
+                          config.DATA.SAMPLING)
     teacher = _teacher(config, images, notes)
     state = build_train_state(config, model, world, teacher)
     # the plan, and where it stands
-    batches = build.train_batches(config, len(images), world)
+    batches = build.train_batches(config, len(images), world, labels=images.labels)
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
     steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)
     schedule = schedule_of(config, batches.global_batch * steps.accumulate)
@@ -181,7 +184,8 @@ def _about(run: Run, recipe: CfgNode) -> list[str]:
 
 def _batches_from(run: Run, micro: int) -> Iterator[dict[str, paddle.Tensor]]:
     """The micro-batches from number `micro` on; of photos that cannot be read it is told."""
-    ahead = build.train_batches(run.config, len(run.train), run.world, micro, run.last * run.steps.accumulate)
+    ahead = build.train_batches(run.config, len(run.train), run.world, micro, run.last * run.steps.accumulate,
+                                run.train.images.labels)
     mix = build.mix_of_step(run.config, ahead, run.state.model)
     bad = BadPhotos(len(run.train), run.log.say if run.world.is_main else functools.partial(print, flush=True))
     return bad.taken_out(make_loader(run.train, ahead, run.config.DATA.NUM_WORKERS, mix,

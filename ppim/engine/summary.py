@@ -19,7 +19,7 @@ _RECIPE_KEYS = ("TRAIN.", "DATA.BATCH_SIZE", "DATA.IMAGE_SIZE", "DATA.CROP", "DA
 # What it hangs on most: told first.
 _ESSENTIAL = ("DATA.IMAGE_SIZE", "DATA.BATCH_SIZE", "TRAIN.ACCUM_ITER", "TRAIN.NUM_EPOCHS", "TRAIN.BASE_LR",
               "TRAIN.OPTIMIZER.NAME")
-_HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS", "TRAIN.RECOMPUTE")
+_HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS", "TRAIN.EARLY_STOP", "TRAIN.MAX_HOURS", "TRAIN.RECOMPUTE")
 
 
 def summary(
@@ -33,12 +33,13 @@ def summary(
     end = "" if schedule.name == "constant" else f" to {schedule.end:.4g}"
     lines = [
         f"model      {config.MODEL.NAME}, {parameters:,} trainable parameters, {data.IMAGE_SIZE} px, "
-        f"{config.MODEL.NUM_CLASSES} classes",
+        f"{config.MODEL.NUM_CLASSES} classes{_frozen(train.FREEZE)}",
         f"data       {images[0]:,} training and {images[1]:,} validation images in {data.DATA_PATH}",
         f"teaching   {_teaching(config)}",
         f"batch      {_batch(processes, data.BATCH_SIZE, steps.accumulate)}",
-        f"rate       {schedule.base:.4g}{warmup}, {schedule.name}{end}",
-        f"length     {_counted(steps.epochs, 'epoch')}, {_counted(steps.total, 'step')}",
+        f"rate       {schedule.base:.4g}{warmup}, {schedule.name}{end}"
+        f"{f', x {train.LAYER_DECAY:g} from layer to layer' if train.LAYER_DECAY < 1 else ''}",
+        f"length     {_counted(steps.epochs, 'epoch')}, {_counted(steps.total, 'step')}{_ends_early(config)}",
         f"augment    {train.AUTO_AUGMENT or 'no RandAugment'}, "
         f"{f'erasing {train.RANDOM_ERASE_PROB:g}' if train.RANDOM_ERASE_PROB else 'no erasing'}"
         f"{', in the order of the released code' if data.AUG_ORDER == 'released' else ''}",
@@ -73,6 +74,19 @@ def departures(config: CfgNode, recipe: CfgNode, global_batch: int) -> list[str]
 
 def _counted(count: float, what: str) -> str:
     return f"{count:,.10g} {what}{'' if count == 1 else 's'}"
+
+
+def _frozen(what: str) -> str:
+    if what == "none":
+        return ""
+    kept = {"embedding": "the embedding", "backbone": "all but the heads"}.get(what)
+    return f"; kept as it is: {kept or 'the embedding and ' + _counted(int(what), 'block')}"
+
+
+def _ends_early(config: CfgNode) -> str:
+    hours, evaluations = config.TRAIN.MAX_HOURS, config.TRAIN.EARLY_STOP
+    return ((f"; ends after {_counted(hours, 'hour')}" if hours else "")
+            + (f"; ends after {_counted(evaluations, 'evaluation')} without a better best" if evaluations else ""))
 
 
 def _batch(processes: int, images: int, accumulated: int) -> str:

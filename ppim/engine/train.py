@@ -17,6 +17,7 @@ from yacs.config import CfgNode
 
 from ppim.engine import best, build, pictures
 from ppim.engine.distributed import World, average_statistics
+from ppim.engine.ending import Ending
 from ppim.engine.evaluate import Evaluation, EvaluationCut, evaluate_both
 from ppim.engine.first_step import FirstStep
 from ppim.engine.interrupt import StopRequest
@@ -53,9 +54,11 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
         settle(run, micro)
         pictures.show_samples(run)
         run.log.at(run.state.step)
-        last = fit(run, batches, micro)
+        ending = Ending(run)
+        last = fit(run, batches, micro, ending)
         finish(run)
-        for line in best.conclusion(run.state.best, run.folder, _further(run), run.world.size):
+        further = ending.further() if ending.is_reached else _further(run)
+        for line in best.conclusion(run.state.best, run.folder, further, run.world.size):
             run.log.say(line)
         return last, run.state.best
     finally:
@@ -63,16 +66,17 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
         run.close()
 
 
-def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Evaluation:
+def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, ending: Ending | None = None) -> Evaluation:
     """The loop over optimizer steps; `batches` starts with micro-batch number `micro`."""
-    state = run.state
+    state, ending = run.state, ending or Ending(run)
     evaluation = None
     with StopRequest() as stop, Rescue(run, micro, save_alone, stop) as rescue:
         if state.step and _is_evaluation_owed(run):
-            evaluation = _evaluate_or_stop(run, micro, rescue, stop)
+            evaluation = _evaluate_or_stop(run, micro, rescue, stop, ending)
             run.meter.restart()
-        guard, watch = Guard(run), FirstStep(run) if state.step < run.last else None
-        while state.step < run.last:
+        guard = Guard(run)
+        watch = None if state.step >= run.last or ending.is_reached else FirstStep(run)
+        while state.step < run.last and not ending.is_reached:
             with rescue.giving_up():
                 run.writer.check()
             micro = one_step(run, batches, micro, guard, watch, rescue)
@@ -81,8 +85,10 @@ def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int) -> Ev
                 with rescue.giving_up():
                     run.tell(watch.findings())
                 watch = None if watch.is_done else watch.renewed()
-            evaluation = _see_what_is_due(run, micro, guard, rescue, stop) or evaluation
-        return evaluation or _evaluate_or_stop(run, micro, rescue, stop)
+            evaluation = _see_what_is_due(run, micro, guard, rescue, stop, ending) or evaluation
+        if ending.is_reached:
+            run.log.say(str(ending))
+        return evaluation or _evaluate_or_stop(run, micro, rescue, stop, ending)
 
 
 def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, guard: Guard,
@@ -122,14 +128,15 @@ def one_step(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, 
     return micro
 
 
-def _see_what_is_due(run: Run, micro: int, guard: Guard, rescue: Rescue, stop: StopRequest) -> Evaluation | None:
+def _see_what_is_due(run: Run, micro: int, guard: Guard, rescue: Rescue, stop: StopRequest, ending: Ending,
+                     ) -> Evaluation | None:
     """Report, save, evaluate, in this order: an evaluation takes long and reads files that may be bad.
 
     Raises:
         Stopped: this is the step to stop after.
     """
     config, state = run.config, run.state
-    is_last = state.step == run.last
+    is_last = ending.step_is_done() or state.step == run.last
     epoch = run.steps.ends_epoch(state.step)
     is_report = run.reports(state.step)
     stopping = not is_last and rescue.agreement.ends_after(state.step)
@@ -147,20 +154,23 @@ def _see_what_is_due(run: Run, micro: int, guard: Guard, rescue: Rescue, stop: S
     if stopping:
         raise _stopped(run, rescue, stop)
     if evaluates:
-        evaluation = _evaluate_or_stop(run, micro, rescue, stop)
+        evaluation = _evaluate_or_stop(run, micro, rescue, stop, ending)
+        if ending.is_reached and not rescue.is_saved:
+            with rescue.saving():
+                save(run, micro)
     if saves or evaluates:
         run.meter.restart()
     return evaluation
 
 
-def _evaluate_or_stop(run: Run, micro: int, rescue: Rescue, stop: StopRequest) -> Evaluation:
+def _evaluate_or_stop(run: Run, micro: int, rescue: Rescue, stop: StopRequest, ending: Ending) -> Evaluation:
     """As `_evaluate_and_keep_best`.
 
     Raises:
         Stopped: somebody asked to stop meanwhile; the evaluation is left to the run that goes on.
     """
     try:
-        return _evaluate_and_keep_best(run, rescue, stop)
+        return _evaluate_and_keep_best(run, rescue, stop, ending)
     except EvaluationCut:
         if not rescue.is_saved:
             with rescue.saving():
@@ -179,11 +189,14 @@ def _stopped(run: Run, rescue: Rescue, stop: StopRequest) -> Stopped:
 def _is_evaluation_owed(run: Run) -> bool:
     """Does a run that goes on here still have to evaluate? A checkpoint is written before the evaluation of its step;
     the best's card shows whether that came about."""
-    state, folder = run.state, run.folder
+    state, folder, resumed = run.state, run.folder, run.resumed
+    if resumed and resumed.best.get("last", {}).get("step") == resumed.step:  # saved behind it, by an early end
+        return False
     card = best.card_since(folder.checkpoints / checkpoint_name(state.step), folder.best_card, state.step)
-    (found,) = run.world.all_sum([int(run.world.is_main and bool(card))], "int64")
+    seen, stale = run.world.is_main and bool(card), 0 if best.is_new(state.best, card) else state.stale + 1
+    found, stale = run.world.all_sum([int(seen), stale if seen else 0], "int64")
     if found:
-        state.best = card or state.best
+        state.best, state.stale = card or state.best, stale
         return False
     return state.step < run.last and _is_due(run.config.VALIDATE_FREQ, run.steps.ends_epoch(state.step))
 
@@ -245,7 +258,7 @@ def _report(run: Run, shown: bool) -> None:
     meter.restart()
 
 
-def _evaluate_and_keep_best(run: Run, rescue: Rescue, stop: StopRequest) -> Evaluation:
+def _evaluate_and_keep_best(run: Run, rescue: Rescue, stop: StopRequest, ending: Ending) -> Evaluation:
     """Evaluate the weights and their running average; what is best so far goes to best.pdparams. Returns the better."""
     state = run.state
     results = evaluate_both(state.model, state.ema, run.val, run.world, cut=lambda: stop.requested is not None,
@@ -256,6 +269,8 @@ def _evaluate_and_keep_best(run: Run, rescue: Rescue, stop: StopRequest) -> Eval
         run.log.evaluated(epoch, best.WORDS[weights].ljust(max(len(best.WORDS[name]) for name in results)), result)
     pictures.show_tokens(run)
     before, state.best = state.best, best.after(state.best, results, state.step, epoch)
+    is_new = best.is_new(before, state.best)
+    ending.evaluated(is_new)
     with rescue.giving_up():
-        save_best(run, state.best["weights"] if best.is_new(before, state.best) else None)
+        save_best(run, state.best["weights"] if is_new else None)
     return results[best.better(results)]

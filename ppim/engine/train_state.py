@@ -14,8 +14,10 @@ import ppim
 from ppim.config import teaches_tokens
 from ppim.engine import build
 from ppim.engine.checkpoint import Checkpoint, State
+from ppim.engine.depth import freeze
 from ppim.engine.distributed import World
 from ppim.engine.ema import Ema
+from ppim.engine.ending import Clock
 from ppim.engine.optimizer import load_state_by_structured_names, state_by_structured_names
 from ppim.models import build_model
 from ppim.objective.objective import Objective
@@ -31,6 +33,8 @@ class TrainState:
         forward: model and loss (`Objective`), inside DataParallel where there are several processes.
         step: optimizer steps made.
         best: the best evaluation so far, as in best.json; empty before the first.
+        stale: evaluations since then.
+        clock: the time that training takes.
     """
 
     model: nn.Layer
@@ -38,8 +42,10 @@ class TrainState:
     optimizer: paddle.optimizer.Optimizer
     scaler: paddle.amp.GradScaler
     ema: Ema | None
+    clock: Clock
     step: int = 0
     best: dict[str, object] = field(default_factory=dict)
+    stale: int = 0
 
     @property
     def loss_scale(self) -> float:
@@ -70,6 +76,7 @@ def build_train_state(config: CfgNode, model: nn.Layer, world: World, teacher: T
         # without a loss it would only decay, and DataParallel would wait for its gradient
         for parameter in model.aux_head.parameters():
             parameter.stop_gradient = True
+    freeze(model, config.TRAIN.FREEZE)
     amp = build.amp_arguments(config)
     objective = Objective(
         model, config.LOSS.CLASS_WEIGHT, config.LOSS.DENSE_WEIGHT if config.TOKEN_LABEL.ENABLE else 0.0,
@@ -81,6 +88,7 @@ def build_train_state(config: CfgNode, model: nn.Layer, world: World, teacher: T
         optimizer=build.optimizer(config, model),
         scaler=GradScaler(enable=bool(amp) and amp["dtype"] == "float16", init_loss_scaling=2.0**16),
         ema=Ema(model, config.TRAIN.MODEL_EMA_DECAY) if config.TRAIN.MODEL_EMA else None,
+        clock=Clock(counts=config.TRAIN.MAX_HOURS > 0),
     )
 
 
@@ -96,6 +104,8 @@ def capture(train_state: TrainState, **position) -> Checkpoint:
     state = State(
         step=train_state.step,
         best=train_state.best,
+        stale=train_state.stale,
+        seconds=round(train_state.clock.seconds, 1),
         ema_updates=train_state.ema.updates if train_state.ema else 0,
         scaler={name: np.asarray(value).tolist() for name, value in scaler.items()},
         versions={"ppim": ppim.__version__, "paddle": paddle.__version__, "python": platform.python_version()},
@@ -125,7 +135,8 @@ def restore(train_state: TrainState, checkpoint: Checkpoint) -> None:
                  for name, value in state.scaler.items()}
         train_state.scaler.load_state_dict(saved)
     train_state.step = state.step
-    train_state.best = state.best
+    train_state.best, train_state.stale = state.best, state.stale
+    train_state.clock.before = state.seconds
 
 
 def _without_token_head(tensors: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:

@@ -259,8 +259,8 @@ def rolled():
 
 def shares_overlap():
     """Every process takes the first one's share."""
-    return patch.object(build, "train_batches", lambda config, length, world, *args, of=build.train_batches: of(
-        config, length, World(0, world.size), *args))
+    return patch.object(build, "train_batches", lambda config, length, world, *args, of=build.train_batches, **more: of(
+        config, length, World(0, world.size), *args, **more))
 
 
 def weights_apart():

@@ -43,7 +43,7 @@ def test_a_parameter_that_should_have_moved_is_told():
 ])
 def test_a_move_is_owed_where_an_element_of_float32_can_show_it(value, gradient, adaptive, owed):
     found = network.owe_a_move({"w": paddle.to_tensor(value), "none": paddle.ones([1])},
-                               {"w": paddle.to_tensor(gradient), "none": None}, 1e-3, adaptive)
+                               {"w": paddle.to_tensor(gradient), "none": None}, {"w": 1e-3}, adaptive)
     assert found == ({"w"} if owed else set())
 
 

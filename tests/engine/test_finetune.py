@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ppim.config import get_config
-from ppim.engine.finetune import LARGEST_BATCH, USUAL, as_overrides, batch_for, epochs_for, settings_for
+from ppim.engine.finetune import (
+    LARGEST_BATCH,
+    USUAL,
+    as_overrides,
+    as_pairs,
+    asked_for,
+    batch_for,
+    epochs_for,
+    settings_for,
+)
 from tests.helpers import ROOT, records, run_python, write_tiny_recipe
 
 
@@ -29,6 +38,24 @@ def test_an_epoch_has_ten_steps_and_a_run_hundreds(photos, device, processes):
 def test_three_sizes_by_hand(photos, batch, epochs):
     chosen = {setting.key: setting.value for setting in settings_for(photos, cores=2, device="cpu")}
     assert (chosen["DATA.BATCH_SIZE"], chosen["TRAIN.NUM_EPOCHS"]) == (batch, epochs)
+
+
+@pytest.mark.smoke
+def test_classes_are_evened_out_from_three_times_as_many_photos_on_and_the_reason_is_told():
+    def chosen(*counts):
+        return [setting for setting in settings_for(200, cores=2, device="cpu", of_classes=counts)
+                if setting.key == "DATA.SAMPLING"]
+
+    assert chosen() == chosen(60, 60) == chosen(59, 20, 0) == []
+    (found,) = chosen(60, 20)
+    assert found.value == "balanced" and found.why == "classes have 20 to 60 photos; each is drawn equally often"
+
+
+def test_what_flags_ask_for_is_a_setting_with_a_reason():
+    asked = asked_for(freeze="2", layer_decay=0.75, hours=0.5, patience=3)
+    config = get_config("deit_tiny", as_pairs(asked)).TRAIN
+    assert (config.FREEZE, config.LAYER_DECAY, config.MAX_HOURS, config.EARLY_STOP) == ("2", 0.75, 0.5, 3)
+    assert all(setting.why for setting in asked) and asked_for() == []
 
 
 def test_too_few_photos_are_told():
@@ -80,8 +107,11 @@ def test_photos_set_aside_are_written_down_and_never_trained_on(own_weights, tin
     for folder in (tiny_data / "train").iterdir():
         (photos / folder.name).symlink_to(folder)
     done = run_python("-m", "ppim", "finetune", photos, "--load", own_weights, "--output", output, "--val-share", "0.3",
-                      "-o", "TRAIN.MAX_STEPS", "1")
+                      "--freeze", "backbone", "--hours", "1e-9", "--patience", "2", "--layer-decay", "0.7")
     assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("TRAIN.FREEZE          backbone", "TRAIN.LAYER_DECAY     0.7", "TRAIN.EARLY_STOP      2", "asked for",
+                 "ends early, after step 0"):
+        assert word in done.stdout, done.stdout
     held_out = (output / "val_list.txt").read_text().splitlines()
     assert 3 <= len(held_out) < 24
     assert f"{24 - len(held_out)} training and {len(held_out)} validation images" in done.stdout

@@ -130,3 +130,28 @@ def test_state_of_another_model_is_refused():
     with pytest.raises(ValueError, match="another model"):
         load_state_by_structured_names(build_optimizer(model, "AdamW", weight_decay=0), model,
                                        {"neck.weight/moment1_0": paddle.zeros([1])})
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", ["AdamW", "SGD"])
+def test_a_parameter_that_the_state_does_not_know_starts_afresh_beside_those_it_knows(name):
+    model = small_model()
+    optimizer = build_optimizer(model, name, weight_decay=0.0)
+    for seed in (1, 2):
+        step(model, optimizer, seed=seed)
+    state = {key: value.numpy() for key, value in state_by_structured_names(optimizer, model).items()}
+    state = {key: paddle.to_tensor(value) for key, value in state.items() if not key.startswith("aux_head.weight/")}
+    taught, model = model, small_model(7)
+    model.set_state_dict(taught.state_dict())
+    again = build_optimizer(model, name, weight_decay=0.0)
+    load_state_by_structured_names(again, model, state)
+    before, kept = model.aux_head.weight.numpy().copy(), model.aux_head.bias.numpy().copy()
+    gradient = np.random.default_rng(0).normal(size=before.shape).astype("float32")
+    model.aux_head.weight.grad = paddle.to_tensor(gradient)
+    model.aux_head.bias.grad = paddle.zeros_like(model.aux_head.bias)
+    again.set_lr(0.01)
+    again.step()
+    moved = np.sign(gradient) if name == "AdamW" else gradient
+    np.testing.assert_allclose(model.aux_head.weight.numpy(), before - 0.01 * moved, atol=1e-5)
+    # the moments of the other carry it on without a gradient
+    assert np.abs(model.aux_head.bias.numpy() - kept).min() > 0

@@ -42,6 +42,14 @@ def said(options: list[str], processes: int = 1, accumulate: int = 1) -> dict[st
     return {line.split()[0]: line for line in lines}
 
 
+def test_what_fine_tuning_keeps_slows_down_and_ends_by_is_said():
+    lines = said(["TRAIN.FREEZE", "1", "TRAIN.LAYER_DECAY", "0.75", "TRAIN.MAX_HOURS", "0.5", "TRAIN.EARLY_STOP", "3"])
+    assert lines["model"].endswith("classes; kept as it is: the embedding and 1 block")
+    assert lines["rate"].endswith(" to 1e-05, x 0.75 from layer to layer")
+    assert lines["length"].endswith(" steps; ends after 0.5 hours; ends after 3 evaluations without a better best")
+    assert said(["TRAIN.FREEZE", "backbone"])["model"].endswith("; kept as it is: all but the heads")
+
+
 def test_what_is_off_and_what_is_one_goes_unsaid():
     nothing = ["TRAIN.MIXUP_ALPHA", "0", "TRAIN.CUTMIX_ALPHA", "0", "MIX.TOKEN_ALPHA", "0"]
     assert said(nothing)["mixing"] == "mixing     none"

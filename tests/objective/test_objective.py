@@ -3,10 +3,11 @@ import numpy as np
 import paddle
 import pytest
 
+from ppim.data.balance import weighted
 from ppim.mixing import Mix, Mixed, draw_mix
 from ppim.models import create_model
 from ppim.objective.objective import Objective
-from ppim.token_labels.targets import label_targets
+from ppim.token_labels.targets import SparseTargets, concat, label_targets
 from tests.helpers import spread_weights
 from tests.objective.by_hand import (
     CLASSES,
@@ -106,6 +107,35 @@ def test_the_loss_is_the_cross_entropy_against_targets_mixed_by_hand(model, how,
     assert terms.classes.item() == pytest.approx(classes, abs=2e-5)
     assert terms.tokens.item() == pytest.approx(tokens, abs=2e-5)
     assert terms.total.item() == pytest.approx(0.7 * classes + 0.4 * tokens, abs=2e-5)
+
+
+def of_photo(targets, photo, rows):
+    """The part of a batch's targets that belongs to one photo, of `rows` rows each."""
+    row, ids, weight, const = targets
+    here = row // rows == photo
+    return SparseTargets(row[here] - photo * rows, ids[here], weight[here], const[photo * rows:(photo + 1) * rows])
+
+
+@pytest.mark.parametrize("how", MIXES, ids=list(MIXES))
+def test_a_photo_that_counts_more_does_so_with_its_part_of_every_mix(model, how):
+    counts, cells, rng = np.array([3.0, 0.5, 0.0, 1.25], "float32"), GRID[0] * GRID[1], np.random.default_rng(len(how))
+    batch, class_targets, token_targets = make_batch(rng, 4)
+    mix = draw_mix(rng, 4, (SIDE, SIDE), GRID, **MIXES[how])
+    scaled = []
+    for kind, targets, rows in (("class", class_targets, 1), ("token", token_targets, cells)):
+        put_targets(batch, kind, concat([weighted(of_photo(targets, b, rows), counts[b]) for b in range(4)]))
+        # by hand: the photo's targets themselves, probabilities that sum to what it counts
+        count = counts.repeat(rows)
+        const = targets.const * np.stack([count, count, np.ones_like(count)], axis=1)
+        scaled.append(targets._replace(weight=targets.weight * count[targets.row], const=const))
+    mixed_class, mixed_token, own_pixel = mixed_by_hand(mix, *scaled, 4)
+    image, own = pictures(batch), own_pixel[:, None]
+    image = own * image + (1 - own) * image[mix.partner]
+    output = model.tokens(paddle.to_tensor(image.astype("float32")), Mixed(owner=paddle.to_tensor(owners(mix))))
+    terms = Objective(model, 1.0, 1.0, MEAN, STD)(mixed_by(mix, batch))
+    assert terms.classes.item() == pytest.approx(cross_entropy(output.class_logits.numpy(), mixed_class), abs=5e-5)
+    tokens = cross_entropy(output.token_logits.numpy().reshape(-1, CLASSES), mixed_token)
+    assert terms.tokens.item() == pytest.approx(tokens, abs=5e-5)
 
 
 def test_without_a_token_loss_the_token_head_is_not_run(model):
