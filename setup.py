@@ -27,6 +27,8 @@ setup(
         "cpu": ["paddlepaddle>=2.6.2"],
         "gpu": ["paddlepaddle-gpu>=2.6.2"],
         "imagenet": ["scipy"],  # ppim data imagenet
+        "notebooks": ["nbclient", "ipykernel", "matplotlib"],  # make notebooks
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "jieba"],  # make site
         "dev": ["pytest", "scipy", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "matplotlib"],
     },
     entry_points={"console_scripts": ["ppim=ppim.__main__:start"]},
