@@ -29,8 +29,9 @@ def is_elsewhere(link: str) -> bool:
 def pages(language: str) -> dict[str, str]:
     """{place on the site: path from the repository's root} of the pages of a language, the home page first."""
     folder = ROOT / "docs" / language
-    own = {path.relative_to(folder).as_posix(): path.relative_to(ROOT).as_posix() for path in sorted(folder.rglob("*.md"))}
-    return {"index.md": HOME[language], **own, **{place: path for path, place in ENGLISH_ONLY.items()}}
+    own = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.md"))]
+    return {"index.md": HOME[language], **{place: f"docs/{language}/{place}" for place in own},
+            **{place: path for path, place in ENGLISH_ONLY.items()}}
 
 
 def place_of(path: str, language: str) -> str:
