@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from ppim.cli import COMMANDS
 from tests.helpers import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -20,7 +21,7 @@ def cells(path, kind):
 def python_of(path) -> str:
     """The code of all cells but those that are a command."""
     return "\n".join(text for text in map("".join, (cell["source"] for cell in cells(path, "code")))
-                     if not text.startswith("!"))
+                     if not text.startswith("%%bash"))
 
 
 def test_there_are_four_and_each_says_where_it_goes_on():
@@ -63,9 +64,19 @@ def test_what_a_notebook_imports_from_ppim_is_there(path):
 
 
 @each_notebook
+def test_commands_stand_in_cells_that_fail_with_them(path):
+    """`!` goes on after a failure, and draws bars as in a terminal."""
+    code = ["".join(cell["source"]) for cell in cells(path, "code")]
+    assert [text for text in code if re.search("^!", text, re.MULTILINE)] == []
+    typed = [text.splitlines()[1].split() for text in code if text.startswith("%%bash")]
+    assert [words for words in typed
+            if words[0] != "ppim" or not {words[1], " ".join(words[1:3])} & set(COMMANDS)] == []
+
+
+@each_notebook
 def test_a_notebook_that_writes_does_so_in_a_folder_of_its_own(path):
     code = ["".join(cell["source"]) for cell in cells(path, "code")]
-    writing = [number for number, text in enumerate(code) if re.search(r"^!|write_dataset\(|draw_folder\(", text, re.M)]
+    writing = [number for number, text in enumerate(code) if re.search(r"^%%bash|write_dataset\(|draw_folder\(", text, re.M)]
     moved = [number for number, text in enumerate(code) if "os.chdir(folder.name)" in text]
     assert not writing or moved and moved[0] <= writing[0]
     assert not re.search(r"\b(?:wget|curl|pretrained=True|urlopen)\b", "".join(code))

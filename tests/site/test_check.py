@@ -9,13 +9,15 @@ PAGE = """<html><head><link rel="stylesheet" href="a.css"></head><body><h1 id="t
 @pytest.fixture
 def site(tmp_path):
     """Two sound pages; write(text) adds to the first."""
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "a.css").write_text("p { color: red }")
-    (tmp_path / "sub" / "b.html").write_text('<h1 id="续">b</h1><a href="../a.html">a</a>', encoding="utf-8")
+    site = tmp_path / "site"
+    (site / "sub").mkdir(parents=True)
+    (site / "a.css").write_text("p { color: red }")
+    (site / "sub" / "b.html").write_text('<h1 id="续">b</h1><a href="../a.html">a</a>', encoding="utf-8")
+    (tmp_path / "outside.html").write_text("beside the site")
 
     def write(text=""):
-        (tmp_path / "a.html").write_text(PAGE.format(text), encoding="utf-8")
-        return tmp_path
+        (site / "a.html").write_text(PAGE.format(text), encoding="utf-8")
+        return site
     return write
 
 
@@ -28,7 +30,7 @@ def test_a_sound_site_has_no_faults(tool, site, capsys):
     ('<a href="gone.html">x</a>', "gone.html leads nowhere"),
     ('<a href="sub/b.html#gone">x</a>', "sub/b.html#gone leads nowhere"),
     ('<a href="#gone">x</a>', "#gone leads nowhere"),
-    ('<a href="../a.html">x</a>', "../a.html leads nowhere"),
+    ('<a href="../outside.html">x</a>', "../outside.html leads nowhere"),
     ('<img src="gone.png">', "gone.png leads nowhere"),
     ('<script src="https://example.org/x.js"></script>', "loads https://example.org/x.js from another host"),
     ('<img src="//example.org/x.png">', "loads //example.org/x.png from another host"),

@@ -32,6 +32,8 @@ def test_what_pages_link_to_in_the_repository_is_shown(tool):
     places = tool("places")
     shown = places.shown("en")
     assert {"LICENSE", "configs/lvvit", "configs/lvvit/lvvit_s.yaml", "ppim/models/deit.py"} <= set(shown)
+    listed = {path.relative_to(ROOT).as_posix() for path in (ROOT / "configs" / "lvvit").iterdir()}
+    assert listed <= set(shown)
     assert (ROOT / "configs/lvvit/lvvit_s.yaml").read_text(encoding="utf-8") in places.page_showing(
         "configs/lvvit/lvvit_s.yaml")
     assert "(lvvit/lvvit_s.yaml.md)" in places.page_showing("configs/lvvit")
