@@ -18,8 +18,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("ppim", "tests", "tools", "compat", "configs", "docs", "notebooks", "data/README.md", "Makefile", "pytest.ini",
-          "LICENSE", "README.md", "README_cn.md",
+COPIED = ("ppim", "tests", "tools", "compat", "configs", "docs", "notebooks", "data/README.md", "Makefile",
+          "pytest.ini", "LICENSE", "README.md", "README_cn.md",
           *sorted(path.name for path in ROOT.iterdir() if path.suffix in (".py", ".sh")))
 
 

@@ -16,15 +16,19 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 LONGEST = 600  # seconds for one cell
+# through files, which other users cannot listen to; a kernel that has imported Paddle takes its time to end
+KERNEL = Config({"KernelManager": {"transport": "ipc", "shutdown_wait_time": 60.0}})
 
 
 def run(path: Path, keep: Path | None) -> str:
     """Run one notebook; what went wrong, or ""."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=LONGEST, resources={"metadata": {"path": str(path.parent)}})
+    client = NotebookClient(notebook, timeout=LONGEST, config=KERNEL,
+                            resources={"metadata": {"path": str(path.parent)}})
     try:
         client.execute()
         return ""

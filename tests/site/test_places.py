@@ -12,6 +12,7 @@ from tests.helpers import ROOT
     ("docs/en/training.md", "en", "[a](../../README.md#models)", "[a](index.md#models)"),
     ("docs/en/training.md", "en", "[a](#resume) [b](https://example.org/x.md)", "[a](#resume) [b](https://example.org/x.md)"),
     ("docs/en/training.md", "en", "```\n[a](../../README.md)\n```", "```\n[a](../../README.md)\n```"),
+    ("README.md", "en", "[a](notebooks/1_quick_start.ipynb)", "[a](notebooks/1_quick_start.md)"),
     ("README.md", "en", "[docs/en/checks.md](docs/en/checks.md)", "[Mistakes that raise nothing](checks.md)"),
     # a page in English only, on the Chinese site
     ("data/README.md", "cn", "[a](../docs/en/training.md#photos)", "[a](training.md#照片)"),
@@ -45,3 +46,12 @@ def test_no_file_of_the_site_is_called_as_another(tool):
     for language in ("en", "cn"):
         found = [*places.pages(language), *(places.place_of(path, language) for path in places.shown(language))]
         assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize(("language", "title", "left_out"), [("en", "# 1. Quick start", "快速"),
+                                                             ("cn", "# 1. 快速上手", "Quick start")])
+def test_a_notebook_is_a_page_in_each_language_with_the_same_code(tool, language, title, left_out):
+    text = tool("headings").text_of("notebooks/1_quick_start.ipynb", language)
+    assert text.startswith(f"{title}\n") and left_out not in text
+    assert "```bash\nppim train -c lvvit_demo" in text and "model = ppim.create_model(" in text
+    assert "(2_token_labels.md)" in tool("places").as_on_site(text, "notebooks/1_quick_start.ipynb", language)

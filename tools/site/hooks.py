@@ -9,7 +9,7 @@ from mkdocs.structure.nav import Link, Section
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from headings import ROOT  # noqa: E402
+from headings import ROOT, text_of  # noqa: E402
 from navigation import sections  # noqa: E402
 from places import SHOWN, as_on_site, page_showing, pages, shown  # noqa: E402
 
@@ -28,7 +28,7 @@ def on_files(files, config):
     for file in files.documentation_pages():
         files.remove(file)
     for place, path in pages(language).items():
-        text = as_on_site((ROOT / path).read_text(encoding="utf-8"), path, language)
+        text = as_on_site(text_of(path, language), path, language)
         files.append(File.generated(config, place, content=text))
     for path in shown(language):
         files.append(File.generated(config, f"{SHOWN}/{path}.md", content=page_showing(path)))

@@ -1,8 +1,8 @@
 """Where on the site does a file of the repository stand, and where do its pages' links lead there?
 
-The pages of a language are `docs/LANGUAGE/*.md`, the README of that language as the home page, and the pages in English
-only. What else they link to (recipes, sources, the licence) gets a page that shows it, so that no link leads out of the
-site but those to other hosts.
+The pages of a language are `docs/LANGUAGE/*.md`, the README of that language as the home page, the notebooks, and the
+pages in English only. What else they link to (recipes, sources, the licence) gets a page that shows it, so that no link
+leads out of the site but those to other hosts.
 """
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import os
 import re
 from collections.abc import Callable
 
-from headings import HOME, ROOT, heading_at, headings, slug, twin
+from headings import FENCED, HOME, ROOT, heading_at, headings, slug, text_of, twin
 
 ENGLISH_ONLY = {"docs/architecture.md": "architecture.md", "data/README.md": "data.md", "compat/README.md": "compat.md"}
 SHOWN = "files"  # the folder of the pages that show a file
 
 _LINK = re.compile(r"(?<=\]\()[^)\s]+(?=\))")
 _CALLED_BY_PATH = re.compile(r"\[[\w./]+\.md\]\((?!http)([^)\s#]+\.md)((?:#[^)\s]*)?)\)")
-_FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _TWIN = re.compile(r"\A(?:English \| \[简体中文\]|简体中文 \| \[English\])\(\S+\)\n+")
 
 
@@ -31,7 +30,8 @@ def pages(language: str) -> dict[str, str]:
     folder = ROOT / "docs" / language
     own = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.md"))]
     return {"index.md": HOME[language], **{place: f"docs/{language}/{place}" for place in own},
-            **{place: path for path, place in ENGLISH_ONLY.items()}}
+            **{place: path for path, place in ENGLISH_ONLY.items()},
+            **{place_of(path, language): path for path in _notebooks()}}
 
 
 def place_of(path: str, language: str) -> str:
@@ -43,6 +43,8 @@ def place_of(path: str, language: str) -> str:
             return "index.md"
         if path.startswith(f"docs/{own}/"):
             return path.removeprefix(f"docs/{own}/")
+    if path in _notebooks():
+        return path.replace(".ipynb", ".md")
     if path.startswith("docs/images/"):
         return path.removeprefix("docs/")
     return f"{SHOWN}/{path}.md"
@@ -74,7 +76,7 @@ def as_on_site(text: str, path: str, language: str) -> str:
         return os.path.relpath(place_of(target, language), here) + (anchor and f"#{anchor}")
 
     def with_title(found: re.Match[str]) -> str:
-        return f"[{headings(twin(_from_root(found[1], path), language))[0]}]({found[1]}{found[2]})"
+        return f"[{headings(twin(_from_root(found[1], path), language), language)[0]}]({found[1]}{found[2]})"
 
     return _each_link(_CALLED_BY_PATH.sub(with_title, _TWIN.sub("", text)), on_site)
 
@@ -86,18 +88,25 @@ def page_showing(path: str) -> str:
     if place.is_file():
         fence = "````"
         return f"{head}{fence}{place.suffix[1:]}\n{place.read_text(encoding='utf-8')}\n{fence}\n"
-    return head + "".join(f"- [{file}]({os.path.basename(path)}/{file}.md)\n" for file in _listed(path))
+    here = os.path.dirname(f"{SHOWN}/{path}")
+    places = {file: os.path.relpath(place_of(f"{path}/{file}", "en"), here) for file in _listed(path)}
+    return head + "".join(f"- [{file}]({place})\n" for file, place in places.items())
 
 
 def shown(language: str) -> list[str]:
     """Paths of the files and folders that get a page to show them, those in shown folders included."""
     linked = {target for path in pages(language).values()
-              for target in targets((ROOT / path).read_text(encoding="utf-8"), path)}
+              for target in targets(text_of(path, language), path)}
     first = {path for path in linked if place_of(path, language).startswith(f"{SHOWN}/")}
     missing = sorted(path for path in first if not (ROOT / path).exists())
     if missing:
         raise FileNotFoundError(f"pages link to {', '.join(missing)}, which the repository does not have")
-    return sorted(first | {f"{path}/{file}" for path in first for file in _listed(path)})
+    inside = {f"{path}/{file}" for path in first for file in _listed(path)}
+    return sorted(first | {path for path in inside if place_of(path, language).startswith(f"{SHOWN}/")})
+
+
+def _notebooks() -> list[str]:
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("notebooks/*.ipynb"))
 
 
 def _listed(path: str) -> list[str]:
@@ -111,7 +120,7 @@ def _from_root(link: str, path: str) -> str:
 
 def _each_link(text: str, change: Callable[[str], str]) -> str:
     """The text with every link within the repository changed; code stays as it is."""
-    parts = _FENCE.split(text)
+    parts = FENCED.split(text)
     return "".join(part if number % 2 else _LINK.sub(lambda found: found[0] if is_elsewhere(found[0])
                                                      else change(found[0]), part)
                    for number, part in enumerate(parts))
