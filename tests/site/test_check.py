@@ -1,4 +1,6 @@
 """A built site with something planted: every dead link and every thing from another host is named."""
+import json
+
 import pytest
 
 PAGE = """<html><head><link rel="stylesheet" href="a.css"></head><body><h1 id="top">a</h1>
@@ -47,6 +49,13 @@ def test_a_font_from_another_host_is_named(tool, site):
     (site() / "a.css").write_text("@font-face { src: url('https://example.org/f.woff2') }")
     (fault,) = tool("check").faults(site())
     assert fault == "a.css: loads https://example.org/f.woff2 from another host"
+
+
+@pytest.mark.parametrize(("text", "count"), [("这是一段没有分开词语的中文文字用来检查搜索的索引是否正常", 1),
+                                             ("这是\u200b一段\u200b分开\u200b词语\u200b的中文", 0), ("in English", 0)])
+def test_an_index_in_which_chinese_words_are_one_is_named(tool, site, text, count):
+    (site() / "search_index.json").write_text(json.dumps({"docs": [{"text": text}]}), encoding="utf-8")
+    assert [fault.partition(":")[0] for fault in tool("check").faults(site())] == ["search_index.json"] * count
 
 
 def test_a_site_without_pages_is_none(tool, tmp_path):

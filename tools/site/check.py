@@ -1,4 +1,4 @@
-"""Does every link of a built site lead somewhere, and does a page load nothing from another host?
+"""Does every link of a built site lead somewhere, does no page load anything from another host, can words be searched?
 
     python tools/site/check.py site
 
@@ -7,6 +7,7 @@ Hosts of others are not asked. Ends with exit code 1 and a line for each fault.
 from __future__ import annotations
 
 import functools
+import json
 import re
 import sys
 from html.parser import HTMLParser
@@ -16,6 +17,9 @@ from urllib.parse import unquote
 _LOADS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "link": "href", "use": "href"}
 _FOREIGN = re.compile(r"(?:https?:)?//")
 _FROM_CSS = re.compile(r"(?:url\(|@import )\s*[\"']?((?:https?:)?//[^\"')]+)")
+
+_CHINESE = re.compile("[\u4e00-\u9fff]{20}")  # as no English page has them
+_APART = "\u200b"
 
 
 class _Page(HTMLParser):
@@ -42,7 +46,8 @@ def _read(path: Path) -> _Page:
 
 
 def faults(site: Path) -> list[str]:
-    """One line for each dead link or anchor of the pages of a site, and for each thing loaded from another host."""
+    """One line for each dead link or anchor of the pages of a site, for each thing loaded from another host, and for
+    each index of a search in which Chinese words are not told apart."""
     found = []
     for path in sorted(site.rglob("*.html")):
         name, page = path.relative_to(site), _read(path)
@@ -53,6 +58,10 @@ def faults(site: Path) -> list[str]:
     for path in sorted(site.rglob("*.css")):
         text = path.read_text(encoding="utf-8")
         found += [f"{path.relative_to(site)}: loads {address} from another host" for address in _FROM_CSS.findall(text)]
+    for path in sorted(site.rglob("search_index.json")):
+        texts = [entry["text"] for entry in json.loads(path.read_text(encoding="utf-8"))["docs"]]
+        if any(_CHINESE.search(text) for text in texts) and not any(_APART in text for text in texts):
+            found.append(f"{path.relative_to(site)}: Chinese words are not told apart; is jieba installed?")
     return found
 
 
