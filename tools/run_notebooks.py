@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,24 +21,25 @@ from traitlets.config import Config
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 LONGEST = 600  # seconds for one cell
-# through files, which other users cannot listen to; a kernel that has imported Paddle takes its time to end
-KERNEL = Config({"KernelManager": {"transport": "ipc", "shutdown_wait_time": 60.0}})
 
 
 def run(path: Path, keep: Path | None) -> str:
     """Run one notebook; what went wrong, or ""."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=LONGEST, config=KERNEL,
-                            resources={"metadata": {"path": str(path.parent)}})
-    try:
-        client.execute()
-        return ""
-    except CellExecutionError as error:
-        return str(error)
-    finally:
-        if keep:
-            keep.mkdir(parents=True, exist_ok=True)
-            nbformat.write(notebook, keep / path.name)
+    with tempfile.TemporaryDirectory() as sockets:
+        # through files, which other users cannot listen to; a kernel that has imported Paddle takes its time to end
+        kernel = {"transport": "ipc", "ip": f"{sockets}/kernel", "shutdown_wait_time": 60.0}
+        client = NotebookClient(notebook, timeout=LONGEST, config=Config({"KernelManager": kernel}),
+                                resources={"metadata": {"path": str(path.parent)}})
+        wrong = ""
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            wrong = str(error)
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, keep / path.name)
+    return wrong
 
 
 def main(argv=None) -> int:
