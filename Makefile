@@ -6,7 +6,7 @@ OLD_PADDLE := paddlepaddle==2.6.2
 # most tests wait for processes of one thread
 JOBS ?= 2
 
-.PHONY: help env demo test test-faults smoke-old lint mutants clean
+.PHONY: help env demo test test-faults smoke-old lint mutants notebooks site site-serve clean
 
 help:
 	@echo "make env        a virtual environment in .venv, with ppim and all it needs"
@@ -15,6 +15,10 @@ help:
 	@echo "make test-faults   kills, full disks and damage by the thousand (hours; goes on where it stopped), and its tables"
 	@echo "make lint       ruff"
 	@echo "make mutants    plant known mistakes one by one; every one must make a test fail"
+	@echo "make notebooks  run the notebooks in notebooks/ (about 4 minutes on 2 cores)"
+	@echo "make site       the documentation as a site, in site/, every link of it looked at"
+	@echo "make site-serve the same, shown at http://127.0.0.1:8000"
+	@echo "make clean      remove what the above have installed and built"
 
 env: .venv/.ready
 
@@ -26,6 +30,16 @@ env: .venv/.ready
 .venv-2.6/.ready: setup.py
 	$(PYTHON) -m venv .venv-2.6
 	.venv-2.6/bin/python -m pip install -q --disable-pip-version-check "$(OLD_PADDLE)" "numpy<2" setuptools -e ".[dev]"
+	@touch $@
+
+.venv-notebooks/.ready: setup.py
+	$(PYTHON) -m venv .venv-notebooks
+	.venv-notebooks/bin/python -m pip install -q --disable-pip-version-check "$(PADDLE)" -e ".[notebooks]"
+	@touch $@
+
+.venv-docs/.ready: setup.py
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install -q --disable-pip-version-check -e ".[docs]"
 	@touch $@
 
 demo: env
@@ -46,5 +60,16 @@ lint: env
 mutants: env
 	$(BIN)/python tests/run_mutants.py
 
+notebooks: .venv-notebooks/.ready
+	.venv-notebooks/bin/python tools/run_notebooks.py
+
+site: .venv-docs/.ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict -f tools/site/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict -f tools/site/mkdocs_cn.yml
+	.venv-docs/bin/python tools/site/check.py site
+
+site-serve: site
+	$(PYTHON) -m http.server --bind 127.0.0.1 --directory site 8000
+
 clean:
-	rm -rf .venv .venv-2.6 build *.egg-info
+	rm -rf .venv .venv-2.6 .venv-notebooks .venv-docs build site *.egg-info

@@ -29,6 +29,8 @@ setup(
         "imagenet": ["scipy"],  # ppim data imagenet
         "onnx": ["paddle2onnx>=1.3", "onnx", "onnxruntime>=1.15"],  # ppim export --formats onnx
         "openvino": ["paddle2onnx>=1.3", "onnx", "openvino>=2023.1"],  # ppim export --formats openvino
+        "notebooks": ["nbclient", "ipykernel", "matplotlib"],  # make notebooks
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "jieba"],  # make site
         "dev": ["pytest", "scipy", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "matplotlib"],
     },
     entry_points={"console_scripts": ["ppim=ppim.__main__:start"]},

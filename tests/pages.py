@@ -27,3 +27,11 @@ def tables(page: Path) -> list[list[str]]:
 
 def links(page: Path) -> list[str]:
     return re.findall(r"\]\(([^)\s]+)\)", prose(page))
+
+
+def tables_below(page: Path) -> list[tuple[str, list[list[str]]]]:
+    """(heading, rows of cells of the tables below it), the lines of headings and of dashes among the rows."""
+    parts = re.split(r"^#+ (.+)$", prose(page), flags=re.MULTILINE)[1:]
+    return [(heading, [[cell.strip() for cell in line.strip("| ").split(" | ")]
+                       for line in text.splitlines() if line.startswith("|")])
+            for heading, text in zip(parts[::2], parts[1::2])]

@@ -18,7 +18,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("ppim", "tests", "tools", "compat", "configs", "docs", "pytest.ini", "LICENSE", "README.md", "README_cn.md",
+COPIED = ("ppim", "tests", "tools", "compat", "configs", "docs", "notebooks", "data/README.md", "Makefile",
+          "pytest.ini", "LICENSE", "README.md", "README_cn.md",
           *sorted(path.name for path in ROOT.iterdir() if path.suffix in (".py", ".sh")))
 
 
@@ -38,6 +39,7 @@ def main(words: list[str]) -> int:
             if source.is_dir():
                 shutil.copytree(source, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
             elif source.exists():
+                (copy / name).parent.mkdir(exist_ok=True)
                 shutil.copy(source, copy / name, follow_symlinks=False)
         shared = ROOT.parent / "shared"
         if shared.is_dir():

@@ -101,9 +101,12 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
     """
     labels = config.TOKEN_LABEL
     if not Path(path).is_dir():
+        trains = labels.ENABLE and path == labels.PATH
+        key, without = ("PATH", "train with plain labels: -o TOKEN_LABEL.ENABLE False") if trains else (
+            "VAL_PATH", "evaluate without them: -o TOKEN_LABEL.VAL_PATH ''")
         raise FileNotFoundError(
-            f"no folder of label maps at {path}; set TOKEN_LABEL.PATH to it, make one with `ppim labels make`, "
-            "or train with plain labels: -o TOKEN_LABEL.ENABLE False"
+            f"no folder of label maps at {path}; set TOKEN_LABEL.{key} to it, make one with `ppim labels make`, "
+            f"or {without}"
         )
     reading, source = map_reading(config, recipe, path)
     check_maps(path, images, config.MODEL.NUM_CLASSES)

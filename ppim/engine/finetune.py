@@ -136,6 +136,7 @@ USUAL = {
     "TRAIN.RANDOM_ERASE_PROB": 0.0,
     "MIX.TOKEN_ALPHA": 0.0,
     "TOKEN_LABEL.ENABLE": False,
+    "TOKEN_LABEL.VAL_PATH": "",  # of a run that weights come from: maps of its photos, not of these
 }
 
 

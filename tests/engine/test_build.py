@@ -191,3 +191,15 @@ def test_the_released_geometry_is_refused_for_maps_whose_card_says_centre_crop(a
     config = get_config(recipe, ["DATA.AUG_ORDER", "released"])
     with pytest.raises(ValueError, match="'released' reads every map as one of the whole photo.*centre-crop 0.9"):
         build.train_samples(config, config, find_images(config.DATA.DATA_PATH, "train"), (4, 4))
+
+
+@pytest.mark.parametrize(("key", "overrides", "without"), [
+    ("PATH", ["TOKEN_LABEL.PATH", "nowhere"], "TOKEN_LABEL.ENABLE False"),
+    ("VAL_PATH", ["TOKEN_LABEL.ENABLE", "False", "TOKEN_LABEL.VAL_PATH", "nowhere"], "TOKEN_LABEL.VAL_PATH ''"),
+])
+def test_maps_that_are_not_there_are_named_by_their_own_key_with_the_way_to_go_without(
+        tiny_config, tiny_data, key, overrides, without):
+    config = get_config(tiny_config, overrides)
+    with pytest.raises(FileNotFoundError) as raised:
+        build.label_maps(config, config, find_images(tiny_data, "val"), "nowhere")
+    assert f"set TOKEN_LABEL.{key} to it" in str(raised.value) and f"-o {without}" in str(raised.value)

@@ -58,6 +58,13 @@ def test_what_flags_ask_for_is_a_setting_with_a_reason():
     assert all(setting.why for setting in asked) and asked_for() == []
 
 
+def test_maps_of_the_run_that_weights_come_from_stay_with_its_photos(tiny_config):
+    taught = ["TOKEN_LABEL.VAL_PATH", "maps/of/its/photos"]
+    changed = get_config(tiny_config, [*taught, *as_overrides(settings_for(140, 2, "cpu"))])
+    assert get_config(tiny_config, taught).TOKEN_LABEL.VAL_PATH == "maps/of/its/photos"
+    assert (changed.TOKEN_LABEL.ENABLE, changed.TOKEN_LABEL.VAL_PATH) == (False, "")
+
+
 def test_too_few_photos_are_told():
     with pytest.raises(ValueError, match="3 training photos are too few for 2 processes"):
         batch_for(3, "cpu", processes=2)
