@@ -6,7 +6,7 @@ OLD_PADDLE := paddlepaddle==2.6.2
 # most tests wait for processes of one thread
 JOBS ?= 2
 
-.PHONY: help env demo test test-faults smoke-old lint mutants notebooks site site-serve clean
+.PHONY: help env demo test test-faults smoke-old lint mutants newcomer notebooks site site-serve clean
 
 help:
 	@echo "make env        a virtual environment in .venv, with ppim and all it needs"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-faults   kills, full disks and damage by the thousand (hours; goes on where it stopped), and its tables"
 	@echo "make lint       ruff"
 	@echo "make mutants    plant known mistakes one by one; every one must make a test fail"
+	@echo "make newcomer   the first ten minutes of the documentation, typed line by line in an empty folder"
 	@echo "make notebooks  run the notebooks in notebooks/ (about 4 minutes on 2 cores)"
 	@echo "make site       the documentation as a site, in site/, every link of it looked at"
 	@echo "make site-serve the same, shown at http://127.0.0.1:8000"
@@ -59,6 +60,9 @@ lint: env
 
 mutants: env
 	$(BIN)/python tests/run_mutants.py
+
+newcomer: env
+	$(BIN)/python tests/newcomer.py
 
 notebooks: .venv-notebooks/.ready
 	.venv-notebooks/bin/python tools/run_notebooks.py

@@ -96,7 +96,7 @@ def _messages(path):
 def test_no_message_names_a_file_that_is_not_in_the_wheel():
     named = [(path.name, text) for path in (ROOT / "ppim").rglob("*.py") for text in _messages(path)
              if re.search(r"\b(docs|tools|compat|tests)/|README", text)]
-    assert named == []
+    assert named == [("bundle.py", "README.md")]  # which an exported bundle has of its own
 
 
 def test_the_command_ppim_is_declared(installed):
