@@ -2,8 +2,8 @@
 
     python tests/newcomer.py
 
-Not part of `make test`: `ppim demo` alone trains for minutes. Ends with exit code 1 where a line fails, or where what it
-should leave is not there.
+Not part of `make test`: `ppim demo` alone trains for minutes. Ends with exit code 1 where a line fails, or where what
+it should leave is not there.
 """
 from __future__ import annotations
 
