@@ -20,8 +20,7 @@ def export(argv: list[str]) -> None:
     bundle.check_free(args.output)
     check_installed(args.formats)
     paddle.set_device("cpu")  # where the engines are asked as well
-    names = ["MODEL.CLASSES", args.classes] if args.classes else []
-    found = source.load(args.load, args.config or args.model, [*names, *args.override])
+    found = source.load(args.load, args.config or args.model, args.classes, args.override)
     print(*found.told, sep="\n", flush=True)
     checks = bundle.export(found, args.output, args.formats, args.photos, tokens=args.tokens)
     print(*checks, sep="\n")

@@ -258,6 +258,8 @@ def test_the_recipe_of_the_user_counts_more_than_the_card(weights):
     assert found.preprocess == {**VIEW, "image_size": [64, 64], "crop_pct": 1.0}
     assert found.model.eval_token_weight == 0.0 and not found.model.training
     assert source.load(str(weights)).model.eval_token_weight == 0.5
+    # photos are shown as the card says, whoever names the model
+    assert source.load(str(weights), "lvvit_demo").preprocess == {**VIEW, "image_size": [64, 64]}
 
 
 def test_classes_without_names_are_numbers_and_a_list_gives_them(tmp_path):
@@ -266,9 +268,9 @@ def test_classes_without_names_are_numbers_and_a_list_gives_them(tmp_path):
     assert found.ids == ("0", "1", "2") and found.names[1] == "class 1"
     assert "give them with --classes FILE" in "".join(found.told)
     (tmp_path / "names.txt").write_text("x\ny\nz\n")
-    listed = ["MODEL.CLASSES", str(tmp_path / "names.txt")]
+    listed = str(tmp_path / "names.txt")
     assert source.load(str(tmp_path / "a"), "lvvit_demo", listed).names == ("x", "y", "z")
-    with pytest.raises(ValueError, match="names 2 classes, the head of .* has 3"):
+    with pytest.raises(ValueError, match="names 2 classes, the head of .* has 3 rows"):
         (tmp_path / "names.txt").write_text("x\ny\n")
         source.load(str(tmp_path / "a"), "lvvit_demo", listed)
     assert source.lines_of(["n01440764", "cat"], ["tench", "cat"]) == "n01440764\ttench\ncat\n"
@@ -276,6 +278,12 @@ def test_classes_without_names_are_numbers_and_a_list_gives_them(tmp_path):
 
 def small_weights():
     return create_model("lvvit_demo", num_classes=3).state_dict()
+
+
+def test_a_card_of_other_weights_is_named(tmp_path):
+    save_state(small_weights(), tmp_path / "a.pdparams", card={**CARD, "image_size": 48})
+    with pytest.raises(ValueError, match="card of .* is of other weights: it has 7 classes, their head 3"):
+        source.load(str(tmp_path / "a"), "lvvit_demo", overrides=["MODEL.NUM_CLASSES", "3"])
 
 
 def test_the_model_of_a_run_is_the_one_that_is_evaluated(tmp_path):
