@@ -10,8 +10,8 @@ from ppim.data.classes import in_words, read_names, spelt
 from ppim.data.photos import read_photo
 from ppim.data.transforms import eval_view
 from ppim.engine import build, classes
-from ppim.engine.run_folder import recipe_of, tokens_were_trained, weights_file
-from ppim.engine.train_state import eval_token_weight
+from ppim.engine.loaded import load
+from ppim.engine.run_folder import recipe_of
 from ppim.look import drawn, paint, viewer
 from ppim.look.paint import Panel
 from ppim.look.photo import Seen, View, see
@@ -20,8 +20,6 @@ from ppim.look.words import called, readable
 from ppim.models import build_model
 from ppim.models.base import TokenModel
 from ppim.pages import save_page
-from ppim.weights.load import load_weights
-from ppim.weights.recognise import head_classes
 
 
 class Subject(NamedTuple):
@@ -65,16 +63,12 @@ def load_subject(weights: str, path: str | None = None, overrides: Sequence[str]
     if path is None:
         path, rows, notes = recipe_of(weights)
         overrides = [*rows, *overrides]
-    config = get_config(str(find_recipe(path)), overrides)
-    file, kind = weights_file(weights, weights, config.EVAL.WEIGHTS)
-    model = build_model(classes.with_rows(config, head_classes(file) or classes.ROWS))
-    report = load_weights(model, file, which="auto" if kind else config.EVAL.WEIGHTS)
-    model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, tokens_were_trained(file))
+    loaded = load(get_config(str(find_recipe(path)), overrides), weights)
+    model, data, listed = loaded.model, loaded.config.DATA, loaded.config.MODEL.CLASSES
     model.eval()
-    data, listed = config.DATA, config.MODEL.CLASSES
-    names = read_names(listed) if listed else classes.class_names_of(file) or ()
+    names = read_names(listed) if listed else classes.class_names_of(loaded.file) or ()
     view = View(eval_view(model.image_size, data.CROP_PCT, data.INTERPOLATION), data.IMAGENET_MEAN, data.IMAGENET_STD)
-    return Subject(model, view, data.EXIF, tuple(names)), [*notes, str(report)]
+    return Subject(model, view, data.EXIF, tuple(names)), [*notes, str(loaded.report)]
 
 
 def look_into(subject: Subject, photos: Sequence[str], output: Path, *, layers: Sequence[int] = (-1,),

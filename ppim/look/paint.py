@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from ppim.fonts import Font
 from ppim.geometry import HW, Window
 from ppim.look.place import cells, spread
 
@@ -19,9 +19,6 @@ COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 1
 OTHERS = (154, 154, 154)
 DIMMED = 0.35  # of its light, what the model was not shown keeps
 INK, PAPER, QUIET = (28, 30, 33), (255, 255, 255), (106, 113, 120)
-_FONTS = (("NotoSansCJK-Regular.ttc", 2), ("NotoSansSC-Regular.otf", 0), ("SourceHanSansSC-Regular.otf", 0),
-          ("wqy-microhei.ttc", 0), ("wqy-zenhei.ttc", 0), ("PingFang.ttc", 0), ("msyh.ttc", 0), ("simhei.ttf", 0),
-          ("DejaVuSans.ttf", 0))
 
 
 class Panel(NamedTuple):
@@ -120,18 +117,20 @@ def sheet(title: str, panels: Sequence[Panel], side: int = 240, columns: int = 4
     shrunk = [[_within(panel.image, side) for panel in row] for row in rows]
     heights = [max(image.height + line * (1 + len(panel.legend)) for image, panel in zip(images, row)) + gap
                for images, row in zip(shrunk, rows)]
+    said = [title, *(text for panel in panels for text in (panel.caption, *(name for _, name in panel.legend)))]
+    large, middle, small = (Font(said, size) for size in (17, 13, 12))
     made = Image.new("RGB", (gap + columns * (side + gap), gap + 2 * line + sum(heights)), PAPER)
     draw, top = ImageDraw.Draw(made), gap + 2 * line
-    _write(draw, (gap, gap), title, 17, made.width - 2 * gap)
+    _write(draw, (gap, gap), title, large, made.width - 2 * gap)
     for images, row, height in zip(shrunk, rows, heights):
         for place, (image, panel) in enumerate(zip(images, row)):
             left = gap + place * (side + gap)
             made.paste(image, (left, top))
             below = top + image.height + 3
-            _write(draw, (left, below), panel.caption, 13, side)
+            _write(draw, (left, below), panel.caption, middle, side)
             for number, (colour, text) in enumerate(panel.legend, 1):
                 draw.rectangle([left, below + number * line + 3, left + 10, below + number * line + 13], fill=colour)
-                _write(draw, (left + 16, below + number * line), text, 12, side - 16, QUIET)
+                _write(draw, (left + 16, below + number * line), text, small, side - 16, QUIET)
         top += height
     return made
 
@@ -160,24 +159,6 @@ def _enlarged(image: Image.Image) -> Image.Image:
     return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
 
 
-@lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font of this machine, one with Chinese characters first."""
-    for name, index in _FONTS:
-        try:
-            return ImageFont.truetype(name, size, index=index)
-        except OSError:
-            continue
-    return ImageFont.load_default()
-
-
-def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, width: int, colour=INK) -> None:
+def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, font: Font, width: int, colour=INK) -> None:
     """Text, cut short where there is no room for it."""
-    font = _font(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        text = text.encode("ascii", "replace").decode()
-    shown = text
-    while shown and draw.textlength(shown, font=font) > width:
-        text = text[:-1]
-        shown = f"{text}..."
-    draw.text(at, shown, fill=colour, font=font)
+    draw.text(at, font.fitted(text, width), fill=colour, font=font.pillow)
