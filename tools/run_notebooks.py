@@ -47,7 +47,8 @@ def main(argv=None) -> int:
     parser.add_argument("word", nargs="?", default="", help="run those whose name contains it")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write the executed notebooks there")
     args = parser.parse_args(argv)
-    before, failed, chosen = set(FOLDER.iterdir()), 0, sorted(FOLDER.glob(f"*{args.word}*.ipynb"))
+    before, failed = set(FOLDER.iterdir()), 0
+    chosen = sorted(path for path in FOLDER.glob("*.ipynb") if args.word in path.name)
     for path in chosen:
         start = time.perf_counter()
         wrong = run(path, args.keep)

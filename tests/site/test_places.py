@@ -53,5 +53,5 @@ def test_no_file_of_the_site_is_called_as_another(tool):
 def test_a_notebook_is_a_page_in_each_language_with_the_same_code(tool, language, title, left_out):
     text = tool("headings").text_of("notebooks/1_quick_start.ipynb", language)
     assert text.startswith(f"{title}\n") and left_out not in text
-    assert "```bash\nppim train -c lvvit_demo" in text and "model = ppim.create_model(" in text
+    assert "```bash\nppim train -c lvvit_demo" in text and "in zip(axes, ppim.predict(" in text
     assert "(2_token_labels.md)" in tool("places").as_on_site(text, "notebooks/1_quick_start.ipynb", language)
