@@ -40,7 +40,7 @@ class Log:
         if is_main and run:
             self._curves = Curves(run.curves, run.log, span.first, leave_out, run.config)
             self._file = _behind_whole_lines(run.log)
-            self._bar = Bar(self._console, span) if self._console.is_terminal else None
+            self._bar = Bar(self._console, span) if sys.stdout.isatty() else None
 
     def say(self, text: str) -> None:
         """A line for a person."""
