@@ -62,7 +62,7 @@ class Agreement:
     def __enter__(self) -> Agreement:
         if self._world.size > 1:
             self._store = open_store()
-            self._thread = threading.Thread(target=self._talk, daemon=True)
+            self._thread = threading.Thread(target=self._talk, name="ppim-agreement", daemon=True)
             self._thread.start()
             if not self._world.is_main:
                 threading.Thread(target=self._look_after_store, daemon=True).start()
@@ -70,8 +70,9 @@ class Agreement:
 
     def __exit__(self, kind, error, trace) -> None:
         self._closing.set()
-        if self._thread and not isinstance(error, Exception):
-            self._thread.join(5)
+        if self._thread:
+            # an interpreter that ends while a thread comes back to it from C++ is ended by C++
+            self._thread.join(2 if isinstance(error, Exception) else 5)
 
     def ends_after(self, step: int) -> bool:
         """Is this the step to stop after? To be asked once after each step, by the thread that makes them.
@@ -108,10 +109,14 @@ class Agreement:
         """Failing processes leave when process 0 has saved: the launcher gives the others a few seconds more."""
         if self._world.size == 1:
             return
-        threading.Thread(target=self._wait_for_rescue, daemon=True).start()
+        waiting = threading.Thread(target=self._wait_for_rescue, daemon=True)
+        waiting.start()
         seen, quiet = -1, 0
         for _ in range(_PARTING):
-            if self._over.wait(1.0) or quiet == 5:  # seconds without an answer of the store: process 0 is no help
+            if self._over.wait(1.0):
+                waiting.join(1)
+                return
+            if quiet == 5:  # seconds without an answer of the store: process 0 is no help
                 return
             seen, quiet = self._rounds, 0 if self._rounds != seen else quiet + 1
 
