@@ -166,7 +166,7 @@ def told(path: str, shares: np.ndarray, names: Sequence[tuple[str, str]], topk: 
     if as_json:
         top = [{"row": int(row), "id": names[row][0], "name": names[row][1], "probability": float(shares[row])}
                for row in best]
-        return json.dumps({"path": path, "predictions": top}, ensure_ascii=False)
+        return json.dumps({"path": path, "predictions": top}, ensure_ascii=False, allow_nan=False)
     return "\n".join([path, *(f"  {100 * shares[row]:6.2f} %  {names[row][1]}" for row in best)])
 
 

@@ -90,7 +90,8 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder))
-        print(json.dumps({arm: round(displacement(Path(folder), arm, args.views), 3) for arm in MEASURED}))
+        found = {arm: round(displacement(Path(folder), arm, args.views), 3) for arm in MEASURED}
+        print(json.dumps(found, allow_nan=False))
 
 
 if __name__ == "__main__":
