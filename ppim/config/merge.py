@@ -79,9 +79,11 @@ def _said_in(source: str | Path) -> Iterator[None]:
 
 def _content(path: Path) -> dict[str, object]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"not a yaml file: {' '.join(str(error).split())}") from error
+    if content is None:
+        raise ValueError("nothing is in it; wanted sections with keys. If a run wrote it, take it from a copy")
     if not isinstance(content, dict):
         raise ValueError(f"wanted sections with keys, got {type(content).__name__}")
     return content

@@ -137,3 +137,11 @@ def test_bases_that_are_no_paths_are_named_with_their_file(tmp_path, said):
     (tmp_path / "b.yaml").write_text(f"BASE: {said}\n")
     with pytest.raises(ValueError, match="b.yaml: BASE wants paths of yaml files, got"):
         get_config(tmp_path / "b.yaml")
+
+
+@pytest.mark.parametrize("content", ["", "#", "# sha256", "---\n"])
+def test_a_file_with_nothing_in_it_is_no_configuration(tmp_path, content):
+    path = tmp_path / "config.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"{path}: nothing is in it"):
+        get_config(path)
