@@ -42,8 +42,9 @@ def typed(line: str, folder: Path) -> str:
 def look(folder: Path) -> list[str]:
     """What is wrong with what the lines have left."""
     wrong = []
-    for pattern, least in (("output/inside/**/*.png", 5), ("output/inside/index.html", 1), ("output/report/mistakes.html", 1),
-                           ("output/report/confusion.png", 1), ("output/bundle/infer.py", 1)):
+    for pattern, least in (("output/inside/**/*.png", 5), ("output/inside/index.html", 1),
+                           ("output/report/mistakes.html", 1), ("output/report/confusion.png", 1),
+                           ("output/bundle/infer.py", 1)):
         found = [path for path in folder.glob(pattern) if path.stat().st_size > 500]
         if len(found) < least:
             wrong.append(f"{len(found)} of at least {least} {pattern}")
