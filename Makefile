@@ -53,7 +53,7 @@ test-faults: env
 	$(BIN)/python -m tests.faults.campaign run; status=$$?; $(BIN)/python -m tests.faults.campaign table; exit $$status
 
 smoke-old: .venv-2.6/.ready
-	.venv-2.6/bin/python -m pytest -q -m smoke tests
+	.venv-2.6/bin/python -m pytest -q -m smoke -n $(JOBS) --dist worksteal tests
 
 lint: env
 	$(BIN)/ruff check .

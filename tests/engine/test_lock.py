@@ -20,9 +20,8 @@ from ppim.engine.lock import FolderLock
 
 lock = FolderLock()
 lock.take(Path(sys.argv[1]), "")
-child = os.fork()
-if child:
-    print(child, flush=True)
+if not os.fork():
+    print(os.getpid(), flush=True)  # which tells that it has let go as well
 time.sleep(600)
 """
 
