@@ -37,6 +37,13 @@ def in_words(name: str) -> str:
     return _imagenet().get(name, name)
 
 
+def of_rows(names: Sequence[str], rows: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the rows of a head are called, as data sets do and in words; from the last of `names` on by their numbers.
+    """
+    beyond = range(len(names), rows)
+    return (*names, *map(str, beyond)), (*map(in_words, names), *(f"class {row}" for row in beyond))
+
+
 def read_names(path: str, each_once: bool = True) -> tuple[str, ...]:
     """The classes in a list: a file with one name a line, in the order of a head's rows, or `imagenet` for ImageNet's.
 

@@ -16,19 +16,15 @@ from ppim.engine.best import WORDS, as_json
 from ppim.engine.distributed import World, join_world
 from ppim.engine.evaluate import Evaluation
 from ppim.engine.knn import USUAL, Voted, knn
-from ppim.engine.loaded import load
+from ppim.engine.loaded import load, load_by
 from ppim.engine.log import Log
 from ppim.engine.probe import Probed, probe
 from ppim.engine.rehearsal import rehearse
 from ppim.engine.reporting import evaluate_and_report
-from ppim.engine.run_folder import RunFolder, recipe_of, weights_file
+from ppim.engine.run_folder import RunFolder, recipe_of
 from ppim.engine.train import train
-from ppim.models import build_model
-from ppim.models.base import TokenModel
 from ppim.strict_json import dumps
-from ppim.weights.load import load_weights
 from ppim.weights.read import is_weights_file
-from ppim.weights.recognise import head_classes
 from ppim.weights.run_folders import config_of
 
 
@@ -164,7 +160,7 @@ def probe_weights(
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
-    config, model = _frozen(path, weights, overrides)
+    (model, *_), config, _ = load_by(path, weights, overrides)
     if not hasattr(model, "features"):
         raise ValueError(f"{config.MODEL.NAME} gives no maps of its tokens; probe LV-ViT, T2T-ViT or DeiT")
     train = build.train_images(config)
@@ -189,7 +185,7 @@ def knn_weights(
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
-    config, model = _frozen(path, weights, overrides)
+    (model, *_), config, _ = load_by(path, weights, overrides)
     if not hasattr(model, "encode"):
         raise ValueError(f"{config.MODEL.NAME} has no class token; take LV-ViT, T2T-ViT or DeiT")
     config = config.clone()
@@ -202,15 +198,3 @@ def knn_weights(
     del how["amp"]
     ks = ks or [k for k in USUAL if k <= len(train)] or [len(train)]
     return knn(model, bank, asked, ks=ks, tokens=tokens, temperature=temperature, **how)
-
-
-def _frozen(path: str | None, weights: str, overrides: Sequence[str]) -> tuple[CfgNode, TokenModel]:
-    """Configuration and model of weights whose features are wanted; arguments as of `probe_weights`."""
-    if path is None:
-        path, rows, _ = recipe_of(weights)
-        overrides = [*rows, *overrides]
-    config = get_config(str(find_recipe(path)), overrides)
-    file, _ = weights_file(weights, weights, config.EVAL.WEIGHTS)
-    model = build_model(classes.with_rows(config, head_classes(file) or classes.ROWS))
-    load_weights(model, file)
-    return config, model

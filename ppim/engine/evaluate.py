@@ -13,7 +13,7 @@ from ppim.data.batches import EvalBatches
 from ppim.data.loader import EvalSamples, make_loader
 from ppim.engine.distributed import World
 from ppim.engine.ema import Ema, swapped_in
-from ppim.models.base import TokenOutput
+from ppim.models.base import TokenOutput, evaluating
 from ppim.objective.pixels import normalise
 
 Batches = Iterable[dict[str, paddle.Tensor]]
@@ -95,23 +95,20 @@ def evaluate(
         EvaluationCut: in all processes, when `cut` said so in one.
         RuntimeError: the images counted over all processes are not `expected`: a bug of the loader, never of a user.
     """
-    was_training = model.training
-    model.eval()
     counts = paddle.zeros([5], dtype="int64")  # top-1, top-5, images, right tokens, tokens
     loss = paddle.zeros([], dtype="float64")
     is_cut = False
-    for batch in batches:
-        with paddle.amp.auto_cast(**(amp or {"enable": False})):
-            output = _answer(model, batch, normalise(batch["image"], mean, std))
-        logits = _among(output.class_logits.astype("float32"), among)
-        look(batch, logits)
-        counts += paddle.concat([_hits(logits, batch["label"]), _token_hits(output.token_logits, batch)])
-        loss += F.cross_entropy(logits, batch["label"], reduction="sum").astype("float64").reshape([])
-        is_cut = cut()
-        if is_cut:
-            break
-    if was_training:
-        model.train()
+    with evaluating(model):
+        for batch in batches:
+            with paddle.amp.auto_cast(**(amp or {"enable": False})):
+                output = _answer(model, batch, normalise(batch["image"], mean, std))
+            logits = _among(output.class_logits.astype("float32"), among)
+            look(batch, logits)
+            counts += paddle.concat([_hits(logits, batch["label"]), _token_hits(output.token_logits, batch)])
+            loss += F.cross_entropy(logits, batch["label"], reduction="sum").astype("float64").reshape([])
+            is_cut = cut()
+            if is_cut:
+                break
     top1, top5, count, right_tokens, tokens, cuts = world.all_sum([*counts.tolist(), int(is_cut)], "int64")
     if cuts:
         raise EvaluationCut

@@ -16,6 +16,7 @@ from paddle import nn
 
 from ppim.data.batches import EvalBatches
 from ppim.data.loader import EvalSamples, make_loader
+from ppim.models.base import evaluating
 from ppim.objective.pixels import normalise
 
 USUAL = (10, 20, 100, 200)  # neighbours, as there
@@ -62,14 +63,12 @@ def features(
     model: nn.Layer, samples: EvalSamples, tokens: str, *, batch_size: int, workers: int, timeout: float, mean, std,
 ) -> tuple[paddle.Tensor, np.ndarray]:
     """(photos, C) float32 features of length 1, and (photos,) int64 labels, in the order of the samples."""
-    was_training, found, labels = model.training, [], []
-    model.eval()
-    for batch in make_loader(samples, EvalBatches(len(samples), batch_size), workers, timeout=timeout):
-        encoded = model.encode(normalise(batch["image"], mean, std))[0].astype("float32")
-        found.append(encoded[:, 0] if tokens == "class" else encoded[:, model.extra_tokens:].mean(axis=1))
-        labels.append(batch["label"].numpy())
-    if was_training:
-        model.train()
+    found, labels = [], []
+    with evaluating(model):
+        for batch in make_loader(samples, EvalBatches(len(samples), batch_size), workers, timeout=timeout):
+            encoded = model.encode(normalise(batch["image"], mean, std))[0].astype("float32")
+            found.append(encoded[:, 0] if tokens == "class" else encoded[:, model.extra_tokens:].mean(axis=1))
+            labels.append(batch["label"].numpy())
     return F.normalize(paddle.concat(found), axis=1), np.concatenate(labels)
 
 

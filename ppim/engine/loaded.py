@@ -1,12 +1,14 @@
 """Which network do weights make? Built with as many rows as they have, filled, and set as evaluation wants it."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from yacs.config import CfgNode
 
+from ppim.config import find_recipe, get_config
 from ppim.engine import classes
-from ppim.engine.run_folder import tokens_were_trained, weights_file
+from ppim.engine.run_folder import recipe_of, tokens_were_trained, weights_file
 from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
 from ppim.models.base import TokenModel
@@ -40,3 +42,23 @@ def load(config: CfgNode, weights: str, run_folder: str = "") -> Loaded:
     kind = kind or ("ema" if report.averaged else "raw")
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, tokens_were_trained(file))
     return Loaded(model, config, file, kind, report)
+
+
+def load_by(recipe: str | None, weights: str, overrides: Sequence[str] = ()) -> tuple[Loaded, CfgNode, list[str]]:
+    """The model of these weights, its configuration before the weights were looked at, and lines to tell.
+
+    Args:
+        recipe: a yaml file or a published name; None: that of the run, of the card, or of the published model that is
+            recognised.
+        weights: as of `load`.
+        overrides: alternating keys and values that change the recipe.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`; or it is not known what the weights are of.
+    """
+    notes: list[str] = []
+    if recipe is None:
+        recipe, implied, notes = recipe_of(weights)
+        overrides = [*implied, *overrides]
+    config = get_config(str(find_recipe(recipe)), overrides)
+    return load(config, weights), config, notes

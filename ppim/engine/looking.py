@@ -10,8 +10,7 @@ from ppim.data.classes import in_words, read_names, spelt
 from ppim.data.photos import read_photo
 from ppim.data.transforms import eval_view
 from ppim.engine import build, classes
-from ppim.engine.loaded import load
-from ppim.engine.run_folder import recipe_of
+from ppim.engine.loaded import load_by
 from ppim.look import drawn, paint, viewer
 from ppim.look.paint import Panel
 from ppim.look.photo import Seen, View, see
@@ -59,11 +58,7 @@ def load_subject(weights: str, path: str | None = None, overrides: Sequence[str]
         path: recipe; None: that of the weights.
         overrides: keys and values.
     """
-    notes: list[str] = []
-    if path is None:
-        path, rows, notes = recipe_of(weights)
-        overrides = [*rows, *overrides]
-    loaded = load(get_config(str(find_recipe(path)), overrides), weights)
+    loaded, _, notes = load_by(path, weights, overrides)
     model, data, listed = loaded.model, loaded.config.DATA, loaded.config.MODEL.CLASSES
     model.eval()
     names = read_names(listed) if listed else classes.class_names_of(loaded.file) or ()

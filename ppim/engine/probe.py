@@ -14,6 +14,7 @@ from paddle import nn
 from ppim.data.batches import EvalBatches
 from ppim.data.loader import EvalSamples, make_loader
 from ppim.data.masks import UNKNOWN, mask_path, read_mask, seen_through, shares
+from ppim.models.base import evaluating
 from ppim.objective.pixels import normalise
 
 STEPS = 1000
@@ -51,17 +52,14 @@ def probe(
         layers: of `model.features`.
     """
     how = {"layers": layers, "batch_size": batch_size, "workers": workers, "timeout": timeout, "mean": mean, "std": std}
-    was_training = model.training
-    model.eval()
-    features, targets = _tokens(model, train, masks[0], how)
-    shift, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-    layer = _fit((features - shift) / scale, targets)
-    confusion = np.zeros((1 + val.num_classes,) * 2, np.int64)
-    for maps, seen in _batches(model, val, masks[1], how):
-        cells = (maps - shift[:, None, None]) / scale[:, None, None]
-        confusion += _judged(layer, cells, seen)
-    if was_training:
-        model.train()
+    with evaluating(model):
+        features, targets = _tokens(model, train, masks[0], how)
+        shift, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+        layer = _fit((features - shift) / scale, targets)
+        confusion = np.zeros((1 + val.num_classes,) * 2, np.int64)
+        for maps, seen in _batches(model, val, masks[1], how):
+            cells = (maps - shift[:, None, None]) / scale[:, None, None]
+            confusion += _judged(layer, cells, seen)
     return _summary(confusion, ["ground", *val.images.classes])
 
 

@@ -9,7 +9,7 @@ import paddle
 from paddle import nn
 from yacs.config import CfgNode
 
-from ppim.data.classes import imagenet_classes, in_words
+from ppim.data.classes import imagenet_classes, of_rows
 from ppim.data.corruptions import corrupted_folders, groups
 from ppim.data.datasets import ImageList
 from ppim.data.loader import EvalSamples
@@ -113,10 +113,7 @@ def _among(images: ImageList, setting: str, log: Log) -> list[int]:
 
 def _subject(samples: EvalSamples, rows: int, known: Sequence[str]) -> Subject:
     images = samples.images
-    known = (images.names or tuple(known))[:rows]
-    ids = (*known, *map(str, range(len(known), rows)))
-    names = (*map(in_words, known), *(f"class {row}" for row in range(len(known), rows)))
-    return Subject(images.root, images.paths, ids, names, samples.exif)
+    return Subject(images.root, images.paths, *of_rows((images.names or tuple(known))[:rows], rows), samples.exif)
 
 
 def _of_corruptions(paths: list[str], answers: Answers, log: Log) -> dict[str, object]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import paddle
 
+from ppim.models.base import evaluating
 from ppim.models.transformer import TokenTransformer
 
 RESIDUAL = 0.5  # of what a block hands on, the share that went past its attention
@@ -32,19 +33,16 @@ def opened(model: TokenTransformer) -> Iterator[list[paddle.Tensor]]:
 
     hooks = [block.attn.register_forward_post_hook(show) for block in model.blocks]
     trained = [parameter for parameter in model.parameters() if not parameter.stop_gradient]
-    was_training = model.training
-    model.eval()
     for parameter in trained:
         parameter.stop_gradient = True
     try:
-        yield found
+        with evaluating(model):
+            yield found
     finally:
         for parameter in trained:
             parameter.stop_gradient = False
         for hook in hooks:
             hook.remove()
-        if was_training:
-            model.train()
 
 
 @paddle.no_grad()

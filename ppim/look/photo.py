@@ -13,7 +13,7 @@ from ppim.data.transforms import Operation, apply_all, history, to_array
 from ppim.geometry import Window, trace
 from ppim.look.attention import RESIDUAL, attention, of_grid, rollout
 from ppim.look.relevance import relevance
-from ppim.models.base import TokenModel
+from ppim.models.base import TokenModel, evaluating
 from ppim.models.transformer import TokenTransformer
 from ppim.objective.pixels import normalise
 
@@ -81,11 +81,8 @@ def token_classes(model: TokenModel, images: paddle.Tensor) -> tuple[np.ndarray,
         probabilities of the images (B, C) float32; of each token the best class (B, rows, columns) int64 and its
         probability (B, rows, columns) float32.
     """
-    was_training = model.training
-    model.eval()
-    output = model.evaluate_tokens(images)
-    if was_training:
-        model.train()
+    with evaluating(model):
+        output = model.evaluate_tokens(images)
     tokens = F.softmax(output.token_logits.astype("float32"), axis=-1).numpy()
     tokens = tokens.reshape(len(tokens), *model.grid, -1)
     return F.softmax(output.class_logits.astype("float32"), axis=-1).numpy(), tokens.argmax(-1), tokens.max(-1)

@@ -4,9 +4,10 @@ Parameter names are those of the original PyTorch code, weights have Paddle's la
 """
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,18 @@ class StateDiff(NamedTuple):
     missing: list[str]  # only in the model
     unexpected: list[str]  # only in the state
     misshaped: list[str]  # in both, with other shapes
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Layer) -> Iterator[nn.Layer]:
+    """`with evaluating(model):` it computes as in evaluation; afterwards it is in the mode it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield model
+    finally:
+        if was_training:
+            model.train()
 
 
 def as_pair(size: int | Sequence[int]) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from ppim.data.paths import Meant, meant
 from ppim.data.photos import read_photo
 from ppim.data.transforms import Operation, apply_all, eval_view, to_array
 from ppim.engine.build import evaluation_arguments
-from ppim.models.base import TokenModel
+from ppim.models.base import TokenModel, evaluating
 from ppim.objective.pixels import normalise
 from ppim.report.measures import softmax
 from ppim.trained.ready import Ready, of_model, of_weights
@@ -95,9 +95,7 @@ def answers(ready: Ready, photos: Sequence[Meant]) -> Iterator[tuple[Meant, np.n
     batches = EvalBatches(len(photos), how["batch_size"])
     workers = how["workers"] if len(batches) > 1 else 0  # few photos are read sooner than processes are started
     loader = make_loader(_Shown(photos, ops, data.EXIF, ready.size), batches, workers, timeout=how["timeout"])
-    was_training = ready.model.training
-    ready.model.eval()
-    try:
+    with evaluating(ready.model):
         for batch in loader:
             with paddle.no_grad(), paddle.amp.auto_cast(**(how["amp"] or {"enable": False})):
                 logits = ready.model(normalise(batch["image"], how["mean"], how["std"]))
@@ -108,9 +106,6 @@ def answers(ready: Ready, photos: Sequence[Meant]) -> Iterator[tuple[Meant, np.n
                 if not error and not np.isfinite(row).all():
                     error = f"{photos[index].path}: the model's logits are not finite; are its weights whole?"
                 yield photos[index], row, error
-    finally:
-        if was_training:
-            ready.model.train()
 
 
 @dataclass(frozen=True)

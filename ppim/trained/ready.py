@@ -9,9 +9,9 @@ from typing import NamedTuple
 from yacs.config import CfgNode
 
 from ppim.config import find_recipe, get_config
-from ppim.data.classes import imagenet_classes, in_words, read_names
+from ppim.data.classes import imagenet_classes, in_words, of_rows, read_names
 from ppim.engine.classes import ROWS, class_names_of
-from ppim.engine.loaded import load
+from ppim.engine.loaded import load_by
 from ppim.engine.run_folder import recipe_of
 from ppim.models.base import TokenModel
 from ppim.weights.recognise import recognise
@@ -46,11 +46,8 @@ def of_weights(weights: str | os.PathLike[str], recipe: str | None = None, class
     Raises:
         FileNotFoundError: no such file. ValueError: weights, recipe or names that do not fit.
     """
-    weights, notes = os.fspath(weights), []
-    if recipe is None:
-        recipe, implied, notes = recipe_of(weights)
-        overrides = [*implied, *overrides]
-    loaded = load(get_config(str(find_recipe(recipe)), overrides), weights)
+    weights = os.fspath(weights)
+    loaded, _, notes = load_by(recipe, weights, overrides)
     known = class_names_of(loaded.file) or ()
     ids, names = _called(known, loaded.model.num_classes, classes, weights)
     return Ready(loaded.model, loaded.config, ids, names, (*notes, str(loaded.report)))
@@ -80,9 +77,9 @@ def of_model(model: TokenModel, classes: str | None = None) -> Ready:
 
 def _called(known: Sequence[str], rows: int, classes: str | None, whose: str) -> tuple[tuple[str, ...], ...]:
     """Ids and names of all rows; rows without a name are called by their numbers."""
-    ids = (*known, *map(str, range(len(known), rows)))
+    ids, words = of_rows(known, rows)
     if classes is None:
-        return ids, tuple(in_words(name) for name in known) + tuple(f"class {row}" for row in range(len(known), rows))
+        return ids, words
     listed = read_names(classes, each_once=False)
     if len(listed) != rows:
         raise ValueError(f"{classes} names {len(listed)} classes, the head of {whose} has {rows} rows; wanted one name "
