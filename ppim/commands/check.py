@@ -30,12 +30,12 @@ def check_labels(argv: list[str]) -> None:
     from ppim.data.datasets import find_images
     from ppim.engine.checked import THOROUGH, of_map_folder
     from ppim.token_labels.card import Reading, read_card
-    from ppim.token_labels.store import MapFolder
+    from ppim.token_labels.store import open_maps
 
     images = find_images(args.images, args.split)
     crop_pct = args.frame_crop_pct if args.frame == "centre-crop" else 1.0
     reading = read_card(args.maps) or Reading(args.frame, crop_pct, args.orientation)
-    maps = MapFolder(args.maps, args.classes or len(images.classes), reading)
+    maps = open_maps(args.maps, args.classes or len(images.classes), reading)
     looked = len(images) if args.all else THOROUGH.maps
     show(of_map_folder(maps, images, THOROUGH._replace(maps=looked)))
 

@@ -34,7 +34,7 @@ from ppim.mixing import Mixed
 from ppim.seeds import place_rng, sample_rng, stand_in_rng
 from ppim.token_labels.controls import misplaced, offset
 from ppim.token_labels.released import Move, released_targets
-from ppim.token_labels.store import MapFolder
+from ppim.token_labels.store import Maps
 from ppim.token_labels.targets import SparseTargets, best_class, concat, label_targets, token_targets, with_ground_truth
 
 
@@ -51,7 +51,7 @@ class TrainSamples:
     seed: int  # of the run
     num_classes: int
     smoothing: float = 0.1
-    maps: MapFolder | None = None  # None: plain labels
+    maps: Maps | None = None  # None: plain labels
     grid: HW | None = None  # (rows, columns) of tokens
     target: str = "released"  # this and `fill`: see `token_targets`
     fill: str = "uniform"
@@ -152,7 +152,7 @@ class EvalSamples:
     images: ImageList
     ops: Sequence[Operation]  # the view
     num_classes: int
-    maps: MapFolder | None = None
+    maps: Maps | None = None
     grid: HW | None = None  # (rows, columns) of tokens
     exif: str = "ignore"  # see `read_photo`
 

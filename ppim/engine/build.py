@@ -28,7 +28,7 @@ from ppim.paddle_compat import half_precision_pays
 from ppim.seeds import mix_rng
 from ppim.token_labels.card import CARD, Reading, read_card
 from ppim.token_labels.maps import map_path
-from ppim.token_labels.store import MapFolder, first_shared
+from ppim.token_labels.store import Maps, first_shared, open_maps
 
 
 def train_images(config: CfgNode) -> ImageList:
@@ -93,7 +93,7 @@ def map_reading(config: CfgNode, recipe: CfgNode, path: str) -> tuple[Reading, s
     return card, f"{CARD} there" + (f", against {ours} in the recipe" if ours else "")
 
 
-def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -> MapFolder:
+def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -> Maps:
     """The label maps of `images`; every one must be there before training starts, not at hour nine.
 
     Args:
@@ -110,7 +110,7 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
         )
     reading, source = map_reading(config, recipe, path)
     check_maps(path, images, config.MODEL.NUM_CLASSES)
-    maps = MapFolder(path, config.MODEL.NUM_CLASSES, reading, source)
+    maps = open_maps(path, config.MODEL.NUM_CLASSES, reading, source)
     needs_log_z = labels.TARGET == "probs" and path == labels.PATH
     if needs_log_z and reading.log_z is False:
         raise _no_log_z(Path(path) / CARD)

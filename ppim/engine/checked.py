@@ -34,7 +34,7 @@ from ppim.engine.train_state import TrainState
 from ppim.objective.pixels import normalise
 from ppim.objective.teacher import Teacher
 from ppim.token_labels.check import survey, unmatched
-from ppim.token_labels.store import MapFolder
+from ppim.token_labels.store import Maps
 from ppim.weights.load import LoadReport, load_weights
 from ppim.weights.read import find_weights, read_state
 from ppim.weights.recognise import recognise_file
@@ -142,7 +142,7 @@ def of_the_maps(parts: Parts, effort: Effort) -> list[Finding]:
     return [finding for folder, images in folders for finding in of_map_folder(folder, images, effort)]
 
 
-def of_map_folder(folder: MapFolder, images: ImageList, effort: Effort) -> list[Finding]:
+def of_map_folder(folder: Maps, images: ImageList, effort: Effort) -> list[Finding]:
     """Label maps and the photos they belong to."""
     found = []
     if effort.whole_folders:

@@ -1,7 +1,6 @@
 """Is a folder of label maps whole and sound? Which photos have none, which maps no photo, what the maps hold."""
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -9,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ppim.geometry import HW
-from ppim.token_labels.maps import LabelMap, MapError, map_path
-from ppim.token_labels.store import MapFolder
+from ppim.token_labels.maps import LabelMap, MapError
+from ppim.token_labels.store import Maps, stem_of
 from ppim.token_labels.targets import WHOLE, best_class, token_targets
 
 _CELL: HW = (1, 1)  # the class is that of one token over the whole map
@@ -41,21 +40,18 @@ class Survey(NamedTuple):
     named: np.ndarray
 
 
-def unmatched(maps: MapFolder, images: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The images without a map, and the maps without an image, both as paths relative to their folders.
+def unmatched(maps: Maps, images: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The images without a map, and where the maps without an image are; paths relative to their folders.
 
     Args:
         images: paths of the photos relative to theirs.
     """
     images = list(images)
-    wanted = {os.path.relpath(map_path(maps.path, image), maps.path) for image in images}
-    there = set()
-    for folder, _, files in os.walk(maps.path, followlinks=True):
-        there.update(os.path.relpath(os.path.join(folder, name), maps.path) for name in files if name.endswith(".npy"))
-    return maps.missing(images), sorted(there - wanted)
+    wanted = {stem_of(image) for image in images}
+    return maps.missing(images), sorted(maps.place(stem) for stem in maps.stems() if stem not in wanted)
 
 
-def survey(maps: MapFolder, images: Sequence[str]) -> Survey:
+def survey(maps: Maps, images: Sequence[str]) -> Survey:
     """Open the map of each of `images` that has one; nothing is raised for what is wrong with it."""
     broken, forms, unsorted, improbable, named = [], Counter(), [], [], []
     logits_met, highest = False, -1
@@ -68,7 +64,7 @@ def survey(maps: MapFolder, images: Sequence[str]) -> Survey:
         if label_map is None:
             named.append(-1)
             continue
-        forms[_form(map_path(maps.path, image))] += 1
+        forms[maps.form(image)] += 1
         highest = max(highest, int(label_map.ids.max()))
         logits_met |= not _are_probabilities(label_map.scores)
         if (np.diff(label_map.scores, axis=0) > 0).any():
@@ -85,14 +81,6 @@ def class_of(label_map: LabelMap, num_classes: int) -> int:
     """The class that a map teaches for all that it covers; -1 where none stands out."""
     of_class, _ = token_targets(label_map, (), _CELL, num_classes, smoothing=0.0)
     return int(best_class(of_class)[0])
-
-
-def _form(path: str) -> str:
-    with open(path, "rb") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-    return f"{list(shape)} {dtype}"
 
 
 def _are_probabilities(scores: np.ndarray) -> bool:

@@ -91,6 +91,15 @@ def _read_array(path: str) -> np.ndarray:
         raise MapError(f"{path}: not a whole .npy file ({why:.300}); generate this map again") from None
 
 
+def form_of(path: str) -> str:
+    """Shape and dtype of the array of an `.npy` file, as text."""
+    with open(path, "rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return f"{list(shape)} {dtype}"
+
+
 def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarray, num_classes: int) -> None:
     """Refuse values that no annotator writes. `raw_ids` is what the file holds, `ids` the same as whole numbers.
 

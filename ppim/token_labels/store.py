@@ -1,16 +1,65 @@
 """Where the label maps of a data set lie and what of each photo they cover.
 
-A folder mirrors the image folder: image `<class>/<name>.JPEG` has map `<class>/<name>.npy`.
+A map belongs to the image whose path without its last suffix is the map's name, its stem. A folder mirrors the image
+folder: image `<class>/<name>.JPEG` has map `<class>/<name>.npy`, of the stem `<class>/<name>`.
 """
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from ppim.geometry import WH, centre_window
 from ppim.token_labels.card import FRAMES, WHOLE, Reading
-from ppim.token_labels.maps import LabelMap, map_path, read_map
+from ppim.token_labels.maps import LabelMap, form_of, map_path, read_map
+
+
+class Maps(Protocol):
+    """The label maps of a data set, whatever they lie in; `open_maps` gives one."""
+
+    path: str
+    num_classes: int
+    reading: Reading  # how the maps are to be read
+    source: str  # who says so, for people
+
+    def read(self, image_relative_path: str, photo_wh: WH) -> LabelMap:
+        """The map of one image, whose photo is (width, height) pixels.
+
+        Raises:
+            FileNotFoundError: it has none. MapError: a map that cannot be trusted; the message names it.
+        """
+
+    def missing(self, image_relative_paths: Iterable[str]) -> list[str]:
+        """The images without a map, in their order."""
+
+    def stems(self) -> Iterator[str]:
+        """The names of all maps, with forward slashes, in any order."""
+
+    def place(self, stem: str) -> str:
+        """Where the map of that name is (or would be), for people."""
+
+    def form(self, image_relative_path: str) -> str:
+        """Shape and dtype of an image's map, as text."""
+
+
+def open_maps(path: str | os.PathLike[str], num_classes: int, reading: Reading = WHOLE,
+              source: str = "default") -> Maps:
+    """The label maps in `path`, told apart by what lies there.
+
+    Args:
+        num_classes: C, the ids of all maps must lie below it.
+        reading: how the maps are to be read; source: who says so, for people.
+
+    Raises:
+        FileNotFoundError: no such folder. ValueError: an unknown frame.
+    """
+    return MapFolder(os.fspath(path), num_classes, reading, source)
+
+
+def stem_of(image_relative_path: str) -> str:
+    """The name of an image's map: its path without the last suffix."""
+    return os.path.normpath(os.path.splitext(image_relative_path)[0])
 
 
 def first_shared(image_relative_paths: Iterable[str]) -> tuple[str, str] | None:
@@ -63,3 +112,19 @@ class MapFolder:
             if name not in listed[folder]:
                 absent.append(image)
         return absent
+
+    def stems(self) -> Iterator[str]:
+        """The names of all maps, with forward slashes; links are followed, no file is opened."""
+        for folder, _, files in os.walk(self.path, followlinks=True):
+            inside = os.path.relpath(folder, self.path)
+            for name in files:
+                if name.endswith(".npy"):
+                    yield os.path.normpath(os.path.join(inside, name[:-len(".npy")])).replace(os.sep, "/")
+
+    def place(self, stem: str) -> str:
+        """The file of a map, relative to the folder."""
+        return f"{stem}.npy"
+
+    def form(self, image_relative_path: str) -> str:
+        """Shape and dtype of the array in an image's file, as text."""
+        return form_of(map_path(self.path, image_relative_path))

@@ -8,7 +8,7 @@ import pytest
 
 from ppim.token_labels.card import Reading
 from ppim.token_labels.maps import write_map
-from ppim.token_labels.store import MapFolder, first_shared
+from ppim.token_labels.store import MapFolder, first_shared, open_maps, stem_of
 
 
 @pytest.fixture
@@ -59,3 +59,12 @@ def test_a_folder_or_a_frame_that_does_not_exist_is_an_error_at_the_start(folder
 def test_images_that_differ_by_their_suffix_alone_share_a_map():
     assert first_shared(["a/x.jpg", "b/x.jpg", "a/x.png", "b/x.bmp"]) == ("a/x.jpg", "a/x.png")
     assert first_shared(["a/x.jpg", "a/x.v2.jpg", "x.jpg", "a/x.jpg"]) is None  # a list may name an image twice
+
+
+def test_stems_are_the_names_of_all_maps_and_of_nothing_else(folder):
+    (folder / "annotation.json").write_text("{}")
+    (folder / "n01" / ".a.npy.17").write_text("unfinished")
+    maps = open_maps(folder, 10)
+    assert sorted(maps.stems()) == ["n01/a", "n01/b.c", "n02/deep/d", "top"]
+    assert stem_of("./n01//b.c.JPEG") == "n01/b.c" and maps.place("n01/b.c") == "n01/b.c.npy"
+    assert maps.form("top.jpg") == "[2, 2, 2, 3] float16"
