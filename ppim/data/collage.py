@@ -3,7 +3,9 @@
 A canvas of 128x96 shows one to four photos as square patches of 32 to 64 pixels at random places, over a ground of
 photos whose phases were scrambled: colours and textures of photos without their objects. The class of a picture is that
 of the patch of which the centred square shows most, which is what an evaluation sees. A picture is drawn from
-(seed, split, index) alone; training and test pictures are made of different photos.
+(seed, split, index) alone; training and test pictures are made of different photos, and a training picture of the even
+or the odd photos of the list, as its index is even or odd, so that a network that was trained on one half can label
+pictures of photos it has never seen.
 
 Files written by `write_collages`, for every split in the same tree `<class>/<index>`:
 
@@ -15,6 +17,7 @@ Files written by `write_collages`, for every split in the same tree `<class>/<in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -96,10 +99,16 @@ def write_collages(folder: str | Path, train: ImageList, test: ImageList, seed: 
         for kind in ("data", "masks"):
             for name in photos.classes:
                 (folder / kind / split / name).mkdir(parents=True, exist_ok=True)
+        pools = _halves(photos) if split == SPLITS[0] else (photos,)
         for index in range(count):
-            collage = draw_collage(picture_rng(seed, split, index), photos)
+            collage = draw_collage(picture_rng(seed, split, index), pools[index % len(pools)])
             _write(folder, split, f"{photos.classes[collage.label]}/{index:05d}", collage, len(photos.classes))
     save_card(folder / "labels_centre" / "train", Reading("centre-crop", 1.0, log_z=True), origin)
+
+
+def _halves(photos: ImageList) -> tuple[ImageList, ImageList]:
+    even, odd = (replace(photos, paths=photos.paths[first::2], labels=photos.labels[first::2]) for first in (0, 1))
+    return even, odd
 
 
 def _write(folder: Path, split: str, name: str, collage: Collage, classes: int) -> None:

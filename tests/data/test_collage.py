@@ -63,13 +63,34 @@ def test_scrambling_keeps_the_spectrum_and_loses_the_shape():
     assert abs(np.corrcoef(photo[..., 0].ravel(), mixed[..., 0].ravel())[0, 1]) < 0.5
 
 
+def half_of(photos, first):
+    chosen = [i for i in range(len(photos)) if i % 2 == first]
+    return replace(photos, paths=[photos.paths[i] for i in chosen], labels=photos.labels[chosen])
+
+
+def test_even_and_odd_training_pictures_share_no_photo(photos, tmp_path):
+    numbered = [np.full((32, 32, 3), 20 * i, np.uint8) for i in range(12)]  # flat, so that a patch tells which it is of
+    paths = []
+    for i, pixels in enumerate(numbered):
+        paths.append(f"{i}.png")
+        Image.fromarray(pixels).save(tmp_path / paths[-1])
+    flat = replace(photos[0], root=str(tmp_path), paths=paths, labels=np.zeros(12, np.int64), classes=["all"])
+    write_collages(tmp_path / "out", flat, flat, seed=1, counts=(20, 1))
+    pictures = find_images(str(tmp_path / "out" / "data"), "train")
+    for path in pictures.paths:
+        grey = np.asarray(Image.open(tmp_path / "out" / "data" / "train" / path))[..., 0].astype(int)
+        values, counts = np.unique(grey, return_counts=True)
+        broad = values[counts > 500]  # JPEG's ripples at borders are few
+        assert {int(value + 1) // 20 % 2 for value in broad} == {int(path[-9:-4]) % 2}
+
+
 def test_maps_masks_and_card_say_what_was_drawn(photos, tmp_path):
     write_collages(tmp_path, *photos, seed=5, counts=(16, 12))
     pictures = find_images(str(tmp_path / "data"), "train")
     assert len(pictures) == 16 and len(find_images(str(tmp_path / "data"), "val")) == 12
     for path in pictures.paths:
         index = int(path[-9:-4])
-        collage = draw_collage(picture_rng(5, "train", index), photos[0])
+        collage = draw_collage(picture_rng(5, "train", index), half_of(photos[0], index % 2))
         assert path.startswith(f"class{collage.label}/")
         mask = np.asarray(Image.open(tmp_path / "masks" / "train" / f"{path[:-4]}.png"))
         np.testing.assert_array_equal(mask, collage.owner + 1)

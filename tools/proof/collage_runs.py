@@ -3,8 +3,9 @@
     python tools/proof/collage_runs.py --photos data/cifar10 --work output/proof
 
 makes, trains and judges what the list below asks for and what is not yet in the results file, in the order of the list,
-on one thread. It may be stopped at any time and goes on where it was: a run that was broken off is resumed. Everything
-is done by public commands, which stand in the results beside what they gave.
+on one thread. It may be stopped at any time and goes on where it was: a run that was broken off is resumed. Two may work
+side by side on pairs of their own (--pairs 0 1 2 3, --pairs 4 5 6 7). Everything is done by public commands, which
+stand in the results beside what they gave.
 """
 from __future__ import annotations
 
@@ -129,11 +130,12 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="CIFAR-10 as class folders, train/ and test/")
     parser.add_argument("--work", type=Path, required=True, help="where data and runs go")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--pairs", type=int, nargs="+", choices=PAIRS, default=PAIRS, help="only these (all)")
     parser.add_argument("--count", type=int, default=None, help="stop after so many runs")
     args = parser.parse_args()
     photos, work = args.photos.resolve(), args.work.resolve()
     args.results.parent.mkdir(parents=True, exist_ok=True)
-    left = [run for run in planned() if run not in finished(args.results)]
+    left = [run for run in planned() if run[0] in args.pairs and run not in finished(args.results)]
     for number, (pair, arm) in enumerate(left[:args.count], 1):
         print(f"{number} of {len(left)}: pair {pair}, {arm}", flush=True)
         line = perform(pair, arm, photos, work)
