@@ -3,9 +3,9 @@
     python tools/proof/collage_runs.py --photos data/cifar10 --work output/proof
 
 makes, trains and judges what the list below asks for and what is not yet in the results file, in the order of the list,
-on one thread. It may be stopped at any time and goes on where it was: a run that was broken off is resumed. Two may work
-side by side on pairs of their own (--pairs 0 1 2 3, --pairs 4 5 6 7). Everything is done by public commands, which
-stand in the results beside what they gave.
+on one thread. It may be stopped at any time and goes on where it was: a run that was broken off is resumed. Two may
+work side by side on pairs of their own (--pairs 0 1 2 3, --pairs 4 5 6 7). Everything is done by public commands,
+which stand in the results beside what they gave.
 """
 from __future__ import annotations
 
