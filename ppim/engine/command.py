@@ -11,6 +11,7 @@ from ppim.config import altered, find_recipe, get_config
 from ppim.data.classes import are_numbers
 from ppim.data.corruptions import corrupted_folders, corrupted_images
 from ppim.data.datasets import skipped_note
+from ppim.data.loader import EvalSamples
 from ppim.engine import build, classes
 from ppim.engine.best import WORDS, as_json
 from ppim.engine.distributed import World, join_world
@@ -163,14 +164,8 @@ def probe_weights(
     (model, *_), config, _ = load_by(path, weights, overrides)
     if not hasattr(model, "features"):
         raise ValueError(f"{config.MODEL.NAME} gives no maps of its tokens; probe LV-ViT, T2T-ViT or DeiT")
-    train = build.train_images(config)
-    config = classes.with_rows(config, len(train.classes))  # the masks'
-    pictures = {split: build.shown_samples(config, images)
-                for split, images in (("train", train), ("val", build.val_images(config, train)))}
-    how = build.evaluation_arguments(config)
-    del how["amp"]
-    return probe(model, pictures["train"], pictures["val"], (str(masks / "train"), str(masks / "val")), layers=layers,
-                 **how)
+    train, val, how = _whatever_classes(config)
+    return probe(model, train, val, (str(masks / "train"), str(masks / "val")), layers=layers, **how)
 
 
 def knn_weights(
@@ -188,13 +183,20 @@ def knn_weights(
     (model, *_), config, _ = load_by(path, weights, overrides)
     if not hasattr(model, "encode"):
         raise ValueError(f"{config.MODEL.NAME} has no class token; take LV-ViT, T2T-ViT or DeiT")
+    bank, asked, how = _whatever_classes(config)
+    ks = ks or [k for k in USUAL if k <= len(bank)] or [len(bank)]
+    return knn(model, bank, asked, ks=ks, tokens=tokens, temperature=temperature, **how)
+
+
+def _whatever_classes(config: CfgNode) -> tuple[EvalSamples, EvalSamples, dict[str, object]]:
+    """The photos of both splits as an evaluation shows them, of other classes than the heads' too, which are not asked;
+    and how they are gone through."""
     config = config.clone()
     config.defrost()
-    config.MODEL.NUM_CLASSES = None  # neighbours may have other classes than the heads, which nobody asks
+    config.MODEL.NUM_CLASSES = None
     train = build.train_images(config)
     config = classes.with_rows(config, len(train.classes))
-    bank, asked = (build.shown_samples(config, images) for images in (train, build.val_images(config, train)))
+    shown = [build.shown_samples(config, images) for images in (train, build.val_images(config, train))]
     how = build.evaluation_arguments(config)
     del how["amp"]
-    ks = ks or [k for k in USUAL if k <= len(train)] or [len(train)]
-    return knn(model, bank, asked, ks=ks, tokens=tokens, temperature=temperature, **how)
+    return *shown, how

@@ -1,5 +1,6 @@
 """A linear layer on frozen tokens: finds what is there, counts by the pixel, leaves the model alone."""
 import json
+import shutil
 
 import numpy as np
 import paddle
@@ -9,6 +10,7 @@ from PIL import Image
 from ppim.data.datasets import find_images
 from ppim.data.loader import EvalSamples
 from ppim.data.transforms import eval_view
+from ppim.engine.command import probe_weights
 from ppim.engine.probe import _summary, probe
 from tests.helpers import run_python, small_lvvit
 
@@ -91,3 +93,14 @@ TOKEN_LABEL: {{VAL_PATH: {tmp_path}/maps}}
     told = json.loads(done.stdout.splitlines()[-1])
     assert told == json.loads((tmp_path / "found.json").read_text()) and set(told["iou"]) == {"ground", "class0",
                                                                                                 "class1"}
+    # pictures of a class that the heads do not have are probed as well
+    for split in ("train", "val"):
+        for kind in ("data", "masks"):
+            shutil.copytree(painted / kind / split, tmp_path / "wide" / kind / split)
+            (tmp_path / "wide" / kind / split / "class2").mkdir()
+            for number in range(2):
+                shutil.copy(painted / kind / split / "class0" / "0.png",
+                            tmp_path / "wide" / kind / split / "class2" / f"w{number}.png")
+    wide = probe_weights(None, str(tmp_path / "run"), tmp_path / "wide" / "masks", [-1],
+                         ["DATA.DATA_PATH", str(tmp_path / "wide" / "data")])
+    assert list(wide.iou) == ["ground", "class0", "class1", "class2"] and wide.pixels == 8 * 64 * 64
