@@ -106,6 +106,9 @@ def _check_training(config: CfgNode) -> None:
     asked += ["EVAL.AMONG shown"] * (config.EVAL.AMONG == "shown")
     if asked and not config.EVAL.ONLY:
         raise ValueError(f"{', '.join(asked)}: only for evaluation; train first, then give it to ppim evaluate")
+    if config.EVAL.PRECISION == "bfloat16" and config.EVAL.ENGINE == "dygraph":
+        raise ValueError("EVAL.PRECISION bfloat16 contradicts EVAL.ENGINE dygraph, which has none on a processor; set "
+                         "EVAL.ENGINE inference")
     if config.MIX.GROUP % 2:
         raise ValueError(f"MIX.GROUP wants an even number of images, since pairs are mixed; got {config.MIX.GROUP}, "
                          f"try {config.MIX.GROUP + 1}")

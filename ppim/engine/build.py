@@ -247,6 +247,11 @@ def evaluation_arguments(config: CfgNode) -> dict[str, object]:
     }
 
 
+def engine_arguments(config: CfgNode) -> dict[str, object]:
+    """Keyword arguments of `answering`, but for what is asked."""
+    return {"engine": config.EVAL.ENGINE, "precision": config.EVAL.PRECISION, "batch_size": config.DATA.BATCH_SIZE_EVAL}
+
+
 def mix_arguments(config: CfgNode) -> dict[str, object]:
     """Keyword arguments of `draw_blocks`."""
     train = config.TRAIN

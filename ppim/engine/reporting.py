@@ -17,6 +17,7 @@ from ppim.data.real_labels import read_real
 from ppim.engine import build
 from ppim.engine.distributed import World
 from ppim.engine.evaluate import Evaluation, best_rows, evaluate_samples
+from ppim.engine.inference import answering
 from ppim.engine.log import Log
 from ppim.report import measures
 from ppim.report.answers import MOST, Answers, as_table, from_table
@@ -78,10 +79,14 @@ def evaluate_and_report(
     how["among"] = _among(images, wanted.AMONG, log)
     accepted = read_real(wanted.REAL, images.paths, model.num_classes) if wanted.REAL else None
     is_corrupted = bool(corrupted_folders(images.root))
-    if not (wanted.REPORT or wanted.DUMP or accepted or is_corrupted):
-        return evaluate_samples(model, samples, world, **how)
-    record = Record(len(samples))
-    result = evaluate_samples(model, samples, world, look=record, **how)
+    record = Record(len(samples)) if wanted.REPORT or wanted.DUMP or accepted or is_corrupted else None
+    engine = build.engine_arguments(config)
+    with answering(model, len(samples), tokens=samples.maps is not None, **engine) as (asked, note):
+        if note:
+            log.say(note)
+        result = evaluate_samples(asked, samples, world, **how, **({"look": record} if record else {}))
+    if record is None:
+        return result
     answers = record.gathered(world, min(MOST, model.num_classes))
     if accepted:
         hits, judged = measures.among_several(answers.said, accepted)

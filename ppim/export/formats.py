@@ -11,30 +11,11 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-import paddle
-from paddle import nn
-from paddle.static import InputSpec
-
 from ppim.export.engines import older_converter
 from ppim.models.base import TokenModel
-from ppim.stopping import put_off
+from ppim.models.program import write_program
 
 OUTPUTS = ("logits", "token_logits")
-
-
-class _Evaluation(nn.Layer):
-    """What is traced: logits (B, K), or with `tokens` those and (B, N, K), as tensors, which is all a program can give.
-    """
-
-    def __init__(self, model: TokenModel, tokens: bool):
-        super().__init__()
-        self.model, self.tokens = model, tokens
-
-    def forward(self, image):
-        if self.tokens:
-            output = self.model.evaluate_tokens(image)
-            return output.class_logits, output.token_logits
-        return self.model(image)
 
 
 def write(model: TokenModel, folder: Path, formats: tuple[str, ...], tokens: bool) -> None:
@@ -47,7 +28,7 @@ def write(model: TokenModel, folder: Path, formats: tuple[str, ...], tokens: boo
     Raises:
         ValueError: a converter fails; in a line that says what to try.
     """
-    static = _write_static(model, folder, tokens)
+    static = write_program(model, folder, tokens)
     if {"onnx", "openvino"} & set(formats):
         _convert("to_onnx.py", *static, folder / "model.onnx", *OUTPUTS[: 1 + tokens])
     if "openvino" in formats:
@@ -55,18 +36,6 @@ def write(model: TokenModel, folder: Path, formats: tuple[str, ...], tokens: boo
     unwanted = [*(static if "paddle" not in formats else ()), *([] if "onnx" in formats else [folder / "model.onnx"])]
     for path in unwanted:
         path.unlink(missing_ok=True)
-
-
-def _write_static(model: TokenModel, folder: Path, tokens: bool) -> tuple[Path, Path]:
-    """The traced program and its weights."""
-    spec = InputSpec([None, 3, *model.image_size], "float32", "image")
-    layer = _Evaluation(model, tokens)
-    layer.eval()
-    with put_off():  # Paddle makes other exceptions of those that come while it traces
-        paddle.jit.save(layer, str(folder / "model"), input_spec=[spec])
-    (folder / "model.pdiparams.info").unlink(missing_ok=True)  # of Paddle 2.6, for training on
-    program = next(path for path in (folder / "model.json", folder / "model.pdmodel") if path.is_file())
-    return program, folder / "model.pdiparams"
 
 
 def _convert(script: str, source: Path, *words: object) -> None:

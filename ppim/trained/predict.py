@@ -14,7 +14,8 @@ from ppim.data.loader import make_loader
 from ppim.data.paths import Meant, meant
 from ppim.data.photos import read_photo
 from ppim.data.transforms import Operation, apply_all, eval_view, to_array
-from ppim.engine.build import evaluation_arguments
+from ppim.engine.build import engine_arguments, evaluation_arguments
+from ppim.engine.inference import answering
 from ppim.models.base import TokenModel, evaluating
 from ppim.objective.pixels import normalise
 from ppim.report.measures import softmax
@@ -88,17 +89,17 @@ def predictions(ready: Ready, photos: Sequence[Meant], topk: int = 5) -> Iterato
 def answers(ready: Ready, photos: Sequence[Meant]) -> Iterator[tuple[Meant, np.ndarray, str]]:
     """Each photo with its logits, (classes,) float32, and what kept it from being read, "" for nothing.
 
-    The logits are those of evaluation, to the last bit where batches are the same.
+    The logits are those of evaluation, to the last bit where batches are the same (and EVAL.ENGINE is dygraph).
     """
     data, how = ready.config.DATA, evaluation_arguments(ready.config)
     ops = eval_view(ready.size, data.CROP_PCT, data.INTERPOLATION)
     batches = EvalBatches(len(photos), how["batch_size"])
     workers = how["workers"] if len(batches) > 1 else 0  # few photos are read sooner than processes are started
     loader = make_loader(_Shown(photos, ops, data.EXIF, ready.size), batches, workers, timeout=how["timeout"])
-    with evaluating(ready.model):
+    with evaluating(ready.model), answering(ready.model, len(photos), **engine_arguments(ready.config)) as (asked, _):
         for batch in loader:
             with paddle.no_grad(), paddle.amp.auto_cast(**(how["amp"] or {"enable": False})):
-                logits = ready.model(normalise(batch["image"], how["mean"], how["std"]))
+                logits = asked(normalise(batch["image"], how["mean"], how["std"]))
             errors = iter(batch.get("bad", ()))
             readable = batch["label"].tolist()
             for index, row, is_readable in zip(batch["index"].tolist(), logits.astype("float32").numpy(), readable):
