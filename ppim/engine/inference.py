@@ -25,6 +25,8 @@ _TRIED = 16  # photos of a trial, at most
 _ROUNDS = 3
 _CLEAR = 0.95  # of dygraph's time: what is hardly faster is not worth other roundings
 _SAME = 1e-4  # of the logits' deviation
+# Paddle 2.6 finds no bfloat16 kernels for what joins and splits tensors
+_IN_BFLOAT16 = {"matmul", "matmul_v2", "fused_matmul", "mul", "fc", "conv2d", "fused_conv2d"}
 _PRODUCTS = {"float32": set(), "bfloat16": {"avx512_bf16", "amx_bf16"}}  # one of these flags, where there are some
 
 
@@ -67,6 +69,7 @@ def _predictor(program: Path, weights: Path, precision: str):
     config.enable_mkldnn()
     if precision == "bfloat16":
         config.enable_mkldnn_bfloat16()
+        config.set_bfloat16_op(_IN_BFLOAT16)
     return paddle.inference.create_predictor(config)
 
 
