@@ -9,6 +9,8 @@ from ppim.weights.checkpoints import newest_valid
 def weights_in(folder: str | Path, which: str = "auto") -> tuple[Path, str]:
     """The weights of a run folder's newest usable checkpoint, or of a checkpoint folder: (file, "raw" | "ema").
 
+    Of a run whose checkpoints somebody has removed, the weights that it wrote beside them.
+
     Args:
         which: `raw`, `ema`, or `auto`: the running average if it was kept.
 
@@ -20,6 +22,8 @@ def weights_in(folder: str | Path, which: str = "auto") -> tuple[Path, str]:
     if (folder / "checkpoints").is_dir():
         folder = newest_valid(folder / "checkpoints")[0] or folder
     raw, ema = folder / "model.safetensors", folder / "ema.safetensors"
+    if not raw.is_file():
+        raw, ema = folder / "last.pdparams", folder / "last_ema.pdparams"
     if not raw.is_file():
         raise FileNotFoundError(f"no checkpoint in {folder}; give a weights file, or the folder of a run")
     if which == "ema" and not ema.is_file():

@@ -82,6 +82,15 @@ def test_a_damaged_card_of_the_best_weights_is_named(content, tmp_path):
         weights_file(str(tmp_path / "best.pdparams"), "elsewhere", "auto")
 
 
+def test_without_checkpoints_a_run_folder_means_the_weights_beside_them(tmp_path):
+    for name in ("last.pdparams", "last_ema.pdparams"):
+        (tmp_path / name).touch()
+    assert weights_file(str(tmp_path), "", "auto") == (str(tmp_path / "last_ema.pdparams"), "ema")
+    assert weights_file(str(tmp_path), "", "raw") == (str(tmp_path / "last.pdparams"), "raw")
+    (tmp_path / "last_ema.pdparams").unlink()
+    assert weights_file(str(tmp_path), "", "auto") == (str(tmp_path / "last.pdparams"), "raw")
+
+
 def test_averaged_weights_are_taken_of_a_run_unless_it_has_none(checkpoint, tmp_path):
     folder = RunFolder(tmp_path)
     folder.prepare()
