@@ -76,29 +76,42 @@ def commands(pair: int, arm: str, photos: Path, work: Path, epochs: int, more: l
 def perform(pair: int, arm: str, photos: Path, work: Path, epochs: int = EPOCHS, more: list[str] | None = None) -> dict:
     """One run, from data to its line of the results."""
     typed = commands(pair, arm, photos, work, epochs, more or [])
-    data, run = Path(typed["collage"][3]), Path(typed["train"][typed["train"].index("SAVE") + 1])
     before = time.perf_counter()
+    make_collage(typed["collage"])
+    line = {"pair": pair, "arm": arm, "seed": FIRST_SEED + pair}
+    return {**line, **carried_out(typed), "seconds": round(time.perf_counter() - before, 1)}
+
+
+def make_collage(words: list[str]) -> Path:
+    """The folder of pictures that these words of `ppim` make, made if it is not there."""
+    data = Path(words[3])
     if not (data / ".whole").exists():
         shutil.rmtree(data, ignore_errors=True)
-        _ppim(typed["collage"])
+        ppim(words)
         _without_card(data)
         (data / ".whole").touch()
-    line = {"pair": pair, "arm": arm, "seed": FIRST_SEED + pair, "commit": _commit(), "failed": None}
+    return data
+
+
+def carried_out(typed: dict[str, list[str]]) -> dict[str, object]:
+    """What came of training and probing as typed: figures, or what failed; a run that was broken off is resumed."""
+    run = Path(typed["train"][typed["train"].index("SAVE") + 1])
+    line = {"commit": _commit(), "failed": None}
     try:
         if not (run / "last.pdparams").exists() or not _is_done(run):
-            _ppim([*typed["train"], *(["--resume"] if (run / "checkpoints").exists() else [])])
-        _ppim(typed["probe"])
+            ppim([*typed["train"], *(["--resume"] if (run / "checkpoints").exists() else [])])
+        ppim(typed["probe"])
         line["probe"] = json.loads((run / "probe.json").read_text())
         line["evaluation"] = _evaluation(run)
     except subprocess.CalledProcessError as error:
         line["failed"] = f"exit code {error.returncode}"
-    line["seconds"] = round(time.perf_counter() - before, 1)
     line["commands"] = {name: "ppim " + " ".join(words) for name, words in typed.items()}
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
     return line
 
 
-def _ppim(words: list[str]) -> None:
+def ppim(words: list[str]) -> None:
+    """Type a command; its errors end this program with theirs."""
     subprocess.run([sys.executable, "-m", "ppim", *words], check=True, cwd=ROOT, stdout=subprocess.DEVNULL,
                    env={**os.environ, "PPIM_THREADS": "1"})
 
