@@ -6,7 +6,7 @@ OLD_PADDLE := paddlepaddle==2.6.2
 # most tests wait for processes of one thread
 JOBS ?= 2
 
-.PHONY: help env demo test test-faults smoke-old lint mutants newcomer notebooks site site-serve clean
+.PHONY: help env demo test test-faults smoke-old lint mutants bench bench-smoke newcomer notebooks site site-serve clean
 
 help:
 	@echo "make env        a virtual environment in .venv, with ppim and all it needs"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-faults   kills, full disks and damage by the thousand (hours; goes on where it stopped), and its tables"
 	@echo "make lint       ruff"
 	@echo "make mutants    plant known mistakes one by one; every one must make a test fail"
+	@echo "make bench      how fast everything is on this machine (minutes; keep it quiet)"
 	@echo "make newcomer   the first ten minutes of the documentation, typed line by line in an empty folder"
 	@echo "make notebooks  run the notebooks in notebooks/ (about 4 minutes on 2 cores)"
 	@echo "make site       the documentation as a site, in site/, every link of it looked at"
@@ -60,6 +61,12 @@ lint: env
 
 mutants: env
 	$(BIN)/python tests/run_mutants.py
+
+bench: env
+	$(BIN)/ppim bench
+
+bench-smoke: env
+	$(BIN)/ppim bench --smoke
 
 newcomer: env
 	$(BIN)/python tests/newcomer.py

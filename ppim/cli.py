@@ -8,6 +8,7 @@ from importlib import metadata
 
 import ppim
 from ppim.commands import guarded
+from ppim.commands.bench import bench
 from ppim.commands.check import check, check_labels
 from ppim.commands.collage import collage
 from ppim.commands.convert import convert
@@ -42,6 +43,7 @@ COMMANDS = {
     "models": models,
     "demo": demo,
     "doctor": doctor,
+    "bench": bench,
     "data check": check_data,
     "data imagenet": lay_out,
     "data collage": collage,
