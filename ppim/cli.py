@@ -21,6 +21,7 @@ from ppim.commands.imagenet import lay_out
 from ppim.commands.knn import knn
 from ppim.commands.labels import make
 from ppim.commands.models import models
+from ppim.commands.plan import plan
 from ppim.commands.predict import predict
 from ppim.commands.probe import probe
 from ppim.commands.train import evaluate, train
@@ -41,6 +42,7 @@ COMMANDS = {
     "convert": convert,
     "export": export,
     "models": models,
+    "plan": plan,
     "demo": demo,
     "doctor": doctor,
     "bench": bench,

@@ -4,7 +4,8 @@ Served: Paddle 2.6.2 (the newest GPU package with a stable name) and 3.x, on CPU
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import paddle
 from paddle.distributed.fleet.utils import recompute
@@ -14,10 +15,28 @@ FLASH_HEAD_DIM_STEP = 8
 
 
 _generations: dict[str, int] = {}  # known ones; a graph that is being traced can look up, but not ask
+_planned: list[int] = []  # of the GPU that is planned for, see `planned_for`
+
+
+@contextlib.contextmanager
+def planned_for(generation: int) -> Iterator[None]:
+    """Inside, graphs are made as a GPU of this generation would compute: to be counted, not to be run."""
+    _planned.append(generation)
+    try:
+        yield
+    finally:
+        _planned.pop()
+
+
+def is_planned() -> bool:
+    """Is a graph being made inside `planned_for`? It has no place for a PyLayer."""
+    return bool(_planned)
 
 
 def gpu_generation() -> int:
     """NVIDIA's major compute capability of the device in use: 7 is Volta and Turing, 8 Ampere, 9 Hopper; 0: no GPU."""
+    if _planned:
+        return _planned[-1]
     device = paddle.get_device()
     if not device.startswith("gpu"):
         return 0
@@ -45,7 +64,7 @@ def flash_attention_runs(x: paddle.Tensor, head_dim: int) -> bool:
     refuses it. While a graph is traced for export the answer is no, so that exported models run anywhere.
     """
     return (
-        paddle.in_dynamic_mode()
+        (paddle.in_dynamic_mode() or is_planned())
         and gpu_generation() >= 8
         and x.dtype in (paddle.float16, paddle.bfloat16)
         and head_dim <= FLASH_MAX_HEAD_DIM
@@ -57,6 +76,8 @@ def heads_go_together(x: paddle.Tensor) -> bool:
 
     On GPUs, where every launch counts. On CPUs transposing costs more than the products; traced graphs go there.
     """
+    if is_planned():
+        return gpu_generation() > 0
     return paddle.in_dynamic_mode() and paddle.get_device().startswith("gpu")
 
 

@@ -284,10 +284,16 @@ def optimizer(config: CfgNode, model: paddle.nn.Layer) -> paddle.optimizer.Optim
 
 def amp_arguments(config: CfgNode) -> dict[str, object] | None:
     """Arguments of `paddle.amp.auto_cast`, or None without mixed precision (always on CPU, which has none)."""
-    wanted = half_precision_pays() if config.AMP == "auto" else config.AMP == "always"
-    if not wanted or not paddle.get_device().startswith("gpu"):
+    if not paddle.get_device().startswith("gpu"):
+        return None
+    return mixed_precision(config, half_precision_pays(), paddle.amp.is_bfloat16_supported)
+
+
+def mixed_precision(config: CfgNode, pays: bool, has_bfloat16: Callable[[], bool]) -> dict[str, object] | None:
+    """The same for a GPU on which half precision pays, or does not, and which has bfloat16, or has not."""
+    if not (pays if config.AMP == "auto" else config.AMP == "always"):
         return None
     dtype = config.AMP_DTYPE
     if dtype == "auto":
-        dtype = "bfloat16" if paddle.amp.is_bfloat16_supported() else "float16"
+        dtype = "bfloat16" if has_bfloat16() else "float16"
     return {"enable": True, "dtype": dtype, "level": "O1"}

@@ -152,7 +152,8 @@ def _split(x, kernel: int, stride: int, padding: int):
 
 def _orthogonal(rows: int, columns: int) -> np.ndarray:
     """`rows` orthonormal vectors times sqrt(rows), drawn from Paddle's generator so that a seed decides them."""
-    square = paddle.randn([columns, columns]).numpy().astype("float64")
+    with paddle.base.dygraph.guard():  # numbers are drawn at once, also where a graph is being made
+        square = paddle.randn([columns, columns]).numpy().astype("float64")
     return (np.linalg.qr(square)[0][:rows] * math.sqrt(rows)).astype("float32")
 
 

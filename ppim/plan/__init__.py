@@ -1,0 +1,1 @@
+"""What will a recipe need? Arithmetic, before anybody pays for GPUs; nothing here was measured on one."""
