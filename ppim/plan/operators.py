@@ -12,8 +12,8 @@ from typing import NamedTuple
 VIEWS = {"reshape", "flatten", "squeeze", "unsqueeze", "assign_out_", "share_data"}
 # of the first operand they read what they write, and no more
 _PICKS = {"slice", "gather", "gather_nd", "index_select", "strided_slice", "split", "unbind", "expand"}
-_TWICE = {"batch_norm", "batch_norm_grad"}  # once for the statistics, once to use them
-ATTENTION, NORM = "fused_attention", "fused_batch_norm"  # kernels that only GPUs have
+_TWICE = {"batch_norm", "batch_norm_grad", "half_batch_norm", "half_batch_norm_grad"}  # once for the statistics, once to use them
+ATTENTION, NORM, UNFOLD = "fused_attention", "half_batch_norm", "half_unfold"  # kernels that only GPUs have
 
 
 class Value(NamedTuple):

@@ -1,8 +1,8 @@
 """What does a training step compute? Read from a program that is made, not run: every operator with shapes and types.
 
 Model and loss are written down in a static program of Paddle 3 (PIR) as a GPU of the given generation would compute
-them, and Paddle finds the backward pass. Nothing is allocated: a model of any size takes seconds on a laptop. Two
-kernels that Paddle writes down on GPUs alone, fused attention and BatchNorm in half precision, stand there as single
+them, and Paddle finds the backward pass. Nothing is allocated: a model of any size takes seconds on a laptop. Kernels
+that Paddle writes down on GPUs alone (fused attention; BatchNorm and windows in half precision) stand there as single
 operators with the operands and results of theirs.
 """
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import paddle
@@ -19,7 +20,7 @@ from paddle import nn
 
 from ppim.models.base import TokenModel
 from ppim.paddle_compat import planned_for
-from ppim.plan.operators import ATTENTION, NORM, VIEWS, Operator, Value, product_macs
+from ppim.plan.operators import ATTENTION, NORM, UNFOLD, VIEWS, Operator, Value, product_macs
 
 # what a program has besides operators that a training step starts
 _NO_OPERATORS = {"parameter", "constant", "combine", "split", "slice_list", "data", "full_int_array", "shadow_output"}
@@ -111,28 +112,44 @@ def _program() -> Iterator[paddle.static.Program]:
 
 
 @contextlib.contextmanager
-def _kernels_of_gpus(generation: int) -> Iterator[dict[str, list[str]]]:
+def _kernels_of_gpus(generation: int) -> Iterator[list[str]]:
     """Inside, kernels that a CPU does not know are written down as layers of Python with their operands; which they
     are, in their order."""
-    kinds, attention, norm = [], F.scaled_dot_product_attention, nn.layer.norm.batch_norm
-
-    def fused(q, k, v, *_, **__):
-        kinds.append(ATTENTION)
-        return paddle.static.nn.static_pylayer(lambda q, k, v: q * 1.0, [q, k, v], lambda up: (up * 1.0,) * 3)
-
-    def norm_of_halves(x, mean, variance, weight, bias, *rest, **how):
-        if x.dtype == paddle.float32:
-            return norm(x, mean, variance, weight, bias, *rest, **how)
-        kinds.append(NORM)
-        return paddle.static.nn.static_pylayer(lambda x, w, b: x * 1.0, [x, weight, bias],
-                                               lambda up: (up * 1.0, weight * 1.0, bias * 1.0))
-
-    if generation:
-        F.scaled_dot_product_attention, nn.layer.norm.batch_norm = fused, norm_of_halves
+    kinds: list[str] = []
+    places = ((F, "scaled_dot_product_attention"), (F, "unfold"), (nn.layer.norm, "batch_norm"))
+    before = [getattr(module, name) for module, name in places]
+    stand_ins = [partial(_attention, kinds), partial(_unfold, kinds, before[1]), partial(_norm, kinds, before[2])]
+    for (module, name), stand_in in zip(places, stand_ins if generation else before):
+        setattr(module, name, stand_in)
     try:
         yield kinds
     finally:
-        F.scaled_dot_product_attention, nn.layer.norm.batch_norm = attention, norm
+        for (module, name), own in zip(places, before):
+            setattr(module, name, own)
+
+
+def _attention(kinds: list[str], q, k, v):
+    kinds.append(ATTENTION)
+    return paddle.static.nn.static_pylayer(lambda q, k, v: q * 1.0, [q, k, v], lambda up: (up * 1.0,) * 3)
+
+
+def _norm(kinds: list[str], norm: Callable, x, mean, variance, weight, bias, *rest, **how):
+    if x.dtype == paddle.float32:
+        return norm(x, mean, variance, weight, bias, *rest, **how)
+    kinds.append(NORM)
+    return paddle.static.nn.static_pylayer(lambda x, w, b: x * 1.0, [x, weight, bias],
+                                           lambda up: (up * 1.0, weight * 1.0, bias * 1.0))
+
+
+def _unfold(kinds: list[str], unfold: Callable, x, kernel: int, strides: int, paddings: int):
+    if x.dtype == paddle.float32:
+        return unfold(x, kernel, strides, paddings)
+    kinds.append(UNFOLD)
+    images, channels, *sides = x.shape
+    windows = math.prod((side + 2 * paddings - kernel) // strides + 1 for side in sides)
+    return paddle.static.nn.static_pylayer(
+        lambda x: paddle.zeros([images, channels * kernel * kernel, windows], x.dtype), [x],
+        lambda up: paddle.zeros([images, channels, *sides], up.dtype))
 
 
 def _note_blocks(model: TokenModel, block, marks: list) -> list:
@@ -211,6 +228,6 @@ class _Reader:
             self._backward_kinds.append((kind, made))
             return made
         kind, forward = self._backward_kinds.pop()
-        kept = forward.reads + (forward.writes if kind == ATTENTION else ())
+        kept = {ATTENTION: forward.reads + forward.writes, NORM: forward.reads, UNFOLD: ()}[kind]
         # attention finds its weights again and has four gradients: five products for two
         return Operator(f"{kind}_grad", kept + reads[:1], writes, forward.macs * 5 // 2)

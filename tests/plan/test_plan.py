@@ -1,0 +1,130 @@
+"""`ppim plan`: what it says of a recipe, its arithmetic by hand, and what it says of what it is not."""
+import json
+
+import paddle
+import pytest
+
+from ppim.cli import main
+from ppim.config import get_config
+from ppim.plan import loader, roofline
+from ppim.plan.estimate import Job, estimate
+from ppim.plan.gpus import find, known, published
+from ppim.plan.tell import as_record, others, rows
+
+with_paddle_3 = pytest.mark.skipif(paddle.version.major == "2", reason="plans are made with Paddle 3")
+
+
+def test_a_ring_by_hand():
+    # of 100 MB each of 8 GPUs sends 2 x 7 / 8: 175 MB, at 100 GB/s
+    assert roofline.ring_seconds(100e6, 8, 100) == pytest.approx(1.75e-3)
+    assert roofline.ring_seconds(100e6, 1, 100) == 0
+    gpu, assumed = find("a100"), roofline.Assumed(network_gbs=25, per_node=8)
+    assert roofline.all_reduce_seconds(100e6, 8, gpu, assumed) == pytest.approx(1.75e-1 / 300)
+    assert roofline.all_reduce_seconds(100e6, 16, gpu, assumed) == pytest.approx(2 * 15 / 16 * 0.1 / 25)
+
+
+def test_every_gpu_has_all_of_its_row_and_a_source():
+    for name, gpu in known().items():
+        assert gpu.source and gpu.memory_gb >= 16 and gpu.link_gbs <= gpu.bandwidth_gbs, name
+        assert ("bfloat16" in gpu.tflops) == (gpu.generation >= 8) == ("tf32" in gpu.tflops), name
+        assert gpu.tflops["float16"] >= 1.9 * gpu.tflops["float32"], name
+    assert find("A100") == known()["a100-80"] and find("RTX 3090") == known()["rtx3090"]
+    assert find("v100").peak("float32") == 15.7e12 and find("a100").peak("float32") == 156e12
+    with pytest.raises(ValueError, match="h100-sxm.*got 'b200'"):
+        find("b200")
+
+
+def test_published_rates_come_to_the_share_of_peak_that_their_authors_state():
+    found = {(row.model, row.rate): row.share_of_peak for row in published()}
+    # its authors: 22.9 % at 8,003 images per second
+    assert found["ViT-5-S", 7716] == pytest.approx(0.229 * 7716 / 8003, rel=0.03)
+    assert all(0 < share < 0.6 for share in found.values()) and len(others()) == len(found)
+
+
+def test_what_a_loader_needs_by_hand():
+    config = get_config("lvvit_s")
+    fields = loader.batch_fields(config, (14, 14), 1000, 2)
+    # pictures, label and index, erased pixels, targets of 2 + 392 rows of six triplets, owners, partner and share
+    erased = int(2 * 224 * 224 * config.TRAIN.RANDOM_ERASE_PROB * 0.17)
+    by_hand = 2 * 3 * 224**2 + 2 * 16 + erased * 20 + 394 * (6 * 12 + 12) + 392 * 8 + 2 * 12
+    assert loader.batch_bytes(fields) == by_hand
+    need = loader.needs(3800.0, loader.Rate(380.0, 1e5, ""), fields, 8, 4)
+    # 3 slots for each of 8 workers of 4 processes
+    assert need["cores"] == 10 and need["disk_mb_per_second"] == 380 and need["workers"] == 32
+    assert need["prefetched_gb"] == pytest.approx(4 * 8 * 3 * by_hand / 1e9)
+
+
+TINY = ["MODEL.TRANS.DEPTH", "2", "MODEL.TRANS.EMBED_DIM", "48", "MODEL.TRANS.NUM_HEADS", "3", "DATA.IMAGE_SIZE", "64",
+        "DATA.BATCH_SIZE", "16"]
+
+
+@pytest.fixture(scope="module")
+def plans():
+    """A small recipe on 4 V100, plain; and with recompute and three micro-batches a step."""
+    if paddle.version.major == "2":
+        pytest.skip("plans are made with Paddle 3")
+    jobs = [Job(get_config("lvvit_tiny", [*TINY, *more]), find("v100"), 4, images=64_000)
+            for more in ([], ["TRAIN.RECOMPUTE", "True", "TRAIN.ACCUM_ITER", "3"])]
+    return [(job, estimate(job)) for job in jobs]
+
+
+def test_a_plan_adds_up(plans):
+    (job, plan), (_, again) = plans
+    assert plan.step_seconds == pytest.approx(max(plan.launch_seconds, plan.gpu_seconds)
+                                              + 0.3 * plan.all_reduce_seconds)
+    assert plan.bound == "launches" and plan.launch_seconds == pytest.approx(15e-6 * sum(plan.operators.values()))
+    assert plan.images_per_second == pytest.approx(64 / plan.step_seconds) and plan.global_batch == 64
+    # 310 epochs of 1,000 steps
+    assert plan.steps == 310_000 and plan.training_gflop == pytest.approx(6 * plan.giga_macs)
+    assert plan.hours == pytest.approx(plan.steps * plan.step_seconds / 3600 + plan.evaluation_hours)
+    assert plan.gpu_hours == 4 * plan.hours and plan.precision == "float16"
+    assert again.operators["forward"] == 3 * plan.operators["forward"] and again.global_batch == 192
+    # the two blocks' forward products once more: of 17 tokens, a width of 48 and three times that inside
+    block = 17 * 48 * 48 * (4 + 2 * 3) + 2 * 17 * 17 * 48
+    assert again.step_tflop_of_gpu / 3 - plan.step_tflop_of_gpu == pytest.approx(2 * 16 * 2 * block / 1e12, rel=1e-6)
+    assert again.memory_gb == pytest.approx(plan.other_memory_gb) and again.memory_gb < plan.memory_gb
+    assert plan.memory_gb == pytest.approx(sum(plan.state_gb.values()) + plan.activations_gb)
+    assert plan.largest_batch < plan.other_largest_batch and plan.fits
+
+
+def test_it_is_told_that_nothing_was_measured(plans):
+    job, plan = plans[0]
+    told = dict(row[:2] for row in rows(job, plan))
+    assert told["job"].startswith("4 x Tesla V100") and told["memory of a GPU"] == f"{plan.memory_gb:.1f} GB"
+    assert "unmeasured" in as_record(job, plan)["note"] and as_record(job, plan)["published"]
+
+
+@with_paddle_3
+def test_the_command_prints_json_with_a_teacher_and_alignment(capsys):
+    teacher = ["DISTILL.TYPE", "hard", "DISTILL.TEACHER", "deit_tiny", "DISTILL.WEIGHTS", "none.pdparams",
+               "MIX.CLASS_SHARE", "alignment", "TRAIN.CUTMIX_ALPHA", "1.0"]
+    code = main(["plan", "-c", "lvvit_tiny", "--gpus", "2", "--gpu", "h100", "--json", "-o", *TINY, "DATA.IMAGE_SIZE",
+                 "32", *teacher])
+    found = json.loads(capsys.readouterr().out)
+    plan = found["plan"]
+    assert code == 0 and found["gpu"]["title"].startswith("H100") and plan["operators"]["teacher"] > 100
+    assert plan["training_gflop"] == pytest.approx(6 * plan["giga_macs"] + 2 * plan["teacher_giga_macs"])
+    assert plan["state_gb"]["teacher"] == pytest.approx(4 * 5_5e5 / 1e9, rel=0.1)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["-c", "lvvit_s", "--gpu", "b200"], "--gpu wants one of"),
+    (["-c", "no_such_recipe"], "no_such_recipe"),
+])
+def test_mistakes_are_told_before_anything_is_built(capsys, words, said):
+    assert main(["plan", *words]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_numbers_that_make_no_sense_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", "-c", "lvvit_s", "--gpus", "0"])
+    assert "--gpus wants" in capsys.readouterr().err
+
+
+@pytest.mark.smoke
+def test_paddle_2_is_told_that_a_plan_wants_paddle_3(capsys):
+    code = main(["plan", "-c", "lvvit_tiny", "--gpus", "1", "-o", *TINY])
+    told = capsys.readouterr()
+    assert (code, "Paddle 3" in told.err) == ((1, True) if paddle.version.major == "2" else (0, False))
+    assert code or "arithmetic, unmeasured" in told.out
