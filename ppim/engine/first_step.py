@@ -63,8 +63,9 @@ class FirstStep:
     def _shares(self, micro: int, indices: list[int]) -> Finding:
         """Which photos each process has, and which the batch has; a process may have a pair more or less."""
         run, batches = self._run, self._run.batches
-        own = np.full(batches.global_batch, -1)
-        own[:len(indices)] = indices
+        # so long that no share is cut off, and no longer: all processes' are put together in every process
+        own = np.full(2 * batches.batch_size + 1, -1)
+        own[:len(indices)] = indices[:len(own)]
         order = batches.global_rows(batches.order(batches.epoch_of(micro)), micro)
         return processes.shares_make_a_batch(run.world.gathered(own.tolist(), "int64"), order[:, 0].tolist())
 
