@@ -20,7 +20,7 @@ from ppim.plan.operators import Operator, with_recompute
 from ppim.plan.trace import Traced, declared, trace
 
 _IMAGENET, _IMAGENET_VAL = 1_281_167, 50_000  # images
-_GUARD = 4  # operators that look whether a step's numbers are finite
+_GUARD, _GUARD_EACH = 13, 2  # operators that look whether numbers are finite, and for each statistic of BatchNorm
 
 
 class Job(NamedTuple):
@@ -202,8 +202,9 @@ def _optimizer(job: Job, traced: Traced) -> tuple[dict[str, int], int]:
     # weight, gradient and moments read, all but the gradient written; the average and the weight read, one written;
     # gradients looked at once
     moved = 4 * traced.trained * (2 * (1 + moments) + 1 + 1) + (12 * traced.state if averages else 0)
+    guard = _GUARD + _GUARD_EACH * (traced.state_tensors - traced.trained_tensors)
     return {"optimizer": traced.trained_tensors, "average": (traced.state_tensors + 1) if averages else 0,
-            "guard": _GUARD}, moved
+            "guard": guard}, moved
 
 
 def _moments(config: CfgNode) -> int:

@@ -1,5 +1,4 @@
-"""What do batches need of the host on paper? Cores, disk, memory between workers and training; and a rate measured here.
-"""
+"""What do batches need of the host on paper? Cores, disk, memory on the way to training; and a rate measured here."""
 from __future__ import annotations
 
 import math

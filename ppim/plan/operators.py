@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 # their results are their operands under another shape: nothing is moved, but the host starts them all the same
-VIEWS = {"reshape", "flatten", "squeeze", "unsqueeze", "assign_out_", "share_data"}
+VIEWS = {"reshape", "flatten", "squeeze", "unsqueeze"}
 # of the first operand they read what they write, and no more
 _PICKS = {"slice", "gather", "gather_nd", "index_select", "strided_slice", "split", "unbind", "expand"}
-_TWICE = {"batch_norm", "batch_norm_grad", "half_batch_norm", "half_batch_norm_grad"}  # once for the statistics, once to use them
+# once for the statistics, once to use them
+_TWICE = {"batch_norm", "batch_norm_grad", "half_batch_norm", "half_batch_norm_grad"}
 ATTENTION, NORM, UNFOLD = "fused_attention", "half_batch_norm", "half_unfold"  # kernels that only GPUs have
 
 

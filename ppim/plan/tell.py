@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from ppim.plan.estimate import Job, Plan
 from ppim.plan.gpus import published
 
-WARNING = ("arithmetic, unmeasured: no figure here comes from a GPU; expect practice below it, see the published rates. "
-           "A recipe's own log says what a run really did")
+WARNING = ("arithmetic, unmeasured: no figure here comes from a GPU; expect practice below it, see the published "
+           "rates. The log of a run says what it really did")
 Row = tuple[str, str, str]  # what, how much, how it was found
 
 
@@ -35,8 +35,8 @@ def _time(job: Job, plan: Plan) -> Iterator[Row]:
            f"roofline, operator by operator, at {assumed.peak_share:.0%} of peak (--peak-share) and "
            f"{assumed.bandwidth_share:.0%} of bandwidth (--bandwidth-share)")
     beyond = f", {assumed.network_gbs:g} GB/s between machines (--network)" if job.gpus > assumed.per_node else ""
-    yield ("all-reduce", f"{1e3 * plan.all_reduce_seconds:.2f} ms", f"ring over {job.gpu.link}, {job.gpu.link_gbs:g} GB/s"
-           f"{beyond}; {assumed.overlap:.0%} of it hidden (--overlap)")
+    yield ("all-reduce", f"{1e3 * plan.all_reduce_seconds:.2f} ms", f"ring over {job.gpu.link}, {job.gpu.link_gbs:g} "
+           f"GB/s{beyond}; {assumed.overlap:.0%} of it hidden (--overlap)")
     yield ("step", f"{1e3 * plan.step_seconds:.1f} ms", f"bound by {plan.bound}")
     yield ("images per second", f"{plan.images_per_second:,.0f}", f"{plan.images_per_second / job.gpus:,.0f} a GPU, "
            f"{plan.share_of_peak:.1%} of the peak of its products")
@@ -55,12 +55,12 @@ def _memory(job: Job, plan: Plan) -> Iterator[Row]:
 
 def _host(job: Job, plan: Plan) -> Iterator[Row]:
     need = plan.loader
-    yield ("loader, cores", f"{need['cores']:.0f}", f"a machine, at {job.rate.per_core:.0f} images per second and core "
-           f"({job.rate.source}); the recipe starts {need['workers']:.0f} workers")
-    yield ("loader, disk", f"{need['disk_mb_per_second']:,.0f} MB/s", f"a machine, at {job.rate.file_bytes / 1e3:.0f} kB "
-           "a photo")
-    yield ("loader, memory", f"{need['prefetched_gb']:.2f} GB", f"a machine, batches of {need['batch_mb']:.1f} MB under "
-           "way, in memory without a name, not in /dev/shm")
+    yield ("loader, cores", f"{need['cores']:.0f}", f"a machine, at {job.rate.per_core:.0f} images per second and "
+           f"core ({job.rate.source}); the recipe starts {need['workers']:.0f} workers")
+    yield ("loader, disk", f"{need['disk_mb_per_second']:,.0f} MB/s", f"a machine, at "
+           f"{job.rate.file_bytes / 1e3:.0f} kB a photo")
+    yield ("loader, memory", f"{need['prefetched_gb']:.2f} GB", f"a machine, batches of {need['batch_mb']:.1f} MB "
+           "under way, in memory without a name, not in /dev/shm")
 
 
 def _run(job: Job, plan: Plan) -> Iterator[Row]:

@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import paddle
 import paddle.nn.functional as F
@@ -101,8 +101,8 @@ def _program() -> Iterator[paddle.static.Program]:
     paddle.enable_static()
     try:
         if not paddle.framework.in_pir_mode():
-            raise ValueError(f"a plan is read from programs of Paddle 3, this is {paddle.__version__}, whose programs do "
-                             "not tell types; make it anywhere with Paddle 3, a CPU is enough, and train with this one")
+            raise ValueError(f"a plan is read from programs of Paddle 3, this is {paddle.__version__}, whose programs "
+                             "do not tell types; make it with Paddle 3 anywhere, a CPU is enough, and train with this")
         made = paddle.static.Program()
         with paddle.static.program_guard(made, paddle.static.Program()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -152,7 +152,7 @@ def _unfold(kinds: list[str], unfold: Callable, x, kernel: int, strides: int, pa
         lambda up: paddle.zeros([images, channels, *sides], up.dtype))
 
 
-def _note_blocks(model: TokenModel, block, marks: list) -> list:
+def _note_blocks(model: TokenModel, block, marks: list[tuple[int, int]]) -> list[Any]:
     """Let the transformer's blocks say where their operators begin and end."""
     def begins(*_):
         marks.append((len(block.ops), 0))
@@ -171,7 +171,7 @@ class _Reader:
     def __init__(self, kinds: Sequence[str]):
         self._kinds = list(kinds)
         self._backward_kinds: list[tuple[str, Operator]] = []
-        self._lists: dict[int, list] = {}
+        self._lists: dict[int, list[paddle.Tensor]] = {}
         self._keys: dict[int, int] = {}
 
     def key(self, value) -> int:
@@ -193,7 +193,7 @@ class _Reader:
                 operators.append(self._operator(op, name))
         return operators, [*places, len(operators)]
 
-    def _tensors(self, value) -> list:
+    def _tensors(self, value) -> list[paddle.Tensor]:
         if value is None or not value.initialized():
             return []
         return [value] if value.is_dense_tensor_type() else self._lists.get(value.id, [])
@@ -207,10 +207,11 @@ class _Reader:
             return self._gpu_kernel(op)
         sources = [self._tensors(op.operand_source(at)) for at in range(op.num_operands())]
         results = [value for result in op.results() for value in self._tensors(result)]
-        if name.removesuffix("_grad") in VIEWS and sources:
-            self._keys[results[0].id] = self.key(sources[-1][0] if name.endswith("_grad") else sources[0][0])
-        reads = [self._value(value) for at, values in enumerate(sources) if not op.is_no_need_buffer(op.operand_source(at))
-                 for value in values]
+        if name.removesuffix("_grad") in VIEWS:
+            shown = sources[-1][0] if name.endswith("_grad") else sources[0][0]
+            self._keys[results[0].id] = self.key(shown)
+        reads = [self._value(value) for at, values in enumerate(sources)
+                 if not op.is_no_need_buffer(op.operand_source(at)) for value in values]
         if name.removesuffix("_grad") in VIEWS:
             reads = reads[-1:] if name.endswith("_grad") else reads[:1]
         macs = product_macs(name, [tuple(value.shape) for values in sources for value in values],
