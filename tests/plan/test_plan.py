@@ -95,15 +95,21 @@ def test_it_is_told_that_nothing_was_measured(plans):
 
 
 @with_paddle_3
-def test_the_command_prints_json_with_a_teacher_and_alignment(capsys):
+def test_the_command_prints_json_with_a_teacher_alignment_and_a_loader_that_was_measured(capsys, tiny_data):
     teacher = ["DISTILL.TYPE", "hard", "DISTILL.TEACHER", "deit_tiny", "DISTILL.WEIGHTS", "none.pdparams",
                "MIX.CLASS_SHARE", "alignment", "TRAIN.CUTMIX_ALPHA", "1.0"]
-    code = main(["plan", "-c", "lvvit_tiny", "--gpus", "2", "--gpu", "h100", "--json", "-o", *TINY, "DATA.IMAGE_SIZE",
-                 "32", *teacher])
+    photos = ["DATA.DATA_PATH", str(tiny_data), "TOKEN_LABEL.PATH", str(tiny_data / "maps"), "TOKEN_LABEL.FRAME",
+              "whole"]
+    code = main(["plan", "-c", "lvvit_tiny", "--gpus", "2", "--gpu", "h100", "--json", "--measure-loader", "4", "-o",
+                 *TINY, "DATA.IMAGE_SIZE", "32", *photos, *teacher])
     found = json.loads(capsys.readouterr().out)
     plan = found["plan"]
     assert code == 0 and found["gpu"]["title"].startswith("H100") and plan["operators"]["teacher"] > 100
     assert plan["training_gflop"] == pytest.approx(6 * plan["giga_macs"] + 2 * plan["teacher_giga_macs"])
+    rate, photos = found["loader_rate"], sorted((tiny_data / "train" / "class0").iterdir())[:4]
+    assert rate["source"].startswith("measured here on 4 photos") and rate["per_core"] > 1
+    assert rate["file_bytes"] == sum(photo.stat().st_size for photo in photos) / 4
+    assert plan["loader"]["cores"] == pytest.approx(plan["images_per_second"] / rate["per_core"])
     assert plan["state_gb"]["teacher"] == pytest.approx(4 * 5_5e5 / 1e9, rel=0.1)
 
 
