@@ -93,12 +93,13 @@ def _show(title: str, lines: Sequence[Row]) -> None:
     """A table on a terminal, plain lines elsewhere."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     if console.is_terminal:
         table = Table("what", "figure", "how it was found", title=title)
         for line in lines:
-            table.add_row(*line)
+            table.add_row(*map(Text, line))  # a source in brackets is no markup
         console.print(table)
     else:
         width = max(len(line[0]) for line in lines)

@@ -196,7 +196,8 @@ class _Reader:
     def _tensors(self, value) -> list[paddle.Tensor]:
         if value is None or not value.initialized():
             return []
-        return [value] if value.is_dense_tensor_type() else self._lists.get(value.id, [])
+        values = [value] if value.is_dense_tensor_type() else self._lists.get(value.id, [])
+        return [value for value in values if value.initialized()]  # gradients that nobody asks for have no type
 
     def _value(self, value) -> Value:
         dtype = str(value.dtype).rsplit(".", 1)[-1].lower()
