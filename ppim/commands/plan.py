@@ -46,8 +46,8 @@ def plan(argv: list[str]) -> None:
     if args.json:
         print(dumps(as_record(job, found)))
         return
-    _show("plan", rows(job, found))
-    _show("published by others, for comparison", others())
+    show("plan", rows(job, found))
+    show("published by others, for comparison", others())
     print(WARNING)
 
 
@@ -89,7 +89,7 @@ def _measured(config, count: int) -> Rate:
     return measured(build.train_samples(whole, config, images, build_model(whole).grid), count)
 
 
-def _show(title: str, lines: Sequence[Row]) -> None:
+def show(title: str, lines: Sequence[Row]) -> None:
     """A table on a terminal, plain lines elsewhere."""
     from rich.console import Console
     from rich.table import Table

@@ -37,6 +37,12 @@ def test_samplers_take_as_much_memory_for_any_number_of_processes():
     assert sum(map(len, shares)) == 50_000 and max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
+def test_the_answers_of_an_evaluation_are_one_table_for_any_number_of_processes():
+    # of each image truth and its share, five answers and theirs, in eight bytes
+    expected = {"answers, collectives": 1, "answers, MB": 20_000 * 12 * 8 / 1e6}
+    assert [many_ranks.gathering(size, 20_000) for size in (2, 64)] == [expected, expected]
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A whole run as rank 0 of 2 and of 16, and as the last of 16."""

@@ -38,6 +38,7 @@ from ppim.data.batches import EvalBatches, TrainBatches  # noqa: E402
 from ppim.engine.agreement import Agreement  # noqa: E402
 from ppim.engine.distributed import World  # noqa: E402
 from ppim.engine.interrupt import StopRequest  # noqa: E402
+from ppim.engine.reporting import Record  # noqa: E402
 from ppim.engine.train import train  # noqa: E402
 
 IMAGENET = 1_281_167
@@ -222,6 +223,14 @@ def sampler_memory(size: int, length: int = IMAGENET) -> dict[str, float]:
     return found
 
 
+def gathering(size: int, images: int = 50_000) -> dict[str, float]:
+    """What a rank sends for the answers of an evaluation: in how many collectives, how many MB."""
+    traffic = Traffic(size)
+    with pretended(Store(size - 1), traffic):
+        Record(images).gathered(World(size - 1, size), 5)
+    return {"answers, collectives": traffic.calls, "answers, MB": traffic.bytes / 1e6}
+
+
 def main() -> None:
     """Print a table of each part."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -231,7 +240,7 @@ def main() -> None:
     for size in args.sizes:
         print(f"\n{size} ranks")
         played = stopping(size, args.seconds) if size <= MOST_THREADS else {}
-        for name, value in {**played, **sampler_memory(size)}.items():
+        for name, value in {**played, **sampler_memory(size), **gathering(size)}.items():
             print(f"  {name:<28}{value:12.1f}")
         with tempfile.TemporaryDirectory() as data:
             write_photos(Path(data), size)
