@@ -20,6 +20,8 @@ from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
 from ppim.commands.knn import knn
 from ppim.commands.labels import make
+from ppim.commands.labels_convert import convert_labels
+from ppim.commands.labels_pack import pack_labels
 from ppim.commands.models import models
 from ppim.commands.plan import plan
 from ppim.commands.predict import predict
@@ -39,6 +41,8 @@ COMMANDS = {
     "check": check,
     "labels make": make,
     "labels check": check_labels,
+    "labels pack": pack_labels,
+    "labels convert": convert_labels,
     "convert": convert,
     "export": export,
     "models": models,

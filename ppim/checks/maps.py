@@ -23,6 +23,12 @@ def maps_match_photos(missing: Sequence[str], lone: Sequence[str], photos: int, 
     return fine(check, f"{photos:,} photos have a map each, no map is left over")
 
 
+def pack_has_changed(changed: Sequence[str]) -> Finding:
+    """What is to be said where files of a pack are not what was written; `changed` says which, in a line each."""
+    return error("files of the label maps", where="the pack", wanted="what was written",
+                 got=f"{len(changed):,} differences: {few(changed)}", hint="pack the maps again")
+
+
 def maps_are_sound(seen: Survey, num_classes: int, where: str) -> Finding:
     """Can the maps be read, and are their scores what readers take them for?"""
     check = "contents of the label maps"

@@ -26,8 +26,8 @@ from ppim.engine.optimizer import build_optimizer
 from ppim.mixing import Mixed, draw_mixed_rows
 from ppim.paddle_compat import half_precision_pays
 from ppim.seeds import mix_rng
-from ppim.token_labels.card import CARD, Reading, read_card
-from ppim.token_labels.maps import map_path
+from ppim.token_labels.card import Reading, card_place, read_card
+from ppim.token_labels.maps import stem_of
 from ppim.token_labels.store import Maps, first_shared, open_maps
 
 
@@ -76,7 +76,7 @@ def map_reading(config: CfgNode, recipe: CfgNode, path: str) -> tuple[Reading, s
         return stated, "the configuration"
     if card.exif != exif:
         raise ValueError(
-            f"{Path(path) / CARD} says that its maps are of photos read with DATA.EXIF {card.exif}, this run has "
+            f"{card_place(path)} says that its maps are of photos read with DATA.EXIF {card.exif}, this run has "
             f"DATA.EXIF {exif}: labels would lie beside what they mean; set -o DATA.EXIF {card.exif}, or make the maps "
             "again"
         )
@@ -86,11 +86,11 @@ def map_reading(config: CfgNode, recipe: CfgNode, path: str) -> tuple[Reading, s
     for key, said in denied.items():
         if labels[key] != recipe.TOKEN_LABEL[key]:
             raise ValueError(
-                f"TOKEN_LABEL.{key} is set to {labels[key]}, but {Path(path) / CARD} says {said} ({card}); leave the "
+                f"TOKEN_LABEL.{key} is set to {labels[key]}, but {card_place(path)} says {said} ({card}); leave the "
                 "key out, a card counts more than a recipe, or correct the card where it is wrong"
             )
     ours = ", ".join(f"{key} {labels[key]}" for key in denied)
-    return card, f"{CARD} there" + (f", against {ours} in the recipe" if ours else "")
+    return card, f"{card_place(path).name} there" + (f", against {ours} in the recipe" if ours else "")
 
 
 def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -> Maps:
@@ -113,7 +113,7 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
     maps = open_maps(path, config.MODEL.NUM_CLASSES, reading, source)
     needs_log_z = labels.TARGET == "probs" and path == labels.PATH
     if needs_log_z and reading.log_z is False:
-        raise _no_log_z(Path(path) / CARD)
+        raise _no_log_z(card_place(path))
     shared = first_shared(images.paths)
     if shared:
         raise ValueError(
@@ -127,7 +127,7 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
             "`ppim labels make` writes those that are missing"
         )
     if needs_log_z and maps.read(images.paths[0], (1, 1)).log_z is None:
-        raise _no_log_z(map_path(path, images.paths[0]))
+        raise _no_log_z(Path(path) / maps.place(stem_of(images.paths[0])))
     return maps
 
 

@@ -148,6 +148,8 @@ def of_map_folder(folder: Maps, images: ImageList, effort: Effort) -> list[Findi
     if effort.whole_folders:
         missing, lone = unmatched(folder, images.paths)
         found.append(maps.maps_match_photos(missing, lone, len(images), folder.path))
+        if changed := folder.damage():
+            return [*found, maps.pack_has_changed(changed)]
     chosen = spread(len(images), effort.maps)
     seen = survey(folder, [images.paths[i] for i in chosen])
     found.append(maps.maps_are_sound(seen, folder.num_classes, folder.path))

@@ -14,7 +14,7 @@ from yacs.config import CfgNode
 from ppim.data.classes import are_numbers, by_number, check_numbers, difference, imagenet_classes, match, read_names
 from ppim.data.datasets import ImageList
 from ppim.engine.checkpoint import Checkpoint
-from ppim.token_labels.card import CARD, load_card
+from ppim.token_labels.card import card_place, load_card
 from ppim.weights.card import names_in, read_card
 from ppim.weights.recognise import head_classes
 
@@ -140,7 +140,7 @@ def check_maps(folder: str, images: ImageList, rows: int) -> None:
     differ = difference({"the images": images.names, "the maps": names}) if both else ""
     if differ or (count != rows and not both):
         raise ValueError(
-            f"{Path(folder) / CARD} is of maps of {count} classes, the model has {rows} ({images.root})"
+            f"{card_place(folder)} is of maps of {count} classes, the model has {rows} ({images.root})"
             f"{': ' * bool(differ)}{differ}; their ids would mean other classes: take maps by an annotator of the same "
             "classes, or, where the images are some of its classes, name all of them with --classes FILE")
 

@@ -4,14 +4,15 @@ Maps of our own lie beside one; other maps have none, and for them the configura
 """
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ppim.files import open_regular, write_whole
+from ppim.geometry import WH, Window, centre_window
 from ppim.strict_json import dumps
+from ppim.token_labels.manifest import MANIFEST, is_pack, read_manifest, seal
 from ppim.token_labels.maps import ORIENTATIONS
 
 CARD = "annotation.json"
@@ -28,6 +29,10 @@ class Reading(NamedTuple):
     log_z: bool | None = None  # do they hold the annotator's log-sum-exp? None: not known
     exif: str = "ignore"  # how the photos were read that they are of
 
+    def window(self, photo_wh: WH) -> Window:
+        """What a map shows of a photo of (width, height) pixels: x0, y0, x1, y1 in unit coordinates."""
+        return (0.0, 0.0, 1.0, 1.0) if self.frame == "whole" else centre_window(photo_wh, self.crop_pct)
+
     def __str__(self) -> str:
         share = f" {self.crop_pct:g}" if self.frame == "centre-crop" else ""
         form = {True: ", with log-sum-exp", False: ", without log-sum-exp", None: ""}[self.log_z]
@@ -40,13 +45,34 @@ _LONGEST = 1 << 20  # bytes; a card has some hundred
 _SEAL = "seal"  # the key of a digest of all else the card says
 
 
-def load_card(folder: str | Path) -> dict[str, Any] | None:
-    """All that the card of a folder says, of old ones without it `exif` "ignore"; None where there is no card.
+def card_place(maps: str | Path) -> Path:
+    """The file with the card of a folder or of a pack, whether there is one or not."""
+    return Path(maps) / (MANIFEST if is_pack(maps) else CARD)
+
+
+def check_reading(reading: Reading) -> None:
+    """Refuse another frame or orientation than there are.
+
+    Raises:
+        ValueError: which there are.
+    """
+    if reading.frame not in FRAMES:
+        raise ValueError(f"frame wants one of {', '.join(FRAMES)}; got {reading.frame!r}")
+    if reading.orientation not in ORIENTATIONS:
+        raise ValueError(f"orientation wants one of {', '.join(ORIENTATIONS)}; got {reading.orientation!r}")
+
+
+def load_card(maps: str | Path) -> dict[str, Any] | None:
+    """All that the card of a folder or pack says, of old ones without it `exif` "ignore"; None where it has none.
 
     Raises:
         ValueError: the file is damaged; the message names it.
     """
-    path = Path(folder) / CARD
+    card = read_manifest(maps).card if is_pack(maps) else _load(Path(maps) / CARD)
+    return None if card is None else {**card, "exif": card.get("exif", "ignore")}
+
+
+def _load(path: Path) -> dict[str, Any] | None:
     try:
         with open_regular(path) as file:
             card = json.loads(file.read(_LONGEST).decode("utf-8"))
@@ -57,9 +83,9 @@ def load_card(folder: str | Path) -> dict[str, Any] | None:
     if not isinstance(card, dict):
         raise _damaged(path, f"wanted an object, got {type(card).__name__}")
     said = card.pop(_SEAL, None)
-    if said is not None and said != _seal(card):
+    if said is not None and said != seal(card):
         raise _damaged(path, f"changed since it was written; whoever changed it on purpose leaves {_SEAL} out")
-    return {"exif": "ignore", **card}
+    return card
 
 
 def read_card(folder: str | Path) -> Reading | None:
@@ -71,7 +97,7 @@ def read_card(folder: str | Path) -> Reading | None:
     card = load_card(folder)
     if card is None:
         return None
-    path = Path(folder) / CARD
+    path = card_place(folder)
     for key, allowed in (("frame", FRAMES), ("orientation", ORIENTATIONS), ("log_z", (True, False)),
                          ("exif", EXIF)):
         if card.get(key) not in allowed:
@@ -84,13 +110,14 @@ def read_card(folder: str | Path) -> Reading | None:
 
 def save_card(folder: str | Path, reading: Reading, origin: Mapping[str, object]) -> None:
     """Write the card of a folder: how its maps are to be read, and what made them (`origin`)."""
-    card = json.loads(dumps({**origin, **card_fields(reading)}))  # as it will be read
-    text = dumps({**card, _SEAL: _seal(card)}, indent=1) + "\n"
+    save_said(folder, {**origin, **card_fields(reading)})
+
+
+def save_said(folder: str | Path, said: Mapping[str, object]) -> None:
+    """Write the card of a folder that says what another does, see `load_card`."""
+    card = json.loads(dumps(dict(said)))  # as it will be read
+    text = dumps({**card, _SEAL: seal(card)}, indent=1) + "\n"
     write_whole(Path(folder) / CARD, lambda beside: beside.write_text(text, encoding="utf-8"))
-
-
-def _seal(card: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(card, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def card_fields(reading: Reading) -> dict[str, Any]:

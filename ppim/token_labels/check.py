@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ppim.geometry import HW
-from ppim.token_labels.maps import LabelMap, MapError
-from ppim.token_labels.store import Maps, stem_of
+from ppim.token_labels.maps import LabelMap, MapError, stem_of
+from ppim.token_labels.store import Maps
 from ppim.token_labels.targets import WHOLE, best_class, token_targets
 
 _CELL: HW = (1, 1)  # the class is that of one token over the whole map

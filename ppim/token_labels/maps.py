@@ -49,6 +49,11 @@ def map_path(folder: str, image_relative_path: str, suffix: str = ".npy") -> str
     return os.path.join(folder, os.path.splitext(image_relative_path)[0] + suffix)
 
 
+def stem_of(image_relative_path: str) -> str:
+    """The name of an image's map: its path without the last suffix."""
+    return os.path.normpath(os.path.splitext(image_relative_path)[0])
+
+
 @lru_cache(maxsize=64)
 def _parse_header(header: bytes) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Shape, dtype and Fortran order of an `.npy` header; files of one set share it, so it is parsed once."""
@@ -59,8 +64,12 @@ def _parse_header(header: bytes) -> tuple[tuple[int, ...], np.dtype, bool]:
     return shape, dtype, fortran
 
 
-def _read_array(path: str) -> np.ndarray:
-    """The array of an `.npy` file, pickles never unpacked; any damage is a MapError."""
+def read_array(path: str) -> np.ndarray:
+    """The array of an `.npy` file as it lies there, in its own dtype; pickles are never unpacked.
+
+    Raises:
+        FileNotFoundError: no such file. MapError: any damage; the message names the file.
+    """
     try:
         with open_regular(path) as stream:
             data = stream.read(_MOST_HEADER)
@@ -108,7 +117,7 @@ def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarra
     """
     if not np.isfinite(scores).all():
         raise MapError(f"{path}: {np.count_nonzero(~np.isfinite(scores))} of {scores.size} scores are not finite")
-    low, high = raw_ids.min(), raw_ids.max()
+    low, high = raw_ids.min().item(), raw_ids.max().item()
     if not (low >= 0 and high < num_classes):
         raise MapError(f"{path}: class ids must lie in 0 .. {num_classes - 1}, got {low} .. {high}; is the number of "
                        "classes that of the annotator?")
@@ -126,21 +135,19 @@ def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarra
         raise MapError(f"{path}: one class stands twice in a cell; wanted the K best classes, each once")
 
 
-def read_map(path: str, num_classes: int, orientation: str = "rows-first") -> LabelMap:
-    """Read and check one map.
+def map_of_array(path: str, array: np.ndarray, num_classes: int, orientation: str = "rows-first") -> LabelMap:
+    """The map that an array of the form at the head of this file is, checked.
 
     Args:
-        path: the `.npy` file.
+        path: where it is from, for messages.
         num_classes: C, ids must lie below it.
-        orientation: 'rows-first' for [.., K, H, W] files, 'columns-first' for [.., K, W, H].
+        orientation: 'rows-first' for [.., K, H, W] arrays, 'columns-first' for [.., K, W, H].
 
     Raises:
-        FileNotFoundError: no such file. MapError: anything else that is wrong with it, path in the message.
-        ValueError: another orientation.
+        MapError: what is wrong with it. ValueError: another orientation.
     """
     if orientation not in ORIENTATIONS:
         raise ValueError(f"orientation wants one of {', '.join(ORIENTATIONS)}; got {orientation!r}")
-    array = _read_array(path)
     if array.ndim != 4 or array.shape[0] not in (2, 3) or 0 in array.shape:
         raise MapError(f"{path}: wanted [2, K, H, W] (scores, class ids) or [3, K, H, W] (and log-sum-exp), "
                        f"got shape {list(array.shape)}")
@@ -160,6 +167,21 @@ def read_map(path: str, num_classes: int, orientation: str = "rows-first") -> La
     return LabelMap(scores, ids, log_z)
 
 
+def read_map(path: str, num_classes: int, orientation: str = "rows-first") -> LabelMap:
+    """Read and check one map.
+
+    Args:
+        path: the `.npy` file.
+        num_classes: C, ids must lie below it.
+        orientation: 'rows-first' for [.., K, H, W] files, 'columns-first' for [.., K, W, H].
+
+    Raises:
+        FileNotFoundError: no such file. MapError: anything else that is wrong with it, path in the message.
+        ValueError: another orientation.
+    """
+    return map_of_array(path, read_array(path), num_classes, orientation)
+
+
 def write_map(path: str, scores: np.ndarray, ids: np.ndarray, log_z: np.ndarray | None = None) -> None:
     """Write one map, rows first; half precision where that holds the ids exactly, float32 otherwise.
 
@@ -177,9 +199,13 @@ def write_map(path: str, scores: np.ndarray, ids: np.ndarray, log_z: np.ndarray 
                        f"{ids.shape}")
     array = np.stack(planes).astype(np.float16 if ids.max() < HALF_EXACT else np.float32)
     check_map(path, array[0].astype(np.float32), ids, ids.astype(np.int32), int(ids.max()) + 1)
-    write_whole(path, lambda beside: _save(array, beside), durable=False)
+    save_array(path, array)
 
 
-def _save(array: np.ndarray, path) -> None:
-    with sealed(path) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
+def save_array(path: str, array: np.ndarray) -> None:
+    """Write an array of the form at the head of this file as it is, sealed; its folder is made."""
+    def save(beside) -> None:
+        with sealed(beside) as file:
+            np.lib.format.write_array(file, array, allow_pickle=False)
+
+    write_whole(path, save, durable=False)

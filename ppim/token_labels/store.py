@@ -6,13 +6,15 @@ folder: image `<class>/<name>.JPEG` has map `<class>/<name>.npy`, of the stem `<
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from ppim.geometry import WH, centre_window
-from ppim.token_labels.card import FRAMES, WHOLE, Reading
+from ppim.geometry import WH
+from ppim.token_labels.card import WHOLE, Reading, check_reading
+from ppim.token_labels.manifest import is_pack
 from ppim.token_labels.maps import LabelMap, form_of, map_path, read_map
+from ppim.token_labels.pack import MapPack
 
 
 class Maps(Protocol):
@@ -42,6 +44,9 @@ class Maps(Protocol):
     def form(self, image_relative_path: str) -> str:
         """Shape and dtype of an image's map, as text."""
 
+    def damage(self, advance: Callable[[int], None] = ...) -> list[str]:
+        """What of the store's own files has changed since it was written; `advance` is told the maps looked at."""
+
 
 def open_maps(path: str | os.PathLike[str], num_classes: int, reading: Reading = WHOLE,
               source: str = "default") -> Maps:
@@ -52,14 +57,11 @@ def open_maps(path: str | os.PathLike[str], num_classes: int, reading: Reading =
         reading: how the maps are to be read; source: who says so, for people.
 
     Raises:
-        FileNotFoundError: no such folder. ValueError: an unknown frame.
+        FileNotFoundError: no such folder, or a file of a pack is missing.
+        ValueError: an unknown frame or orientation, or a pack that is damaged.
     """
-    return MapFolder(os.fspath(path), num_classes, reading, source)
-
-
-def stem_of(image_relative_path: str) -> str:
-    """The name of an image's map: its path without the last suffix."""
-    return os.path.normpath(os.path.splitext(image_relative_path)[0])
+    kind = MapPack if is_pack(path) else MapFolder
+    return kind(os.fspath(path), num_classes, reading, source)
 
 
 def first_shared(image_relative_paths: Iterable[str]) -> tuple[str, str] | None:
@@ -88,8 +90,7 @@ class MapFolder:
     def __post_init__(self):
         if not os.path.isdir(self.path):
             raise FileNotFoundError(f"{self.path}: no such folder of label maps; generate them or correct the path")
-        if self.reading.frame not in FRAMES:
-            raise ValueError(f"frame wants one of {', '.join(FRAMES)}; got {self.reading.frame!r}")
+        check_reading(self.reading)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reading}, by {self.source}"
@@ -97,9 +98,7 @@ class MapFolder:
     def read(self, image_relative_path: str, photo_wh: WH) -> LabelMap:
         """The map of one image, whose photo is (width, height) pixels. Raises what `maps.read_map` raises."""
         label_map = read_map(map_path(self.path, image_relative_path), self.num_classes, self.reading.orientation)
-        if self.reading.frame == "whole":
-            return label_map
-        return label_map._replace(window=centre_window(photo_wh, self.reading.crop_pct))
+        return label_map._replace(window=self.reading.window(photo_wh))
 
     def missing(self, image_relative_paths: Iterable[str]) -> list[str]:
         """The images without a map, in their order; each folder is listed once and no file is opened."""
@@ -128,3 +127,7 @@ class MapFolder:
     def form(self, image_relative_path: str) -> str:
         """Shape and dtype of the array in an image's file, as text."""
         return form_of(map_path(self.path, image_relative_path))
+
+    def damage(self, advance: Callable[[int], None] = lambda maps: None) -> list[str]:
+        """Nothing: a folder has no files but its maps, each of which is looked at when it is read."""
+        return []

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ppim.token_labels.card import Reading
-from ppim.token_labels.maps import write_map
-from ppim.token_labels.store import MapFolder, first_shared, open_maps, stem_of
+from ppim.token_labels.maps import stem_of, write_map
+from ppim.token_labels.store import MapFolder, first_shared, open_maps
 
 
 @pytest.fixture
