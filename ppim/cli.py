@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"no command is called {words[0]}{did_you_mean(words[0], COMMANDS)}\n", file=sys.stderr)
     print("usage: ppim COMMAND ...\n")
     for name, command in COMMANDS.items():
-        print(f"  {name:<15}{command.__doc__.splitlines()[0]}")
+        print(f"  {name:<16}{command.__doc__.splitlines()[0]}")
     print("\n`ppim COMMAND --help` tells more.")
     return 0 if not words or {"-h", "--help"} & set(words) else 2
 

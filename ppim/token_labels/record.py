@@ -61,8 +61,12 @@ def encode(record: np.dtype, place: str, stem: str, array: np.ndarray, num_class
             raise MapError(f"{place}: the log-sum-exps of one cell differ; wanted plane 2 the same for each of the K "
                            "classes, make this map again")
         change = max(change, _put(place, values["log_z"], array[2, 0], round_scores))
-    data = values.tobytes()[:-_CHECK_BYTES]
-    return data + _check(stem, data).to_bytes(_CHECK_BYTES, "little"), change
+    return seal_record(stem, values.tobytes()[:-_CHECK_BYTES]), change
+
+
+def seal_record(stem: str, data: bytes) -> bytes:
+    """The bytes of a record without its checksum, and that of a map of this stem behind them."""
+    return data + _check(stem, data).to_bytes(_CHECK_BYTES, "little")
 
 
 def is_sound(record: np.dtype, stem: str, data: bytes) -> bool:

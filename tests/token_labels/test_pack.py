@@ -19,6 +19,7 @@ from ppim.index import write_index
 from ppim.token_labels.card import Reading, load_card, read_card, save_card
 from ppim.token_labels.check import survey, unmatched
 from ppim.token_labels.maps import MapError, write_map
+from ppim.token_labels.record import seal_record
 from ppim.token_labels.store import open_maps
 
 pytestmark = pytest.mark.smoke
@@ -131,6 +132,21 @@ def test_a_record_that_stands_for_another_photo_is_not_believed(copy):
         with pytest.raises(MapError, match=f"the map of {stem}"):
             maps.read(f"{stem}.jpg", (4, 3))
     assert len(maps.damage()) == 2
+
+
+def test_what_was_put_in_with_a_checksum_of_its_own_is_found_by_the_digests(copy):
+    shard, index = copy / "labels-00000.bin", copy / "labels.index"
+    content = shard.read_bytes()
+    shard.write_bytes(seal_record("n01/a", bytes(RECORD_BYTES - 4)) + content[RECORD_BYTES:])
+    maps = open_maps(copy, 9)
+    assert not maps.read("n01/a.jpg", (4, 3)).scores.any()
+    (said,) = maps.damage()
+    assert f"{shard}: has changed since it was written" in said
+    shard.write_bytes(content)
+    names = index.read_bytes()
+    index.write_bytes(names.replace(b"top", b"tot"))
+    (said, lost) = open_maps(copy, 9).damage()
+    assert "labels.index" in said and "the map of tot" in lost
 
 
 def test_files_that_are_cut_off_missing_or_of_another_pack_are_named_when_the_pack_is_opened(copy):
