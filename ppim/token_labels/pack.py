@@ -35,6 +35,7 @@ class MapPack:
     def __init__(self, path: str, num_classes: int, reading: Reading = WHOLE, source: str = "default"):
         self.path, self.num_classes, self.reading, self.source = path, num_classes, reading, source
         self.manifest = read_manifest(path)
+        self.digest = self.manifest.stems
         self._record, self._bytes = self.manifest.record, self.manifest.record.itemsize
         self._index = Index(Path(path) / INDEX)
         self._files: dict[int, object] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ppim.geometry import WH
 from ppim.token_labels.card import WHOLE, Reading, check_reading
@@ -24,6 +24,7 @@ class Maps(Protocol):
     num_classes: int
     reading: Reading  # how the maps are to be read
     source: str  # who says so, for people
+    digest: str | None  # of the names of all maps (`ppim.index.names_digest`), where it is known without a look at them
 
     def read(self, image_relative_path: str, photo_wh: WH) -> LabelMap:
         """The map of one image, whose photo is (width, height) pixels.
@@ -86,6 +87,7 @@ class MapFolder:
     num_classes: int
     reading: Reading = WHOLE  # how the maps are to be read
     source: str = "default"  # who says so, for people
+    digest: ClassVar[None] = None
 
     def __post_init__(self):
         if not os.path.isdir(self.path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ppim.checks.maps import pack_has_changed
 from ppim.cli import main
-from ppim.index import write_index
+from ppim.index import names_digest, write_index
 from ppim.token_labels.card import Reading, load_card, read_card, save_card
 from ppim.token_labels.check import survey, unmatched
 from ppim.token_labels.maps import MapError, write_map
@@ -68,6 +68,7 @@ def test_every_map_is_read_from_a_pack_as_from_its_folder(places, reading):
 def test_a_pack_answers_for_its_maps_as_a_folder_does(places):
     folder, pack = open_maps(places / "maps", 9), open_maps(places / "pack", 9)
     assert sorted(pack.stems()) == sorted(folder.stems()) == sorted(STEMS)
+    assert (folder.digest, pack.digest) == (None, names_digest(sorted(STEMS, key=str.encode)))
     asked = ["top.png", "gone/x.jpg", *IMAGES, "n01/b.jpg"]
     assert pack.missing(asked) == folder.missing(asked) == ["gone/x.jpg", "n01/b.jpg"]
     assert pack.missing(IMAGES) == [] == pack.missing(IMAGES[3:])
