@@ -34,7 +34,7 @@ from ppim.mixing import Mixed
 from ppim.seeds import place_rng, sample_rng, stand_in_rng
 from ppim.token_labels.controls import misplaced, offset
 from ppim.token_labels.released import Move, released_targets
-from ppim.token_labels.store import Maps
+from ppim.token_labels.store import Maps, expect
 from ppim.token_labels.targets import SparseTargets, best_class, concat, label_targets, token_targets, with_ground_truth
 
 
@@ -89,6 +89,8 @@ class TrainSamples:
 
     def __getitem__(self, key: tuple[int, int, int]) -> dict[str, Any]:
         epoch, index, copy = key
+        if self.maps is not None:
+            expect(self.maps, self.images.paths[index])
         index, photo, bad = self._readable(epoch, index)
         rng = sample_rng(self.seed, *key)
         ops = draw_view(rng, photo.size, self.policy)
@@ -164,6 +166,8 @@ class EvalSamples:
         return self.images.full_path(index)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        if self.maps is not None:
+            expect(self.maps, self.images.paths[index])
         photo = read_photo(self.images.full_path(index), self.exif)
         sample = {"image": to_array(apply_all(self.ops, photo)), "label": self.images.labels[index],
                   "index": np.int64(index)}

@@ -40,6 +40,7 @@ class MapPack:
         self._index = Index(Path(path) / INDEX)
         self._files: dict[int, object] = {}
         self._owner = os.getpid()
+        self._last: tuple[str, int | None] = ("", None)
         check_reading(reading)
         if self.manifest.highest_id >= num_classes:
             raise ValueError(f"{path}: class ids must lie in 0 .. {num_classes - 1}, this pack has some up to "
@@ -68,6 +69,13 @@ class MapPack:
             scores, ids = scores.transpose(0, 2, 1), ids.transpose(0, 2, 1)
             log_z = log_z if log_z is None else log_z.T
         return LabelMap(scores, ids, log_z, self.reading.window(photo_wh))
+
+    def expect(self, image_relative_path: str) -> None:
+        """Have the system fetch the map of an image that will be read soon. Nothing is waited for, nothing raised."""
+        row = self._row(stem_of(image_relative_path))
+        if row is not None:
+            shard, place = divmod(row, self.manifest.shard_maps)
+            os.posix_fadvise(self._descriptor(shard), place * self._bytes, self._bytes, os.POSIX_FADV_WILLNEED)
 
     def array(self, stem: str) -> np.ndarray:
         """The map of that name as an array of the form of `ppim.token_labels.maps`. Raises what `read` raises."""
@@ -116,7 +124,7 @@ class MapPack:
     def _values(self, image: str) -> np.void:
         """The record of an image."""
         stem = stem_of(image)
-        row = self._index.find(stem)
+        row = self._row(stem)
         if row is None:
             raise FileNotFoundError(f"{self.path}: no label map of {stem} in this pack; make the missing ones and pack "
                                     "them all again, or correct the path of the pack or of the photos")
@@ -125,6 +133,13 @@ class MapPack:
         if not is_sound(self._record, stem, data):
             raise MapError(self._damaged(row, stem))
         return np.frombuffer(data, self._record, 1)[0]
+
+    def _row(self, stem: str) -> int | None:
+        last, row = self._last  # what is expected is read next
+        if last != stem:
+            row = self._index.find(stem)
+            self._last = stem, row
+        return row
 
     def _descriptor(self, shard: int) -> int:
         if self._owner != os.getpid():

@@ -200,8 +200,12 @@ class _Shards:
         self._change = max(self._change, piece.largest_change)
 
     def _write(self, part: memoryview) -> None:
-        while len(part):
-            part = part[self._file.write(part):]
+        try:
+            while len(part):
+                part = part[self._file.write(part):]
+        except OSError as error:  # a full disk does not say for which file
+            raise type(error)(error.errno, f"cannot write, {error.strerror}; start again when there is room, what is "
+                              "done is kept", self._file.name) from error
 
     def _close(self) -> None:
         os.fsync(self._file.fileno())

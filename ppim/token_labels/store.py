@@ -65,6 +65,12 @@ def open_maps(path: str | os.PathLike[str], num_classes: int, reading: Reading =
     return kind(os.fspath(path), num_classes, reading, source)
 
 
+def expect(maps: Maps, image_relative_path: str) -> None:
+    """Say that the map of an image will be read soon, so that a disk can fetch it meanwhile."""
+    if isinstance(maps, MapPack):
+        maps.expect(image_relative_path)
+
+
 def first_shared(image_relative_paths: Iterable[str]) -> tuple[str, str] | None:
     """The first two images that would share one map, because their names differ by the last suffix alone."""
     owner: dict[str, str] = {}

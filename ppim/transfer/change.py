@@ -22,8 +22,9 @@ class Change(NamedTuple):
         if array.ndim != 4 or array.shape[0] not in (2, 3):
             raise MapError(f"{place}: wanted [2, K, H, W] (scores, class ids) or [3, K, H, W] (and log-sum-exp), got "
                            f"shape {list(array.shape)}")
-        if self.planes is not None:
-            array = array[:self.planes]
+        if len(array) < (self.planes or 2):
+            raise MapError(f"{place}: has no log-sum-exp; leave --planes out")
+        array = array[:self.planes]
         return array if self.orientation is None else np.ascontiguousarray(as_seen(array, self.orientation))
 
 

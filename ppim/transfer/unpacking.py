@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ppim.files import write_whole
 from ppim.token_labels.card import CARD, load_card, save_said
-from ppim.token_labels.maps import map_of_array, map_path, save_array
+from ppim.token_labels.maps import MapError, map_of_array, map_path, save_array
 from ppim.token_labels.record import UNKNOWN
 from ppim.transfer.change import Change
 from ppim.transfer.forms import FolderOf, Source
@@ -32,6 +32,7 @@ class _Write(NamedTuple):
     suffix: str
     change: Change
     classes: int
+    planes: int | None  # what the card says that they have; None: there is no card
 
     def __call__(self, stems: Sequence[str]) -> Written:
         written = 0
@@ -42,6 +43,9 @@ class _Write(NamedTuple):
             place = self.source.place(stem)
             array = self.change.of(place, self.source.array(stem))
             map_of_array(place, array, self.classes)
+            if self.planes not in (None, len(array)):
+                raise MapError(f"{place}: wanted {self.planes} planes as its card says, or the first map has, got "
+                               f"{len(array)}; --planes 2 leaves log-sum-exps out")
             if self.suffix == ".npy":
                 save_array(path, array)
             else:
@@ -65,9 +69,10 @@ def to_files(source: Source, target: str, suffix: str, card: dict[str, Any] | No
     """
     _settle_card(target, suffix, card)
     stems = sorted(source.stems())
-    total = Written(0, 0)
+    planes = None if card is None else 3 if card["log_z"] else 2
+    work, total = _Write(source, target, suffix, change, classes or UNKNOWN, planes), Written(0, 0)
     with progress(len(stems)) as advance:
-        for done in in_order(_Write(source, target, suffix, change, classes or UNKNOWN), stems, jobs):
+        for done in in_order(work, stems, jobs):
             total = Written(total.written + done.written, total.kept + done.kept)
             advance(done.written + done.kept)
     return total

@@ -20,9 +20,7 @@ from ppim.token_labels.card import Reading, load_card, read_card, save_card
 from ppim.token_labels.check import survey, unmatched
 from ppim.token_labels.maps import MapError, write_map
 from ppim.token_labels.record import seal_record
-from ppim.token_labels.store import open_maps
-
-pytestmark = pytest.mark.smoke
+from ppim.token_labels.store import expect, open_maps
 
 STEMS = ["n01/a", "n01/b.c", "n02/deep/d", "n02/é", "top", *(f"n03/{number}" for number in range(8))]
 IMAGES = [f"{stem}.jpg" for stem in STEMS]
@@ -56,6 +54,7 @@ def assert_same(one, other):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("reading", [
     Reading(), Reading("centre-crop", 0.8, "columns-first"), Reading(orientation="columns-first"),
 ])
@@ -80,6 +79,10 @@ def test_a_pack_answers_for_its_maps_as_a_folder_does(places):
     assert load_card(places / "pack") == load_card(places / "maps")
     with pytest.raises(FileNotFoundError, match="no label map of gone/x in this pack"):
         pack.read("gone/x.jpg", (4, 3))
+    for image in ("gone/x.jpg", "top.jpg"):  # said ahead, for all stores alike
+        expect(pack, image)
+        expect(folder, image)
+    assert_same(pack.read("n01/a.jpg", (4, 3)), folder.read("n01/a.jpg", (4, 3)))
 
 
 def test_the_files_are_as_documented_byte_by_byte(places):

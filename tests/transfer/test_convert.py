@@ -13,8 +13,6 @@ from ppim.token_labels.orientations import ORIENTATIONS, as_stored
 from ppim.token_labels.store import open_maps
 from ppim.transfer.torch_maps import read_torch_map, torch_bytes
 
-pytestmark = pytest.mark.smoke
-
 STEMS = ["n01/a", "n01/b.c", "n02/d"]
 
 
@@ -40,6 +38,7 @@ def convert(*words, code=0):
     assert main(["labels", "convert", *map(str, words), "--jobs", "1"]) == code
 
 
+@pytest.mark.smoke
 def test_published_maps_become_npy_files_or_a_pack_and_come_back_as_they_were(published, tmp_path, capsys):
     convert(published, tmp_path / "npy")
     assert "3 maps written to" in capsys.readouterr().out and read_card(tmp_path / "npy") is None
@@ -94,6 +93,11 @@ def test_a_log_sum_exp_is_written_for_pytorch_only_when_that_is_said(tmp_path, c
     for planes in (2, 3):
         convert(tmp_path / "maps", tmp_path / f"pt{planes}", "--to", "pt", "--planes", planes)
         np.testing.assert_array_equal(read_torch_map(str(tmp_path / f"pt{planes}" / "a.pt")), array_of("n01/a", planes))
+    convert(tmp_path / "pt2", tmp_path / "pt4", "--planes", 3, code=1)
+    assert "a.pt: has no log-sum-exp; leave --planes out" in capsys.readouterr().err
+    save_array(str(tmp_path / "maps" / "b.npy"), array_of("n01/a", 2))
+    convert(tmp_path / "maps", tmp_path / "both", "--orientation", "rows-first", "--frame", "whole", code=1)
+    assert "as its card says, or the first map has, got" in capsys.readouterr().err
 
 
 def test_an_interrupted_conversion_goes_on_and_maps_read_in_another_way_do_not_get_between(published, tmp_path, capsys):

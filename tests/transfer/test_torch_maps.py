@@ -16,14 +16,13 @@ from hypothesis.extra import numpy as arrays
 from ppim.token_labels.maps import MapError
 from ppim.transfer.torch_maps import read_torch_map, torch_bytes
 
-pytestmark = pytest.mark.smoke
-
 FIXTURES = Path(__file__).parent / "fixtures"
 TORCH = Path(os.environ.get("PPIM_TORCH_PYTHON", "/tmp/peers/venv/bin/python"))
 COUNT = np.arange(2 * 3 * 4).reshape(2, 3, 4)
 VALUES = np.stack([9 - COUNT / 8, COUNT * 37 % 1000])
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", ["map_zip.pt", "map_legacy.pt"])
 def test_what_pytorch_wrote_is_read_value_by_value(name):
     array = read_torch_map(str(FIXTURES / name))

@@ -6,17 +6,20 @@
 The first line of figures: microseconds of the processor to read a map of the published size with log-sum-exp, and what
 share that is of a token-label sample; readers take turns, medians.
 
-With `--maps` a pack of so many is made in `--where` (7 kB each; removed afterwards). Samples are then drawn from all of
-it in random order, in turns with samples whose maps are always the same few hundred, by a process whose memory and page
-cache together are limited to `--memory` GB (a control group of Linux, which takes root; without, pages are dropped by
-posix_fadvise before every turn). What was read from the disk meanwhile is counted by the kernel and told beside the
-rates. The photos are the same few in both, so that only maps are cold. One process, wall-clock time.
+With `--maps` a pack of so many is made in `--where` (7 kB each; removed afterwards without `--keep`). Samples are then
+drawn from all of it in random order, in turns with samples whose maps are always the same few hundred, by a process
+whose memory and page cache together are limited to `--memory` GB (a control group of Linux, which takes root; without,
+pages are dropped by posix_fadvise before every turn). What was read from the disk meanwhile is counted by the kernel
+and told beside the rates. The photos are the same few in both, so that only maps are cold. One process, wall-clock
+time.
 """
 from __future__ import annotations
 
 import argparse
 import contextlib
 import os
+import resource
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -149,10 +152,10 @@ def from_disk() -> int:
 def cold(few: ImageList, pack: Path, count: int, memory: float, rounds: int) -> None:
     """Random samples of all of a pack in turns with samples of always the same maps of it."""
     stems = [f"n{number // 1300:04d}/{number:08d}" for number in range(count)]
-    start = time.monotonic()
-    make_pack(pack, stems, arrays(64))
+    if not pack.exists():
+        make_pack(pack, stems, arrays(64))
     size = sum(path.stat().st_size for path in pack.iterdir())
-    print(f"{count:,} maps, {size / 1e9:.2f} GB, written in {time.monotonic() - start:.0f} s")
+    print(f"{count:,} maps, {size / 1e9:.2f} GB", flush=True)
     images = Repeated("", [f"{stem}.jpg" for stem in stems], np.zeros(count, np.int64), few.classes, few=few)
     forget(pack)
     with limited(memory) as how:
@@ -161,7 +164,7 @@ def cold(few: ImageList, pack: Path, count: int, memory: float, rounds: int) -> 
         warm = rng.integers(0, count // turn, 1)[0] * turn + np.arange(turn)
         for index in warm:
             samples[0, int(index), 0]
-        rates, read = {"warm": [], "cold": []}, {"warm": 0, "cold": 0}
+        rates, work, read, waits = ({"warm": [], "cold": []} for _ in range(4))
         for epoch in range(rounds):
             # the same photos in both, in the same order
             random = rng.integers(0, count // turn, turn) * turn + np.arange(turn)
@@ -169,18 +172,22 @@ def cold(few: ImageList, pack: Path, count: int, memory: float, rounds: int) -> 
                 forget(pack)
             turns = [("warm", warm), ("cold", random)]
             for name, chosen in turns[::-1] if epoch % 2 else turns:
-                before, start = from_disk(), time.monotonic()
+                before, start, worked = from_disk(), time.monotonic(), time.process_time()
+                waited = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
                 for index in chosen.tolist():
                     samples[epoch, index, 0]
                 rates[name].append(turn / (time.monotonic() - start))
-                read[name] += from_disk() - before
-    medians = {name: float(np.median(found)) for name, found in rates.items()}
-    ratios = np.array(rates["cold"]) / np.array(rates["warm"])
-    print(f"limited by {how or 'posix_fadvise alone'}: " + ", ".join(
-        f"{name} {rate:.0f} samples/s, {read[name] / rounds / turn / 1024:.1f} kB a sample from the disk"
-        for name, rate in medians.items()))
-    print(f"cold over warm: {np.median(ratios):.3f} (median of {rounds} turns of {turn} samples), quartiles "
-          f"{np.quantile(ratios, 0.25):.3f} .. {np.quantile(ratios, 0.75):.3f}")
+                work[name].append(turn / (time.process_time() - worked))
+                read[name].append((from_disk() - before) / turn / 1024)
+                waits[name].append((resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - waited) / turn)
+    print(f"limited by {how or 'posix_fadvise alone'}, median of {rounds} turns of {turn} samples")
+    for name in rates:
+        print(f"{name}: {np.median(rates[name]):.0f} samples/s, {np.median(work[name]):.0f} a second of the processor, "
+              f"{np.mean(read[name]):.1f} kB a sample from the disk, {np.mean(waits[name]):.2f} waits a sample")
+    for kind, found in (("by the clock", rates), ("by the processor's time", work)):
+        ratios = np.array(found["cold"]) / np.array(found["warm"])
+        print(f"cold over warm {kind}: {np.median(ratios):.3f}, quartiles {np.quantile(ratios, 0.25):.3f} .. "
+              f"{np.quantile(ratios, 0.75):.3f}")
 
 
 def main() -> None:
@@ -190,6 +197,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--maps", type=int, default=0, help="maps of the large pack; 0: leave it out")
     parser.add_argument("--where", default=".", help="folder in which the large pack is made and removed")
+    parser.add_argument("--keep", action="store_true", help="leave the large pack there for another time")
     parser.add_argument("--memory", type=float, default=2.0, metavar="GB")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -205,8 +213,10 @@ def main() -> None:
         images = replace(images, paths=[images.paths[i] for i in chosen], labels=images.labels[chosen])
         reading(images, Path(folder), arguments.rounds)
         if arguments.maps:
-            with tempfile.TemporaryDirectory(dir=arguments.where) as large:
-                cold(images, Path(large) / "pack", arguments.maps, arguments.memory, arguments.rounds)
+            pack = Path(arguments.where) / f"benchmark_{arguments.maps}.pack"
+            cold(images, pack, arguments.maps, arguments.memory, arguments.rounds)
+            if not arguments.keep:
+                shutil.rmtree(pack)
 
 
 if __name__ == "__main__":
