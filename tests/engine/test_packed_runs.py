@@ -13,7 +13,7 @@ def test_a_run_from_a_pack_is_the_run_from_its_folder_bit_for_bit(tiny_data, tin
     for name, path in (("folder", tiny_data / "maps"), ("pack", tmp_path / "pack")):
         save = tmp_path / name
         # validation photos bear the names of training photos, so that the same maps do for both
-        run(str(tiny_config), ["TRAIN.MAX_STEPS", "2", "SAVE", str(save), "TOKEN_LABEL.PATH", str(path),
+        run(str(tiny_config), ["TRAIN.MAX_STEPS", "1", "SAVE", str(save), "TOKEN_LABEL.PATH", str(path),
                                "TOKEN_LABEL.VAL_PATH", str(path), "DATA.NUM_WORKERS", "2"])
         said = capsys.readouterr().out
         assert f"label maps in {path}" in said and (" (pack): " in said) == (name == "pack")

@@ -110,7 +110,7 @@ def crc32(data):
     return value ^ 0xFFFFFFFF
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(row=st.integers(0, 12), at=st.integers(0, RECORD_BYTES - 1), flip=st.integers(1, 255))
 def test_a_changed_byte_is_found_when_the_map_is_read_and_the_photo_named(places, tmp_path_factory, row, at, flip):
     pack = tmp_path_factory.mktemp("spoilt") / "pack"
@@ -172,7 +172,7 @@ def test_files_that_are_cut_off_missing_or_of_another_pack_are_named_when_the_pa
         open_maps(copy, 9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_a_changed_byte_of_labels_json_is_refused_by_name(places, tmp_path_factory, data):
     pack = tmp_path_factory.mktemp("spoilt") / "pack"

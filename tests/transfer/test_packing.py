@@ -58,7 +58,7 @@ def test_a_folder_comes_back_from_its_pack_byte_for_byte(maps, tmp_path, capsys)
         *(f"labels-0000{number}.bin" for number in range(4)), "labels.index", "labels.json"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_what_a_pack_gives_is_what_the_folder_holds_whatever_its_form(tmp_path_factory, data):
     """Any dtype, shape and number of classes; ids up to the last one are exact."""

@@ -30,7 +30,7 @@ def test_what_pytorch_wrote_is_read_value_by_value(name):
     np.testing.assert_array_equal(array, VALUES)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(arrays.arrays(st.sampled_from(["<f2", "<f4", "<f8", ">f4", "<i2", "<i4", "<i8"]),
                      arrays.array_shapes(min_dims=4, max_dims=4, max_side=4)))
 def test_what_is_written_is_read_again_bit_for_bit(tmp_path_factory, array):
@@ -99,7 +99,7 @@ def test_every_other_content_is_one_error_that_names_the_file(tmp_path):
         read_torch_map(str(tmp_path / "nowhere.pt"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_file_of_pytorch_that_has_changed_is_read_or_refused_and_never_breaks_the_reader(tmp_path_factory, data):
     content = bytearray((FIXTURES / "map_zip.pt").read_bytes())
