@@ -39,6 +39,7 @@ class Manifest(NamedTuple):
     largest_change: float  # of a score or log-sum-exp that was rounded, 0 where none was
     shard_maps: int  # records of every shard but the last
     shards: tuple[tuple[str, str], ...]  # names of the files, and their SHA-256 (hexadecimal)
+    change: str  # what was done to the maps when they were packed, "" nothing
     stems: str  # SHA-256 of the stems, see `ppim.index.names_digest`
     card: Mapping[str, Any] | None  # what `annotation.json` of the folder said (`ppim.token_labels.card`)
 
@@ -112,7 +113,8 @@ def _checked(said: Mapping[str, Any]) -> Manifest:
     if card is not None and not isinstance(card, dict):
         raise ValueError(f"card wants an object, got {type(card).__name__}")
     return Manifest(said["maps"], shape, said["ids"], said["log_z"], said["classes"], int(said["highest_id"]),
-                    float(said["largest_change"]), said["shard_maps"], shards, str(said["stems"]), card)
+                    float(said["largest_change"]), said["shard_maps"], shards, str(said["change"]),
+                    str(said["stems"]), card)
 
 
 def _damaged(path: Path, what: str, hint: str) -> ValueError:

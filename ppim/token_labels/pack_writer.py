@@ -22,7 +22,15 @@ import numpy as np
 from ppim.files import sync, write_whole
 from ppim.index import Index, write_index
 from ppim.strict_json import dumps
-from ppim.token_labels.manifest import INDEX, Manifest, shard_name, write_manifest
+from ppim.token_labels.manifest import (
+    INDEX,
+    MANIFEST,
+    Manifest,
+    is_pack,
+    read_manifest,
+    shard_name,
+    write_manifest,
+)
 from ppim.token_labels.record import record_dtype
 from ppim.token_labels.shards import look_over
 
@@ -41,7 +49,8 @@ class Plan(NamedTuple):
     classes: int | None
     round_scores: bool
     shard_maps: int
-    origin: str  # what the maps are taken from, and what is done to them
+    source: str  # where the maps are taken from
+    change: str  # what is done to them, "" nothing
     card: Mapping[str, Any] | None
 
     @property
@@ -78,11 +87,12 @@ def write_pack(path: str | Path, stems: Sequence[str], plan: Plan, changed: Call
         what the pack says of itself.
 
     Raises:
-        FileExistsError: something is there already. ValueError: another process is writing it.
+        FileExistsError: something else is there already. ValueError: another process is writing it.
     """
     path = Path(os.path.abspath(path))
     if os.path.lexists(path):
-        raise FileExistsError(f"{path} is there already; remove it, or name another place for the pack")
+        advance(len(stems))
+        return _finished(path, stems, plan, changed)
     beside = unfinished(path)
     with _alone(beside):
         shards = _Shards(beside, plan, stems)
@@ -103,6 +113,19 @@ def write_pack(path: str | Path, stems: Sequence[str], plan: Plan, changed: Call
         os.rename(beside, path)
     sync(path.parent)
     return manifest
+
+
+def _finished(path: Path, stems: Sequence[str], plan: Plan, changed: Callable[[str], float]) -> Manifest:
+    """What the pack at `path` says of itself, if it is the one that is wanted, and no map has changed since."""
+    if is_pack(path):
+        there, wanted = read_manifest(path), _as_said(plan)
+        said = json.loads(dumps(there._asdict()))
+        written = (path / MANIFEST).stat().st_mtime
+        if all(said[name] == wanted[name] for name in said.keys() & wanted.keys()) and (
+                plan.round_scores or not there.largest_change) and all(changed(stem) < written for stem in stems):
+            return there
+    raise FileExistsError(f"{path} is there already, and other than what is to be packed; remove it, or name another "
+                          "place for the pack")
 
 
 @contextlib.contextmanager
@@ -222,5 +245,5 @@ class _Shards:
             raise ValueError(f"{self._beside}: {self.done} of {plan.maps} maps came")
         shards = tuple((shard_name(number), digest) for number, digest in enumerate(self._digests))
         return Manifest(plan.maps, plan.shape, plan.ids, plan.log_z, plan.classes, self._highest, self._change,
-                        plan.shard_maps, shards, plan.stems, plan.card)
+                        plan.shard_maps, shards, plan.change, plan.stems, plan.card)
 

@@ -17,6 +17,10 @@ class Change(NamedTuple):
     orientation: str | None = None  # how maps are stored; they are turned to rows first. None: they stay as they are
     planes: int | None = None  # 2: leave the log-sum-exp out. None: as many as there are
 
+    def __str__(self) -> str:
+        turned = [] if self.orientation in (None, "rows-first") else [f"{self.orientation} to rows-first"]
+        return ", ".join(turned + ([] if self.planes is None else [f"{self.planes} planes"]))
+
     def of(self, place: str, array: np.ndarray) -> np.ndarray:
         """The array of a map, changed; `place` is for messages."""
         if array.ndim != 4 or array.shape[0] not in (2, 3):

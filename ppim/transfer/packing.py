@@ -75,7 +75,7 @@ def pack(source: Source, target: str, card: Callable[[bool], dict[str, Any] | No
     classes = how.classes or (said or {}).get("num_classes")
     ids = "<u2" if (classes or 0) <= _HALF_IDS else "<u4"
     plan = Plan(names_digest(stems), len(stems), first.shape[1:], ids, log_z, classes, how.round_scores,
-                how.shard_maps, f"{source.path} {change}", said)
+                how.shard_maps, source.path, str(change), said)
     record = record_dtype(plan.shape, ids, log_z)
     work = _Encode(source, change, record, classes or UNKNOWN, how.round_scores)
 

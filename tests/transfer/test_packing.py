@@ -128,7 +128,7 @@ def test_what_cannot_be_packed_is_refused_with_the_reason_and_leaves_no_pack(map
 def test_places_that_are_taken_or_mistaken_are_refused(maps, tmp_path, capsys):
     (tmp_path / "pack").mkdir()
     pack(maps, tmp_path / "pack", code=1)
-    assert "pack is there already; remove it" in capsys.readouterr().err
+    assert "pack is there already, and other than what is to be packed; remove it" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     for source, words in ((tmp_path / "nowhere", "no such folder"), (tmp_path / "empty", "no label maps there")):
         pack(source, tmp_path / "other", code=1)
@@ -138,6 +138,22 @@ def test_places_that_are_taken_or_mistaken_are_refused(maps, tmp_path, capsys):
     pack(maps, tmp_path / "third", "--unpack", code=1)
     seen = capsys.readouterr().err
     assert "is a pack; --unpack takes its maps out" in seen and "is no pack; leave --unpack out" in seen
+
+
+def test_a_pack_that_is_there_of_these_maps_is_kept_and_one_of_others_refused(maps, tmp_path, capsys):
+    for path in maps.rglob("*.npy"):
+        os.utime(path, (1, 1))
+    pack(maps, tmp_path / "pack")
+    first = files_of(tmp_path / "pack")
+    pack(maps, tmp_path / "pack")
+    assert files_of(tmp_path / "pack") == first
+    for options in (["--shard-maps", "5"], ["--classes", "9"]):
+        pack(maps, tmp_path / "pack", *options, code=1)
+    assert main(["labels", "convert", str(maps), str(tmp_path / "pack"), "--to", "pack", "--shard-maps", "6",
+                 "--planes", "3", "--jobs", "1"]) == 1
+    (maps / "n0" / "3.npy").touch()
+    pack(maps, tmp_path / "pack", code=1)
+    assert capsys.readouterr().err.count("other than what is to be packed") == 4
 
 
 def interrupted(maps, tmp_path, name="n1/4") -> tuple[Path, dict]:

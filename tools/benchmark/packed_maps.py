@@ -72,7 +72,7 @@ def arrays(count: int) -> list:
 
 def make_pack(path: Path, stems: list, maps: list) -> None:
     """A pack whose records repeat `maps`, each sealed for its own stem."""
-    plan = Plan(names_digest(stems), len(stems), SHAPE, "<u2", True, CLASSES, False, SHARD_MAPS, "", None)
+    plan = Plan(names_digest(stems), len(stems), SHAPE, "<u2", True, CLASSES, False, SHARD_MAPS, "", "", None)
     bodies = [encode(plan.record, "", "", array, CLASSES, False)[0] for array in maps]
 
     def encoded(first: int) -> Iterator[Encoded]:
