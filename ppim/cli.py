@@ -9,7 +9,7 @@ from importlib import metadata
 import ppim
 from ppim.commands import guarded
 from ppim.commands.bench import bench
-from ppim.commands.check import check, check_labels
+from ppim.commands.check import check
 from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.data_check import check_data
@@ -20,6 +20,7 @@ from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
 from ppim.commands.knn import knn
 from ppim.commands.labels import make
+from ppim.commands.labels_check import check_labels
 from ppim.commands.models import models
 from ppim.commands.plan import plan
 from ppim.commands.predict import predict
