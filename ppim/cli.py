@@ -20,6 +20,7 @@ from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
 from ppim.commands.knn import knn
 from ppim.commands.labels import make
+from ppim.commands.labels_audit import audit_labels
 from ppim.commands.labels_check import check_labels
 from ppim.commands.models import models
 from ppim.commands.plan import plan
@@ -40,6 +41,7 @@ COMMANDS = {
     "check": check,
     "labels make": make,
     "labels check": check_labels,
+    "labels audit": audit_labels,
     "convert": convert,
     "export": export,
     "models": models,

@@ -8,12 +8,12 @@ test and by a bootstrap over photos; else it is undecided, and nothing is named.
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from ppim.checks.choice import FEWEST, choose
 from ppim.checks.patterns import centred, classes_of, laid, of_map, together
 from ppim.geometry import WH, Window, centre_window
 from ppim.token_labels.maps import LabelMap
@@ -21,12 +21,9 @@ from ppim.token_labels.orientations import ORIENTATIONS, as_seen
 from ppim.token_labels.targets import WHOLE
 
 PCTS = (1.0, 0.875)  # centre crops that are tried unless others are stated
-FEWEST = 16  # photos
 _OTHERS = (1, 7, 23, 41)  # the map of a photo so many places on stands for "another photo's"
-_CHANCE = 1e-3  # of naming a wrong way by chance, over all that are tried
 _BETTER = 1.1  # as much larger must the number be: which photos are easy depends a little on the frame
 _LEAST = 0.02  # of the measure itself, below which maps say nothing of places
-_DRAWS = 2000  # of the bootstrap
 
 
 class Way(NamedTuple):
@@ -121,35 +118,18 @@ def fits(stored: Sequence[LabelMap], said: Sequence[LabelMap], sizes: Sequence[W
 
 def judge(found: np.ndarray, tried: Sequence[Way]) -> Found:
     """What `fits` (photos, ways) say of the ways."""
-    photos, mean = len(found), found.mean(axis=0)
-    order = np.argsort(-mean, kind="stable")
-    best = int(order[0])
-    better = found[:, [best]] - found  # (photos, ways)
-    draws = np.random.default_rng(photos).integers(0, photos, (_DRAWS, photos))
-    share = _CHANCE / (len(tried) - 1)
-    # by which of the ways could it be beaten? by those that one of the tests does not rule out
-    p = np.array([1.0 if way == best else _sign_test(better[:, way]) for way in range(len(tried))])
-    lows = np.array([better[:, way][draws].mean(axis=1).min() for way in range(len(tried))])
-    open_ways = [way for way in range(len(tried)) if way != best and (
-        p[way] > share or lows[way] <= 0 or mean[best] <= _BETTER * mean[way])]
-    rival = int(max(open_ways or order[1:], key=lambda way: mean[way]))
-    low, high = np.quantile(better[:, rival][draws].mean(axis=1), (0.005, 0.995))
-    nothing = _why_nothing(found[:, best], share)
-    turned = [tried[way] for way in open_ways]
+    choice = choose(found, _BETTER, _LEAST)
+    best, could_be = tried[choice.best], [tried[way] for way in choice.open]
+    nothing = ""
+    if len(found) < FEWEST:
+        nothing = f"{len(found)} photos are too few to tell, {FEWEST} are the least"
+    elif not choice.fits:
+        nothing = "maps go with what is said of their own photos hardly better than with what is said of others"
     return Found(
-        tried[best], float(mean[best]), tried[rival], float(better[:, rival].mean()), float(low), float(high),
-        min(1.0, float(p[rival]) * (len(tried) - 1)), nothing or _why(turned),
-        not nothing and all(way.orientation == tried[best].orientation for way in turned),
-        not nothing and all(way.crop_pct == tried[best].crop_pct for way in turned),
-        tuple((tried[way], float(mean[way])) for way in order), photos)
-
-
-def _why_nothing(fit: np.ndarray, share: float) -> str:
-    if len(fit) < FEWEST:
-        return f"{len(fit)} photos are too few to tell, {FEWEST} are the least"
-    if fit.mean() < _LEAST or _sign_test(fit) > share:
-        return "maps go with what is said of their own photos hardly better than with what is said of others"
-    return ""
+        best, float(choice.mean[choice.best]), tried[choice.rival], choice.margin, choice.low, choice.high, choice.p,
+        nothing or _why(could_be), not nothing and all(way.orientation == best.orientation for way in could_be),
+        not nothing and all(way.crop_pct == best.crop_pct for way in could_be),
+        tuple((tried[way], float(choice.mean[way])) for way in np.argsort(-choice.mean, kind="stable")), len(found))
 
 
 def _why(turned: Sequence[Way]) -> str:
@@ -157,14 +137,6 @@ def _why(turned: Sequence[Way]) -> str:
         return ""
     more = f" and {len(turned) - 2} more" if len(turned) > 2 else ""
     return f"it could as well be {'; or '.join(map(str, turned[:2]))}{more}"
-
-
-def _sign_test(differences: np.ndarray) -> float:
-    """The probability that as many of the differences (n,) are above zero by chance; those that are zero do not count.
-    """
-    counted = differences[np.abs(differences) > 1e-12]
-    n, above = len(counted), int((counted > 0).sum())
-    return sum(math.comb(n, k) for k in range(above, n + 1)) / 2**n if n else 1.0
 
 
 def _pattern(label_map: LabelMap, orientation: str) -> tuple[np.ndarray, tuple[int, int]]:

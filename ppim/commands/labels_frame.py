@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ppim.checks.frames import Found, Way
     from ppim.token_labels.maps import LabelMap
 
+READABLE = ("rows-first", "columns-first")  # what TOKEN_LABEL.ORIENTATION knows
 UNDECIDED = 2  # exit code
 ANY = 1 << 15  # classes: whichever ids the maps have; all kinds of numbers in maps can hold it
 
@@ -63,11 +64,11 @@ def lines(found: Found, folder: str) -> list[str]:
 
 
 def _to_set(way: Way, folder: str) -> list[str]:
-    frame = "whole" if way.crop_pct is None else f"centre-crop TOKEN_LABEL.FRAME_CROP_PCT {way.crop_pct:g}"
-    if way.orientation in ("rows-first", "columns-first"):
+    if way.orientation in READABLE:
+        frame = "whole" if way.crop_pct is None else f"centre-crop TOKEN_LABEL.FRAME_CROP_PCT {way.crop_pct:g}"
         return [f"set: -o TOKEN_LABEL.ORIENTATION {way.orientation} TOKEN_LABEL.FRAME {frame}"]
-    return [f"convert: ppim labels convert {folder} NEW_DIR --orientation {way.orientation}",
-            f"then set: -o TOKEN_LABEL.ORIENTATION rows-first TOKEN_LABEL.FRAME {frame}"]
+    frame = "whole" if way.crop_pct is None else f"centre-crop --frame-crop-pct {way.crop_pct:g}"
+    return [f"convert: ppim labels convert {folder} NEW_DIR --orientation {way.orientation} --frame {frame}"]
 
 
 def _said(args: argparse.Namespace, root: str, files: list[str], exif: str) -> list[LabelMap]:

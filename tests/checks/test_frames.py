@@ -1,8 +1,9 @@
-"""How are maps stored? Sixteen ways planted, found against an annotator of other classes; silence where nothing tells."""
+"""How are maps stored? Sixteen ways, found against an annotator of other classes; silence where nothing tells."""
 import numpy as np
 import pytest
 
-from ppim.checks.frames import FEWEST, Way, find, judge, ways
+from ppim.checks.choice import FEWEST
+from ppim.checks.frames import Way, find, judge, ways
 from ppim.geometry import centre_window
 from ppim.token_labels.maps import LabelMap
 from ppim.token_labels.orientations import ORIENTATIONS, as_stored
@@ -39,7 +40,8 @@ def photos():
     rng = np.random.default_rng(1)
     owners = [ground(rng) for _ in range(COUNT)]
     # to it, two of the classes are one, and none is called as in the maps
-    said = [map_of(np.where(owner == 5, 4, owner), (0, 0, 1, 1), (9, 12), [11, 7, 30, 2, 19, 8], rng) for owner in owners]
+    said = [map_of(np.where(owner == 5, 4, owner), (0, 0, 1, 1), (9, 12), [11, 7, 30, 2, 19, 8], rng)
+            for owner in owners]
     return owners, said
 
 
