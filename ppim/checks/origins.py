@@ -146,12 +146,10 @@ def audit(samples: Sequence[Sample], tried: dict[str, Places] | None = None) -> 
 
     Args:
         samples: all of one grid of tokens. tried: see `explanations`.
-
-    Raises:
-        ValueError: no samples.
     """
-    if len(samples) < 2:
-        raise ValueError(f"wanted samples of at least {FEWEST} photos, got {len(samples)}")
+    if len(samples) < FEWEST:
+        return Verdict(UNDECIDED, f"{len(samples)} samples are too few to tell, {FEWEST} are the least", (), (), (),
+                       len(samples))
     distinct, like = _told_apart(samples, tried or explanations())
     known = [of_map(sample.known) for sample in samples]
     patterns = [centred(_few(sample.table)) for sample in samples]
@@ -165,9 +163,7 @@ def audit(samples: Sequence[Sample], tried: dict[str, Places] | None = None) -> 
     choice = choose(fits, _BETTER, _LEAST)
     ordered = tuple((names[one], float(choice.mean[one])) for one in np.argsort(-choice.mean, kind="stable"))
     why = ""
-    if len(samples) < FEWEST:
-        why = f"{len(samples)} samples are too few to tell, {FEWEST} are the least"
-    elif not choice.fits:
+    if not choice.fits:
         why = "targets go with their own photos hardly better than with others"
     elif choice.open:
         why = f"it could as well be: {names[choice.open[0]]}"

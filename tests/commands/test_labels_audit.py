@@ -70,14 +70,14 @@ def test_our_own_loader_passes_and_its_released_geometry_is_named(drawn, tmp_pat
 
 
 def test_the_same_in_the_other_convention_as_views_and_as_ids(drawn, tmp_path, capsys):
-    held = dumped(drawn)
+    held = dumped(drawn, hflip=1.0)
     top, left, height, width = held["boxes"].T
     corners = np.stack([left, top, left + width, top + height], axis=1) / (*WH, *WH)
     ids = np.argsort(-held["targets"], axis=-1)[..., :4]
     weights = np.take_along_axis(held["targets"], ids, axis=-1)
     sparse = {name: held[name] for name in ("photos", "flips")} | {"ids": ids, "weights": weights}
-    assert audited(drawn, tmp_path, {**sparse, "boxes": corners, "convention": "x0,y0,x1,y1", "unit": "shares"}) == 0
-    held = dumped(drawn, hflip=1.0)
+    assert audited(drawn, tmp_path, {**sparse, "boxes": corners, "convention": "x0,y0,x1,y1", "unit": "shares"},
+                   "--most", "20") == 0
     views = {name: held[name] for name in ("photos", "targets", "views")}
     assert audited(drawn, tmp_path, views, "--most", "20") == 0
     assert capsys.readouterr().out.count("\nright: ") == 2

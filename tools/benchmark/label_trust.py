@@ -159,16 +159,16 @@ def main() -> None:
         parser.add_argument(f"--{who}", nargs=3, required=True, metavar=("CONFIG", "WEIGHTS", "PX"))
     args = parser.parse_args()
     images = find_images(args.photos)
-    sizes = [Image.open(images.full_path(i)).size for i in range(len(images))]
-    said, whole = (seen(network, images.root, images.paths) for network in (args.judge, args.maker))
+    step = 1 if args.what == "frames" else max(1, len(images) // args.most)
+    files = images.paths[::step]
+    sizes = [Image.open(Path(images.root) / name).size for name in files]
+    said, whole = (seen(network, images.root, files) for network in (args.judge, args.maker))
     if args.what == "frames":
-        frames({None: whole, 1.0: seen(args.maker, images.root, images.paths, 1.0)}, said, sizes,
-               args.subsets)
+        frames({None: whole, 1.0: seen(args.maker, images.root, files, 1.0)}, said, sizes, args.subsets)
     else:
         maps = [published(one) for one in whole]
         classes = 1 + max(int(one.ids.max()) for one in maps)
-        some = slice(None, None, max(1, len(maps) // args.most))
-        audits(Loader(maps[some], sizes[some], classes), {"the maps": maps[some], "the annotator": said[some]})
+        audits(Loader(maps, sizes, classes), {"the maps": maps, "the annotator": said})
 
 
 if __name__ == "__main__":
