@@ -4,6 +4,7 @@ import pytest
 
 from ppim.checks.choice import FEWEST
 from ppim.checks.frames import Way, find, judge, ways
+from ppim.checks.patterns import laid
 from ppim.geometry import centre_window
 from ppim.token_labels.maps import LabelMap
 from ppim.token_labels.orientations import ORIENTATIONS, as_stored
@@ -50,6 +51,13 @@ def stored(owners, way, grid=(8, 8), noise=0.6):
     seen = [map_of(owner, (0, 0, 1, 1) if way.crop_pct is None else centre_window(WH, way.crop_pct), grid,
                    range(CLASSES), rng, noise) for owner in owners]
     return [LabelMap(as_stored(m.scores, way.orientation), as_stored(m.ids, way.orientation)) for m in seen]
+
+
+def test_what_is_laid_on_the_cells_of_a_window_is_what_stands_there():
+    at = np.stack(np.meshgrid((np.arange(12) + 0.5) / 12, (np.arange(9) + 0.5) / 9), axis=-1)  # a table of its places
+    found = laid(at, (0.25, 0.1, 0.75, 0.9), (2, 5))
+    np.testing.assert_allclose(found[0, :, 0], 0.25 + 0.5 * (np.arange(5) + 0.5) / 5)
+    np.testing.assert_allclose(found[:, 0, 1], 0.1 + 0.8 * (np.arange(2) + 0.5) / 2)
 
 
 @pytest.mark.parametrize("pct", [None, 1.0], ids=["whole", "centre"])
