@@ -9,7 +9,7 @@ from importlib import metadata
 import ppim
 from ppim.commands import guarded
 from ppim.commands.bench import bench
-from ppim.commands.check import check, check_labels
+from ppim.commands.check import check
 from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.data_check import check_data
@@ -20,6 +20,8 @@ from ppim.commands.finetune import finetune
 from ppim.commands.imagenet import lay_out
 from ppim.commands.knn import knn
 from ppim.commands.labels import make
+from ppim.commands.labels_audit import audit_labels
+from ppim.commands.labels_check import check_labels
 from ppim.commands.labels_convert import convert_labels
 from ppim.commands.labels_pack import pack_labels
 from ppim.commands.models import models
@@ -41,6 +43,7 @@ COMMANDS = {
     "check": check,
     "labels make": make,
     "labels check": check_labels,
+    "labels audit": audit_labels,
     "labels pack": pack_labels,
     "labels convert": convert_labels,
     "convert": convert,

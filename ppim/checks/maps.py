@@ -29,6 +29,11 @@ def pack_has_changed(changed: Sequence[str]) -> Finding:
                  got=f"{len(changed):,} differences: {few(changed)}", hint="pack the maps again")
 
 
+def scores_are(seen: Survey) -> str:
+    """What the scores of the maps are: `probabilities`, `log-probabilities` or `logits`."""
+    return "probabilities" if seen.probabilities else "log-probabilities" if seen.log_probabilities else "logits"
+
+
 def maps_are_sound(seen: Survey, num_classes: int, where: str) -> Finding:
     """Can the maps be read, and are their scores what readers take them for?"""
     check = "contents of the label maps"
@@ -48,5 +53,5 @@ def maps_are_sound(seen: Survey, num_classes: int, where: str) -> Finding:
                        in seen.forms.items()), hint="are they of one annotator?")
     form = next(iter(seen.forms), "none")
     unsorted = f", scores out of order in {len(seen.unsorted)}" if seen.unsorted else ""
-    return fine(check, f"{len(seen.looked):,} maps {form} of logits, ids up to {seen.highest_id} of {num_classes} "
-                       f"classes{unsorted}")
+    return fine(check, f"{len(seen.looked):,} maps {form} of {scores_are(seen)}, ids up to {seen.highest_id} of "
+                       f"{num_classes} classes{unsorted}")

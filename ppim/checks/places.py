@@ -1,8 +1,7 @@
 """Do label maps lie on their photos the way they are read?
 
-Where a map changes class, its photo mostly changes colour. How well two such patterns go together is one number (the
-centred alignment of kernels, arXiv 1905.00414): the same for any colours and any classes, larger the more cells that
-are alike in the map are alike in the photo. For a reading, such as "rows and columns exchanged", it is taken for maps
+Where a map changes class, its photo mostly changes colour; how well two such patterns go together is one number
+(`ppim.checks.patterns`). For a reading, such as "rows and columns exchanged", it is taken for maps
 on their own photos less that for maps on other photos, so that what all photos have in common (things stand in the
 middle) does not count. A reading is named only where it is far better than the one in use, photo by photo.
 """
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ppim.checks.finding import Finding, error, fine, unknown, warning
+from ppim.checks.patterns import centred, classes_of, together
 from ppim.geometry import HW, Window, centre_window
 from ppim.token_labels.card import Reading
 from ppim.token_labels.maps import LabelMap
@@ -22,7 +22,6 @@ from ppim.token_labels.maps import LabelMap
 _FEWEST = 16  # photos
 _CLEAR = 5.0  # deviations of a mean over photos that are not chance
 _BETTER = 1.2  # as much larger must the number be; a smaller frame alone makes it up to 1.12 times as large
-_KEPT = 16  # classes of a map that are looked at
 _OTHERS = (1, 7, 23)  # the map of a photo so many places on stands for "another photo's"
 
 # what is done to [K, rows, columns] as it is read -> what it would have been
@@ -112,36 +111,22 @@ def _fits(photos: Sequence[Image.Image], frame: tuple[str, float], patterns: lis
         own, hw = patterns[index]
         colours = _colours_of(photo, window, hw)
         others = [patterns[(index + step) % len(photos)] for step in _OTHERS]
-        chance = [_together(other, colours) for other, shape in others if shape == hw]
-        fits.append(_together(own, colours) - (np.mean(chance) if chance else 0.0))
+        chance = [together(other, colours) for other, shape in others if shape == hw]
+        fits.append(together(own, colours) - (np.mean(chance) if chance else 0.0))
     return np.array(fits)
 
 
 def _classes_of(label_map: LabelMap, turn) -> tuple[np.ndarray, HW]:
-    """(cells, at most _KEPT): how much of each class a cell has, less the mean over cells; and (rows, columns)."""
-    scores, ids = turn(label_map.scores), turn(label_map.ids)
-    hw = scores.shape[1:]
-    names, place = np.unique(ids, return_inverse=True)
-    table = np.zeros((hw[0] * hw[1], len(names)))
-    table[np.arange(len(table)), place.reshape(len(scores), -1)] = scores.reshape(len(scores), -1)
-    table = np.exp(table - table.max(axis=1, keepdims=True))
-    table /= table.sum(axis=1, keepdims=True)
-    if len(names) > _KEPT:
-        table = table[:, np.argsort(-table.var(axis=0), kind="stable")[:_KEPT]]
-    return table - table.mean(axis=0), hw
+    """The pattern of a map's classes, and (rows, columns)."""
+    table = classes_of(turn(label_map.scores), turn(label_map.ids))
+    return centred(table), table.shape[:2]
 
 
 def _colours_of(photo: Image.Image, window: Window, hw: HW) -> np.ndarray:
-    """(cells, 3): the mean colour of what each cell covers, less the mean over cells."""
+    """The pattern of the mean colours of what each cell covers."""
     (x0, y0, x1, y1), (width, height) = window, photo.size
     cells = photo.resize(hw[::-1], Image.Resampling.BOX, box=(x0 * width, y0 * height, x1 * width, y1 * height))
-    colours = np.asarray(cells, np.float64).reshape(-1, 3)
-    return colours - colours.mean(axis=0)
-
-
-def _together(classes: np.ndarray, colours: np.ndarray) -> float:
-    scale = np.linalg.norm(classes.T @ classes) * np.linalg.norm(colours.T @ colours)
-    return float(np.linalg.norm(classes.T @ colours) ** 2 / scale) if scale > 1e-9 else 0.0
+    return centred(np.asarray(cells, np.float64))
 
 
 def _deviations(values: np.ndarray) -> float:

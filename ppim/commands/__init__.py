@@ -59,14 +59,14 @@ def guarded(command: Callable[[list[str]], object], argv: Sequence[str] | None =
     """Run a command on the words typed; its exit code. A user's mistake is one line, a bug keeps its traceback.
 
     Args:
-        command: takes the words that are not for all commands alike.
+        command: takes the words that are not for all commands alike; a number that it returns is the exit code.
         argv: the words; None: those behind the program's name.
     """
     shared, words = SHARED.parse_known_args(sys.argv[1:] if argv is None else argv)
     keep_freed_memory()
     try:
         with stopping.handled_by(stopping.stop):
-            command(words)
+            code = command(words)
     except (ValueError, OSError, FloatingPointError) as error:
         if shared.debug:
             raise
@@ -77,7 +77,7 @@ def guarded(command: Callable[[list[str]], object], argv: Sequence[str] | None =
     except stopping.Stopped as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def import_paddle_quietly() -> None:

@@ -1,10 +1,10 @@
-"""`ppim check` and `ppim labels check`: mistakes that raise nothing, in all of a run, or in label maps alone."""
+"""`ppim check`: mistakes that raise nothing, in all of a run; and how findings are shown."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ppim.commands import Parser, import_paddle_quietly
+from ppim.commands import import_paddle_quietly
 from ppim.commands.train import parse_train
 
 if TYPE_CHECKING:
@@ -21,40 +21,6 @@ def check(argv: list[str]) -> None:
     from ppim.engine.command import check as look
 
     show(look(config, overrides))
-
-
-def check_labels(argv: list[str]) -> None:
-    """Look at the label maps of a folder, and whether they fit the photos they belong to."""
-    args = labels_parser().parse_args(argv)
-    import_paddle_quietly()
-    from ppim.data.datasets import find_images
-    from ppim.engine.checked import THOROUGH, of_map_folder
-    from ppim.token_labels.card import Reading, read_card
-    from ppim.token_labels.store import open_maps
-
-    images = find_images(args.images, args.split)
-    crop_pct = args.frame_crop_pct if args.frame == "centre-crop" else 1.0
-    reading = read_card(args.maps) or Reading(args.frame, crop_pct, args.orientation)
-    maps = open_maps(args.maps, args.classes or len(images.classes), reading)
-    looked = len(images) if args.all else THOROUGH.maps
-    show(of_map_folder(maps, images, THOROUGH._replace(maps=looked)))
-
-
-def labels_parser() -> Parser:
-    """The options of `ppim labels check`."""
-    parser = Parser(prog="ppim labels check", description=check_labels.__doc__)
-    parser.add_argument("maps", metavar="DIR", help="folder of the maps")
-    parser.add_argument("--images", required=True, metavar="DIR", help="the photos: a data path, or a split's folder")
-    parser.add_argument("--split", default="train", choices=("train", "val"), help="split of a data path (train)")
-    parser.add_argument("--classes", type=int, metavar="N", help="classes of the annotator (those of the photos)")
-    parser.add_argument("--all", action="store_true", help="open every map, not 2,000 spread evenly")
-    parser.add_argument("--orientation", default="rows-first", choices=("rows-first", "columns-first"),
-                        help="of maps without a card (rows-first)")
-    parser.add_argument("--frame", default="whole", choices=("whole", "centre-crop"),
-                        help="what maps without a card show of a photo (whole)")
-    parser.add_argument("--frame-crop-pct", type=float, default=1.0, metavar="PCT",
-                        help="with --frame centre-crop: side of the square per short side (1)")
-    return parser
 
 
 def show(found: Sequence[Finding]) -> None:

@@ -5,36 +5,33 @@ samples spread evenly, so that a start stays quick.
 """
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import paddle
 from yacs.config import CfgNode
 
-from ppim.checks import classes, maps, network, photos, pixels, places, processes, recipe, samples, weights
+from ppim.checks import classes, network, photos, pixels, processes, recipe, samples, weights
 from ppim.checks.finding import Finding
 from ppim.config import get_config, published_recipes, recipe_path, teaches_tokens
 from ppim.data import check as data_check
 from ppim.data.batches import TrainBatches
 from ppim.data.datasets import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples
-from ppim.data.photos import read_photo
 from ppim.engine.depth import frozen_names
 from ppim.engine.distributed import World
+from ppim.engine.map_check import look_over, readable, spread
 from ppim.engine.run_folder import config_of
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps
 from ppim.engine.train_state import TrainState
 from ppim.objective.pixels import normalise
 from ppim.objective.teacher import Teacher
-from ppim.token_labels.check import survey, unmatched
-from ppim.token_labels.store import Maps
 from ppim.weights.load import LoadReport, load_weights
 from ppim.weights.read import find_weights, read_state
 from ppim.weights.recognise import recognise_file
@@ -139,37 +136,8 @@ def of_the_photos(parts: Parts, effort: Effort) -> list[Finding]:
 def of_the_maps(parts: Parts, effort: Effort) -> list[Finding]:
     """The label maps of both splits, where there are any."""
     folders = [(samples.maps, samples.images) for samples in (parts.train, parts.val) if samples.maps is not None]
-    return [finding for folder, images in folders for finding in of_map_folder(folder, images, effort)]
-
-
-def of_map_folder(folder: Maps, images: ImageList, effort: Effort) -> list[Finding]:
-    """Label maps and the photos they belong to."""
-    found = []
-    if effort.whole_folders:
-        missing, lone = unmatched(folder, images.paths)
-        found.append(maps.maps_match_photos(missing, lone, len(images), folder.path))
-        if changed := folder.damage():
-            return [*found, maps.pack_has_changed(changed)]
-    chosen = spread(len(images), effort.maps)
-    seen = survey(folder, [images.paths[i] for i in chosen])
-    found.append(maps.maps_are_sound(seen, folder.num_classes, folder.path))
-    if seen.broken:
-        return found
-    found.append(classes.maps_name_classes(seen.named, images.labels[chosen], folder.num_classes, folder.path))
-    pictures = _readable(lambda i: (i, read_photo(images.full_path(i), folder.reading.exif)),
-                         spread(len(images), effort.photos))
-    read = [folder.read(images.paths[i], picture.size) for i, picture in pictures]
-    return [*found, places.maps_lie_on_photos([picture for _, picture in pictures], read, folder.reading, folder.path)]
-
-
-def _readable(get: Callable[[int], Any], chosen: np.ndarray) -> list[Any]:
-    """What there is of what is asked for: photos that cannot be read are told of, or stood in for, where they are used.
-    """
-    found = []
-    for index in chosen.tolist():
-        with contextlib.suppress(ValueError, OSError):
-            found.append(get(index))
-    return found
+    return [finding for maps, images in folders for finding in
+            look_over(maps, images, effort.maps, effort.photos, effort.whole_folders).findings]
 
 
 def of_the_samples(parts: Parts) -> list[Finding]:
@@ -249,7 +217,7 @@ def _made_for(config: CfgNode, source: str) -> list[Finding]:
 def _guesses(parts: Parts, model, images: ImageList, whose: str) -> Finding:
     """The classes that `model` sees in some photos, against their own."""
     data, views = parts.config.DATA, replace(parts.val, images=images, maps=None)
-    seen = _readable(lambda i: views[i], spread(len(images), _GUESSES))
+    seen = readable(lambda i: views[i], spread(len(images), _GUESSES))
     training, named = model.training, []
     model.eval()
     for first in range(0, len(seen), data.BATCH_SIZE_EVAL):
@@ -282,11 +250,6 @@ def same_weights(state: TrainState, world: World) -> Finding:
                           if not name.endswith(("._mean", "._variance"))])
     sums = [paddle.stack([value.sum(), (value * value).sum()]).sum().reshape([1]) for value in values]
     return processes.same_everywhere(world.gathered(paddle.concat(sums).tolist(), "float64"), names, "weights")
-
-
-def spread(length: int, most: int) -> np.ndarray:
-    """At most `most` of `length` indices, evenly spaced."""
-    return np.unique(np.linspace(0, length - 1, min(length, most)).astype(np.int64))
 
 
 def _without_places(config: CfgNode) -> CfgNode:

@@ -26,6 +26,7 @@ class Survey(NamedTuple):
         unsorted: images of whose maps some cell has scores out of order; harmless.
         improbable: images of whose maps a score lies above the log-sum-exp, so that its probability is above one.
         probabilities: are all scores probabilities, which readers take for logits?
+        log_probabilities: are all scores logarithms of probabilities, which are logits as well?
         highest_id: the largest class id met, -1 where no map could be read.
         named: (looked,) int64, the class that each map teaches for its whole photo, -1 for none (or no map).
     """
@@ -36,6 +37,7 @@ class Survey(NamedTuple):
     unsorted: list[str]
     improbable: list[str]
     probabilities: bool
+    log_probabilities: bool
     highest_id: int
     named: np.ndarray
 
@@ -54,7 +56,7 @@ def unmatched(maps: Maps, images: Iterable[str]) -> tuple[list[str], list[str]]:
 def survey(maps: Maps, images: Sequence[str]) -> Survey:
     """Open the map of each of `images` that has one; nothing is raised for what is wrong with it."""
     broken, forms, unsorted, improbable, named = [], Counter(), [], [], []
-    logits_met, highest = False, -1
+    all_shares, all_logarithms, highest = True, True, -1
     for image in images:
         label_map = None
         try:
@@ -66,15 +68,16 @@ def survey(maps: Maps, images: Sequence[str]) -> Survey:
             continue
         forms[maps.form(image)] += 1
         highest = max(highest, int(label_map.ids.max()))
-        logits_met |= not _are_probabilities(label_map.scores)
+        all_shares &= _are_probabilities(label_map.scores)
+        all_logarithms &= _are_log_probabilities(label_map.scores)
         if (np.diff(label_map.scores, axis=0) > 0).any():
             unsorted.append(image)
         if label_map.log_z is not None and (np.exp(label_map.scores - label_map.log_z).sum(axis=0)
                                             > 1 + _SHARE_ABOVE_ONE).any():
             improbable.append(image)
         named.append(class_of(label_map, maps.num_classes))
-    return Survey(list(images), broken, dict(forms), unsorted, improbable, bool(forms) and not logits_met, highest,
-                  np.array(named, np.int64))
+    return Survey(list(images), broken, dict(forms), unsorted, improbable, bool(forms) and all_shares,
+                  bool(forms) and all_logarithms, highest, np.array(named, np.int64))
 
 
 def class_of(label_map: LabelMap, num_classes: int) -> int:
@@ -87,3 +90,8 @@ def _are_probabilities(scores: np.ndarray) -> bool:
     """Could scores (K, rows, columns) be probabilities: none negative, of a sum of at most one, and not all zero?"""
     total = scores.sum(axis=0)
     return bool(scores.min() >= 0 and total.max() <= 1 + _SHARE_ABOVE_ONE and total.max() > 0)
+
+
+def _are_log_probabilities(scores: np.ndarray) -> bool:
+    """Could scores (K, rows, columns) be logarithms of probabilities: none above 0, of a sum of at most one?"""
+    return bool(scores.max() <= 0 and np.exp(scores).sum(axis=0).max() <= 1 + _SHARE_ABOVE_ONE)
