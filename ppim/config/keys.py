@@ -271,7 +271,8 @@ KEYS: dict[str, Key] = {
     "TOKEN_LABEL.BLANK": key("uniform", choices=("uniform", "ignore")),
     #: what tokens count in the token loss: `none`, all the same; `confidence`, as much as the annotator was sure there,
     #: which needs maps with log-sum-exp |
-    #: 每个 token 在 token 损失中占多大权重：`none` 一律相同；`confidence` 取标注模型在该处的把握，需要带 log-sum-exp 的标签图
+    #: 每个 token 在 token 损失中占多大权重：`none` 一律相同；`confidence` 取标注模型在该处的把握，
+    #: 需要带 log-sum-exp 的标签图
     "TOKEN_LABEL.WEIGHT": key("none", choices=("none", "confidence"), also={"none": "none"}),
     #: class target of a photo that is not mixed: `map`, what its map says of the view, as published; `label`, its own |
     #: 未混合照片的类别目标：`map` 取标签图对该视图的描述，与论文相同；`label` 取照片自身的标签

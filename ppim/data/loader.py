@@ -130,7 +130,8 @@ class TrainSamples:
         else:
             whole, tokens = token_targets(label_map, history(ops, wh), self.grid, self.num_classes,
                                           smoothing=self.smoothing, fill=self.fill, target=self.target,
-                                          blank=self.blank, weight=self.confidence, offset=offset(self.displacement, self.grid, rng))
+                                          blank=self.blank, weight=self.confidence,
+                                          offset=offset(self.displacement, self.grid, rng))
         return whole, misplaced(tokens, self.place, rng)
 
 
