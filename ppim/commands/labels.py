@@ -80,8 +80,8 @@ def make_parser() -> Parser:
                      help="side of what a network sees (DATA.IMAGE_SIZE)")
     how.add_argument("--mean", type=float, nargs=3, metavar="M", help="of pixel values in [0, 1] (ImageNet's)")
     how.add_argument("--std", type=float, nargs=3, metavar="S", help="the same, their standard deviation")
-    how.add_argument("--cells", choices=("BNC", "BHWC", "BCHW"), help="what the axes of --annotator's output are, where "
-                     "its shape does not tell")
+    how.add_argument("--cells", choices=("BNC", "BHWC", "BCHW"), help="what the axes of --annotator's output are, "
+                     "where its shape does not tell")
     how.add_argument("--output-name", metavar="NAME", help="which output of --annotator is meant, where it has several")
     how.add_argument("--grid", type=int, nargs="+", default=[18], metavar="N",
                      help="rows and columns of maps of masks and boxes (18)")
@@ -97,7 +97,7 @@ def make_parser() -> Parser:
 
 
 def _add_kinds(group) -> None:
-    group.add_argument("--load", metavar="WEIGHTS", help="weights of a model of ours, suffix optional, or a folder "
+    group.add_argument("--load", metavar="WEIGHTS", help="weights of a model of ours, suffix optional, or a run"
                        "of a run: an LV-ViT trained with token labels, or a classifier of paddle.vision")
     group.add_argument("--annotator", metavar="FILE", help="a network of others that gives logits of cells: .onnx, or "
                        ".json or .pdmodel of paddle.jit.save")

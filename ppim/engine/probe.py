@@ -55,7 +55,7 @@ def probe(
     with evaluating(model):
         features, targets = _tokens(model, train, masks[0], how)
         shift, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
-        layer = fit_layer((features - shift) / scale, targets)
+        layer = _fit((features - shift) / scale, targets)
         confusion = np.zeros((1 + val.num_classes,) * 2, np.int64)
         for maps, seen in _batches(model, val, masks[1], how):
             cells = (maps - shift[:, None, None]) / scale[:, None, None]
@@ -89,12 +89,8 @@ def _tokens(model, samples: EvalSamples, folder: str, how) -> tuple[np.ndarray, 
     return np.concatenate(features), np.concatenate(targets)
 
 
-def fit_layer(features: np.ndarray, targets: np.ndarray) -> nn.Layer:
-    """A linear layer (C -> K), trained by Adam with a rate that falls to zero along a cosine; always the same one.
-
-    Args:
-        features: (R, C) float32, standardised; targets: (R, K) float32, each a distribution.
-    """
+def _fit(features: np.ndarray, targets: np.ndarray) -> nn.Layer:
+    """A linear layer (C -> 1 + classes), trained by Adam with a rate that falls to zero along a cosine."""
     layer = nn.Linear(features.shape[1], targets.shape[1], weight_attr=nn.initializer.Constant(0.0))
     optimizer = paddle.optimizer.Adam(RATE, parameters=layer.parameters())
     rng = np.random.default_rng(SEED)
