@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,38 +34,45 @@ def main() -> None:
     rng = random.Random(args.seed)
     # (name, words for Python, kills)
     ways = [("at one go", [TOOL], 0), ("killed twice", [TOOL], 2), ("two processes, killed once", launcher, 1)]
-    found, whole = {}, 0.0
+    found, total = {}, 0
     for name, words, kills in ways:
         output = args.folder / name.replace(" ", "_").replace(",", "")
         shutil.rmtree(output, ignore_errors=True)
         seconds, counts = 0.0, []
-        for _ in range(kills):
-            seconds += run([*words, *options, "--output", str(output)], rng.uniform(0.1, 0.8 / kills) * whole)
-            counts.append(len(list(output.rglob("*.npy"))))
-        seconds += run([*words, *options, "--output", str(output)])
-        whole = whole or seconds
+        for moment in sorted(rng.uniform(0.05, 0.95) for _ in range(kills)):
+            seconds += run([*words, *options, "--output", str(output)], output, int(moment * total))
+            counts.append(maps_in(output))
+        seconds += run([*words, *options, "--output", str(output)], output)
+        total = maps_in(output)
         found[name] = digest(output)
-        count = len(list(output.rglob("*.npy")))
         at = f", killed at {' and '.join(f'{one:,}' for one in counts)} maps" if counts else ""
-        print(f"{name}: {count:,} maps in {seconds:.0f} s{at}, digest {found[name][:16]}", flush=True)
+        print(f"{name}: {total:,} maps in {seconds:.0f} s{at}, digest {found[name][:16]}", flush=True)
     same = len(set(found.values())) == 1
     print("all the same to the byte, cards included" if same else "NOT the same")
     sys.exit(not same)
 
 
-def run(words: list[str], kill_after: float | None = None) -> float:
-    """Seconds that it ran; the whole group of processes is killed where that is asked."""
+def run(words: list[str], output: Path, most: int | None = None) -> float:
+    """Seconds that it ran; all its processes are killed as soon as `most` maps are there."""
     began = time.monotonic()
-    job = subprocess.Popen([sys.executable, *words], cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.PIPE, text=True)
-    try:
-        _, said = job.communicate(timeout=kill_after)
-        if job.returncode:
-            sys.exit(f"{' '.join(words)} ended with {job.returncode}: {said[-2000:]}")
-    except subprocess.TimeoutExpired:
-        os.killpg(job.pid, signal.SIGKILL)
-        job.communicate()
+    with tempfile.TemporaryFile("w+") as said:
+        job = subprocess.Popen([sys.executable, *words], cwd=ROOT, start_new_session=True, stdout=said, stderr=said)
+        while job.poll() is None:
+            time.sleep(0.5)
+            if most is not None and maps_in(output) >= most:
+                os.killpg(job.pid, signal.SIGKILL)
+                job.wait()
+                break
+        else:
+            if job.returncode:
+                said.seek(0)
+                sys.exit(f"{' '.join(words)} ended with {job.returncode}: {said.read()[-2000:]}")
     return time.monotonic() - began
+
+
+def maps_in(folder: Path) -> int:
+    """How many maps there are."""
+    return sum(name.endswith(".npy") for _, _, files in os.walk(folder) for name in files)
 
 
 def digest(folder: Path) -> str:
