@@ -104,8 +104,8 @@ def _network(args, files: Sequence[str]) -> tuple[_Network, list[str]]:
     typed = [word for key, value in typed.items() if value is not None for word in (key, str(value))]
     config = get_config(recipe, [*implied, *args.override, *typed])
     data = config.DATA
-    view = View((args.input_size or data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION,
-                args.centre_crop, data.EXIF)
+    view = View((args.input_size or data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD),
+                data.INTERPOLATION, args.centre_crop, data.EXIF)
     listed = args.classes or config.MODEL.CLASSES
     if args.annotator:
         return _foreign(args, view, read_names(listed) if listed else ()), told
@@ -139,13 +139,15 @@ def _foreign(args, view: View, names: tuple[str, ...]) -> _Network:
 def _labelled(args, model, view: View) -> tuple[Labelled, tuple[str, ...], dict[str, Any]]:
     """Labelled pictures, the names of their classes, and what the card says of them."""
     about = {"head": args.head, "labelled": Path(args.labelled).name}
+    if args.head == "knn" or args.labelled_masks:
+        about["scores"] = "log(1 + 100 x share)"
     if args.labelled_masks is None:
         images = find_images(args.labelled)
         labels, names = images.labels, images.names
         paths, files = images.paths, [images.full_path(index) for index in range(len(images))]
         targets = None
     else:
-        names = _listed(args, "--labelled-masks")
+        names, about["labelled_masks"] = _listed(args, "--labelled-masks"), Path(args.labelled_masks).name
         paths = image_files(args.labelled)
         files = [str(Path(args.labelled) / path) for path in paths]
         targets = np.stack([_shown(mask_path(args.labelled_masks, path), file, model.grid, len(names), view)

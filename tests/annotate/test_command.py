@@ -120,6 +120,7 @@ def test_a_saved_network_names_cells_and_is_told_how_often_it_is_right_and_teach
     assert "the head is right on 100.0 % of 2 labelled pictures" in capsys.readouterr().out
     told = card(folder)
     assert (told["classes"], told["head"], told["labelled_photos"]) == (["blue", "red"], "knn", 14)
+    assert told["scores"] == "log(1 + 100 x share)"
     assert (read_map(str(folder / "maps" / "blue" / "5.npy"), 2).ids[0] == 0).all()
     masks = "--labelled-masks", folder / "masks", "--classes", folder / "names.txt"
     assert run(folder, *words, "--cells", "BHWC", "--labelled", folder / "photos", *masks, "--overwrite") == 0

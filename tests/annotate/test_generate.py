@@ -142,7 +142,7 @@ def test_maps_lie_beside_one_another_as_their_photos_do_and_read_back(annotator,
 def test_classes_beyond_what_half_precision_counts_keep_their_ids(photos, tmp_path):
     paddle.seed(1)
     wide = create_model("shufflenet_v2_x0_25", num_classes=6000, image_size=VIEW.hw)
-    generate(wide, photos, image_files(photos)[:1], tmp_path / "maps", VIEW)
+    generate(wide, photos, image_files(photos)[:1], tmp_path / "maps", VIEW, batch_size=1)
     stored = read_map(str(tmp_path / "maps" / "cat" / "a.npy"), 6000)
     _, ids, _ = top_scores(wide, look(photos / "cat" / "a.jpg", VIEW)[None], VIEW, 5)
     assert ids.max() > 2048
@@ -166,12 +166,12 @@ def test_an_interrupted_run_goes_on_and_mends_a_broken_map(annotator, photos, tm
 def test_maps_that_were_written_last_are_opened_and_others_judged_by_their_size(annotator, photos, tmp_path):
     """What a power cut leaves: the right length, no content. What has lain for long is `ppim labels check`'s."""
     out, files = tmp_path / "maps", image_files(photos)
-    generate(annotator, photos, files, out, VIEW)
+    generate(annotator, photos, files, out, VIEW, batch_size=5)
     empty, old = out / "cat" / "a.npy", out / "e.npy"
     for path in (empty, old):
         path.write_bytes(bytes(path.stat().st_size))
     os.utime(old, (1, 1))
-    assert generate(annotator, photos, files, out, VIEW) == (1, 4)
+    assert generate(annotator, photos, files, out, VIEW, batch_size=5) == (1, 4)
     assert read_map(str(empty), CLASSES) and not any(old.read_bytes())
 
 
@@ -207,9 +207,9 @@ def test_whoever_makes_a_map_and_whenever_the_batch_is_the_same(photos, tmp_path
 
 def test_maps_of_another_shape_are_made_anew(annotator, photos, tmp_path):
     out, files = tmp_path / "maps", image_files(photos)
-    generate(annotator, photos, files, out, VIEW, top_k=2)
-    assert generate(annotator, photos, files, out, VIEW, top_k=3) == (5, 0)
-    assert generate(annotator, photos, files, out, VIEW, top_k=3) == (0, 5)
+    generate(annotator, photos, files, out, VIEW, top_k=2, batch_size=5)
+    assert generate(annotator, photos, files, out, VIEW, top_k=3, batch_size=5) == (5, 0)
+    assert generate(annotator, photos, files, out, VIEW, top_k=3, batch_size=5) == (0, 5)
 
 
 def test_a_damaged_photo_is_named_and_leaves_no_map(annotator, photos, tmp_path):
