@@ -35,7 +35,8 @@ def annotated(tiny_data, tmp_path_factory):
     for name, crop in (("whole", None), ("centre-crop", 0.9)):
         view = View((64, 64), centre_crop=crop)
         write_card(folder / name, model, view, 2, "tiny", folder / "annotator")
-        generate(model, tiny_data / "train", image_files(tiny_data / "train"), folder / name, view, top_k=2, batch_size=4)
+        generate(model, tiny_data / "train", image_files(tiny_data / "train"), folder / name, view, top_k=2,
+                 batch_size=4)
     return folder
 
 
