@@ -6,7 +6,7 @@ import paddle
 import pytest
 from PIL import Image
 
-from ppim.annotate.fitted import Labelled, body_of, fitted, held_out
+from ppim.annotate.fitted import Labelled, body_of, fitted, held_out, linear
 from ppim.annotate.generate import View, top_scores
 from ppim.models import create_model
 from tests.helpers import images
@@ -64,6 +64,19 @@ def test_a_head_fitted_on_whole_pictures_names_the_cells_of_others(labelled, tmp
     again, _ = fitted(Colours(), labelled, VIEW, kind, batch_size=7)
     for one, other in zip(top_scores(again, pixels, VIEW, 3), (scores, ids, log_z)):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_linear_head_is_where_nothing_gets_better_whatever_the_features_units():
+    """The loss is convex, so its gradient says all: errors sum to zero for each class, and against every feature too,
+    but for what little the decay holds back."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 3, 300)
+    plain = rng.normal(0, 1, (300, 4)) + np.eye(3, 4)[labels]
+    weight, bias = linear(plain * [1, 20, 1e-3, 5] + [0, 90, 7, -40], np.eye(3, dtype=np.float32)[labels])
+    logits = (plain * [1, 20, 1e-3, 5] + [0, 90, 7, -40]) @ weight.astype(np.float64) + bias
+    errors = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) - np.eye(3)[labels]
+    assert np.abs(errors.mean(axis=0)).max() < 1e-3 < 0.1 < np.abs(errors).mean()
+    assert np.abs((plain - plain.mean(axis=0)).T @ errors / 300).max() < 1e-3
 
 
 def test_a_linear_head_says_of_the_whole_the_mean_of_what_it_says_of_cells(labelled):
