@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ def make(argv: list[str]) -> None:
         raise ValueError(f"--centre-crop wants a share of the short side above 0, at most 1, got {args.centre_crop:g}")
     files = image_files(args.images)[: args.limit]
     world = join_world()
+    launcher = os.getppid() if world.size > 1 else None
     made = annotation(args, files, world.is_main)
     if world.is_main:
         print(*made.told, sep="\n", end="\n" * bool(made.told), flush=True)
@@ -38,7 +40,7 @@ def make(argv: list[str]) -> None:
     world.barrier()  # the one time that anybody waits: until it is clear whose maps these are
     share = world.rank, world.size
     with progress(len(share_of(len(files), made.source.batch_size, *share))) as advance:
-        report = write_maps(made.source, files, args.output, share=share, advance=advance)
+        report = write_maps(made.source, files, args.output, share=share, advance=ending_with(launcher, advance))
     rows, columns = made.source.grid
     who = f"process {world.rank} of {world.size}: " if world.size > 1 else ""
     print(f"{who}{report.written} maps of {rows} x {columns} cells written to {args.output}, {report.skipped} kept")
@@ -111,6 +113,16 @@ def _add_fitting(group) -> None:
                        "network's features of them")
     group.add_argument("--labelled-masks", metavar="DIR", help="masks of these pictures: the head learns every cell")
     group.add_argument("--head", choices=("linear", "knn"), default="linear", help="which head (linear)")
+
+
+def ending_with(launcher: int | None, advance: Callable[[int], None]) -> Callable[[int], None]:
+    """`advance`, which raises ValueError once the launcher of this process, its parent, is gone; None: it has none."""
+    def told(count: int) -> None:
+        advance(count)
+        if launcher is not None and os.getppid() != launcher:
+            raise ValueError("the launcher of this process is gone; start again, maps that are there are kept")
+
+    return told
 
 
 @contextmanager

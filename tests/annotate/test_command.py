@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import paddle
@@ -11,7 +12,7 @@ from PIL import Image
 
 from ppim.annotate.areas import cells_of_mask
 from ppim.commands import guarded
-from ppim.commands.labels import make
+from ppim.commands.labels import ending_with, make
 from ppim.data.photos import photo_size
 from ppim.token_labels.card import CARD, read_card
 from ppim.token_labels.maps import read_map
@@ -147,6 +148,15 @@ def test_mistakes_are_told_in_a_line(folder, capsys, monkeypatch, words, told):
     assert run(folder, *words) == 1
     said = capsys.readouterr().err
     assert told in said and said.count("\n") == 1
+
+
+def test_a_process_whose_launcher_is_gone_ends_after_its_batch():
+    told = []
+    ending_with(os.getppid(), told.append)(3)
+    ending_with(None, told.append)(4)
+    with pytest.raises(ValueError, match="launcher of this process is gone"):
+        ending_with(os.getpid(), told.append)(5)
+    assert told == [3, 4, 5]
 
 
 @pytest.mark.smoke

@@ -9,6 +9,7 @@ of Paddle's launcher, killed once as well. Prints seconds of each, and whether a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import random
@@ -60,7 +61,8 @@ def run(words: list[str], output: Path, most: int | None = None) -> float:
         while job.poll() is None:
             time.sleep(0.5)
             if most is not None and maps_in(output) >= most:
-                os.killpg(job.pid, signal.SIGKILL)
+                for pid in (job.pid, *children_of(job.pid)):  # a launcher's processes are in groups of their own
+                    os.kill(pid, signal.SIGKILL)
                 job.wait()
                 break
         else:
@@ -68,6 +70,16 @@ def run(words: list[str], output: Path, most: int | None = None) -> float:
                 said.seek(0)
                 sys.exit(f"{' '.join(words)} ended with {job.returncode}: {said.read()[-2000:]}")
     return time.monotonic() - began
+
+
+def children_of(parent: int) -> list[int]:
+    """Processes that it has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
+    return found
 
 
 def maps_in(folder: Path) -> int:
