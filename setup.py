@@ -28,6 +28,7 @@ setup(
         "gpu": ["paddlepaddle-gpu>=2.6.2"],
         "imagenet": ["scipy"],  # ppim data imagenet
         "onnx": ["paddle2onnx>=1.3", "onnx", "onnxruntime>=1.15"],  # ppim export --formats onnx
+        "annotate": ["onnxruntime>=1.15"],  # ppim labels make --annotator net.onnx
         "openvino": ["paddle2onnx>=1.3", "onnx", "openvino>=2023.1"],  # ppim export --formats openvino
         "notebooks": ["nbclient", "ipykernel", "matplotlib"],  # make notebooks
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "jieba"],  # make site

@@ -73,3 +73,12 @@ def test_mkl_detects_what_it_was_told_and_child_processes_are_told_the_same(orde
     assert (detected, inherited) == (told, told)
 
 
+
+
+def test_results_that_are_kept_ask_for_the_same_bits_whatever_the_threads_and_leave_a_users_word():
+    env: dict[str, str] = {}
+    mkl.answer_alike(env)
+    assert env == {"MKL_CBWR": "AUTO,STRICT"}
+    env = {"MKL_CBWR": "AVX2"}
+    mkl.answer_alike(env)
+    assert env == {"MKL_CBWR": "AVX2"}

@@ -10,15 +10,16 @@ when it is complete.
 """
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import paddle
 
+from ppim.annotate.folder import claim, is_valid_map
+from ppim.annotate.write import Cells, Report, Source, write_maps
 from ppim.data.photos import SUFFIXES, read_photo
 from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
 from ppim.engine.classes import ROWS, with_rows
@@ -28,12 +29,13 @@ from ppim.geometry import HW
 from ppim.models import build_model
 from ppim.models.paddle_vision import PaddleVision
 from ppim.objective.pixels import normalise
-from ppim.token_labels.card import WHOLE, Reading, card_fields, load_card, save_card
-from ppim.token_labels.maps import MapError, map_path, read_map, write_map
-from ppim.token_labels.store import first_shared
+from ppim.token_labels.card import WHOLE, Reading
 from ppim.weights.load import load_weights
 from ppim.weights.read import find_weights
 from ppim.weights.recognise import head_classes
+
+__all__ = ["Report", "View", "generate", "image_files", "is_valid_map", "load_annotator", "load_network", "look",
+           "of_network", "origin_of", "reading_of", "top_scores", "write_card"]
 
 
 class View(NamedTuple):
@@ -47,25 +49,25 @@ class View(NamedTuple):
     exif: str = "ignore"  # see `photos.read_photo`
 
 
-class Report(NamedTuple):
-    """What `generate` did."""
-
-    written: int
-    skipped: int  # a valid map was there already
-
-
 def load_annotator(config, weights):
-    """The model a config describes, with these weights and as many classes as they have, ready to score cells.
+    """The model of `load_network`, ready to score cells.
 
     Raises:
         ValueError: the weights were trained with plain labels, so that the token head knows nothing.
     """
-    model = build_model(with_rows(config, head_classes(weights) or ROWS))
-    load_weights(model, weights)
+    model = load_network(config, weights)
     is_taught = tokens_were_trained(str(weights)) and not (model.has_token_head and model.is_token_head_silent)
     if not isinstance(model, PaddleVision) and not is_taught:
         raise ValueError(f"{weights}: trained without token labels, its token head knows no classes; take weights "
-                         "trained with them, or a classifier of paddle.vision (MODEL.TYPE paddle_vision)")
+                         "trained with them, a classifier of paddle.vision (MODEL.TYPE paddle_vision), or show it "
+                         "labelled pictures (--labelled DIR, which may be the photos it was trained on)")
+    return model
+
+
+def load_network(config, weights):
+    """The model a config describes, with these weights and as many classes as they have, in evaluation mode."""
+    model = build_model(with_rows(config, head_classes(weights) or ROWS))
+    load_weights(model, weights)
     model.eval()
     return model
 
@@ -79,10 +81,14 @@ def image_files(folder) -> list[str]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no image folder at {folder}")
-    found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    found = []
+    for here, _, names in os.walk(folder):
+        inner = os.path.relpath(here, folder).replace(os.sep, "/")
+        prefix = "" if inner == "." else f"{inner}/"
+        found += [prefix + name for name in names if name.lower().endswith(SUFFIXES)]
     if not found:
         raise FileNotFoundError(f"no image in {folder} or below; looked for {' '.join(SUFFIXES)}")
-    return found
+    return sorted(found)
 
 
 def look(path, view: View) -> np.ndarray:
@@ -127,35 +133,24 @@ def top_scores(model, images: np.ndarray, view: View, top_k: int):
     return scores, ids.astype(np.int32), log_z.numpy().reshape(shape[:3])
 
 
-def is_valid_map(path, grid, top_k: int, num_classes: int) -> bool:
-    """Is there a readable map of this shape at `path`?"""
-    try:
-        found = read_map(str(path), num_classes)
-    except (MapError, FileNotFoundError):
-        return False
-    return found.scores.shape == (top_k, *grid) and found.log_z is not None
+def reading_of(view: View) -> Reading:
+    """How maps of what is seen in this way are to be read."""
+    reading = WHOLE if view.centre_crop is None else Reading("centre-crop", view.centre_crop)
+    return reading._replace(log_z=True, exif=view.exif)
 
 
-def write_card(output, model, view: View, top_k: int, name: str, weights, overwrite: bool = False,
-               classes: Sequence[str] = ()) -> None:
-    """Write down what makes the maps in `output`, or check that it is what made those already there.
+def origin_of(model, view: View, top_k: int, name: str, weights, classes: Sequence[str] = ()) -> dict[str, object]:
+    """What a card says of maps by a network.
 
     Args:
         name: the model's name.
-        weights: path of its weights file, whose name and SHA-256 are kept.
+        weights: path of the file it was made of, whose name and SHA-256 are kept.
         classes: the names of its classes; () where they are not known.
-
-    Raises:
-        ValueError: the folder holds maps of another annotator.
     """
-    weights = Path(find_weights(weights))
-    whole = view.centre_crop is None
-    reading = WHOLE if whole else Reading("centre-crop", view.centre_crop)
-    reading = reading._replace(log_z=True, exif=view.exif)
     origin = {
         "form": 1,
         "model": name,
-        "weights": weights.name,
+        "weights": Path(weights).name,
         "weights_sha256": sha256(weights),
         "input_size": list(view.hw),
         "mean": list(view.mean),
@@ -166,59 +161,32 @@ def write_card(output, model, view: View, top_k: int, name: str, weights, overwr
         "num_classes": model.num_classes,
         "scores": "raw logits",
     }
-    if classes:
-        origin["classes"] = list(classes)
-    there = None if overwrite else load_card(output)
-    if there is not None:
-        card = {**origin, **card_fields(reading)}
-        # maps of before do not name their classes; the weights, which say the same then, are theirs
-        different = [key for key in card if there.get(key) != card[key] and (key != "classes" or key in there)]
-        if different:
-            says = ", ".join(f"{key} {there.get(key)!r:.99} (now {card[key]!r:.99})" for key in different)
-            raise ValueError(f"{output} holds maps of another annotator: {says}; choose another folder or --overwrite")
-    save_card(output, reading, origin)
+    return {**origin, "classes": list(classes)} if classes else origin
 
 
-def _batches(files: Sequence[str], batch_size: int, read, threads: int) -> Iterator[tuple[Sequence[str], np.ndarray]]:
-    """Batches of (names, images), read by threads one batch ahead of the model."""
-    with ThreadPoolExecutor(threads) as pool:
-        ahead: deque = deque()
-        for start in range(0, len(files), batch_size):
-            names = files[start : start + batch_size]
-            ahead.append((names, [pool.submit(read, name) for name in names]))
-            if len(ahead) == 2:
-                names, images = ahead.popleft()
-                yield names, np.stack([image.result() for image in images])
-        for names, images in ahead:
-            yield names, np.stack([image.result() for image in images])
+def write_card(output, model, view: View, top_k: int, name: str, weights, overwrite: bool = False,
+               classes: Sequence[str] = ()) -> None:
+    """Write down which network makes the maps in `output`, see `origin_of`, or check that it made those already there.
+
+    Raises:
+        ValueError: the folder holds maps of another annotator.
+    """
+    claim(output, reading_of(view), origin_of(model, view, top_k, name, find_weights(weights), classes), overwrite)
 
 
-def _places(files: Sequence[str], output) -> dict[str, str]:
-    """Where the map of each file goes; two photos whose names differ by the last suffix alone would share one."""
-    place, pair = {name: map_path(str(output), name) for name in files}, first_shared(files)
-    if pair:
-        raise ValueError(f"{pair[0]} and {pair[1]} would share the map {place[pair[0]]}; rename one of them")
-    return place
+def of_network(model, folder, view: View, top_k: int, batch_size: int) -> Source:
+    """Maps by a network of the photos below `folder`; `model`: see `top_scores`, its `grid` that of this view."""
+    def maps(images: Sequence[np.ndarray]) -> list[Cells]:
+        # always so many, see `ppim.annotate.write`
+        filled = np.stack([*images, *[images[-1]] * (batch_size - len(images))])
+        return list(zip(*top_scores(model, filled, view, top_k)))[:len(images)]
+
+    return Source(model.num_classes, tuple(model.grid), top_k, batch_size,
+                  lambda name: look(Path(folder) / name, view), maps)
 
 
 def generate(model, folder, files: Sequence[str], output, view: View, *, top_k: int = 5, batch_size: int = 64,
-             overwrite: bool = False, threads: int = 2, advance: Callable[[int], None] = lambda count: None) -> Report:
-    """Write the label maps of `files` (relative to `folder`) below `output`; maps that are there and valid are kept.
-
-    Args:
-        model: see `top_scores`; `grid` must be that of this view.
-        advance: told the number of photos done since the last call.
-
-    Raises:
-        ValueError: an unreadable photo, or more scores asked for than there are classes.
-    """
-    if not 1 <= top_k <= model.num_classes:
-        raise ValueError(f"top-k wants 1 to {model.num_classes}, the model's number of classes; got {top_k}")
-    place = _places(files, output)
-    todo = [n for n in files if overwrite or not is_valid_map(place[n], model.grid, top_k, model.num_classes)]
-    advance(len(files) - len(todo))
-    for names, images in _batches(todo, batch_size, lambda name: look(Path(folder) / name, view), threads):
-        for name, *cells in zip(names, *top_scores(model, images, view, top_k)):
-            write_map(place[name], *cells)
-        advance(len(names))
-    return Report(len(todo), len(files) - len(todo))
+             threads: int = 2, advance: Callable[[int], None] = lambda count: None) -> Report:
+    """Write the label maps of `files` (relative to `folder`) by a network below `output`; see `write_maps`."""
+    return write_maps(of_network(model, folder, view, top_k, batch_size), files, output, threads=threads,
+                      advance=advance)

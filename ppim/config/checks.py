@@ -14,6 +14,7 @@ _RELEASED = {
     "TOKEN_LABEL.FRAME": "whole",
     "TOKEN_LABEL.TARGET": "released",
     "TOKEN_LABEL.FILL": "uniform",
+    "TOKEN_LABEL.WEIGHT": "none",
 }
 
 def teaches_tokens(config: CfgNode) -> bool:

@@ -269,6 +269,11 @@ KEYS: dict[str, Key] = {
     #: `ignore` (weight 0) |
     #: 标签图对某个 token 没有给出信息（其格子里所有类别分数相同）时该 token 的目标：`uniform` 均匀分布，`ignore` 权重 0
     "TOKEN_LABEL.BLANK": key("uniform", choices=("uniform", "ignore")),
+    #: what tokens count in the token loss: `none`, all the same; `confidence`, as much as the annotator was sure there,
+    #: which needs maps with log-sum-exp |
+    #: 每个 token 在 token 损失中占多大权重：`none` 一律相同；`confidence` 取标注模型在该处的把握，
+    #: 需要带 log-sum-exp 的标签图
+    "TOKEN_LABEL.WEIGHT": key("none", choices=("none", "confidence"), also={"none": "none"}),
     #: class target of a photo that is not mixed: `map`, what its map says of the view, as published; `label`, its own |
     #: 未混合照片的类别目标：`map` 取标签图对该视图的描述，与论文相同；`label` 取照片自身的标签
     "TOKEN_LABEL.CLASS_TARGET": key("map", choices=("map", "label")),

@@ -58,7 +58,8 @@ class TrainSamples:
     geometry: str = "exact"  # or "released", the released code's own; needs the policy's order "released"
     ground_truth: bool = False  # mix the true label into the class target, as the released option of that name
     class_target: str = "map"  # or "label": the photo's own label, whatever its map says of the view
-    blank: str = "uniform"  # see `token_targets`
+    blank: str = "uniform"  # this and `confidence`: see `token_targets`
+    confidence: str = "none"
     place: str = "right"  # this and the next: see `token_labels.controls`
     displacement: float = 0.0  # tokens
     exif: str = "ignore"  # see `read_photo`
@@ -131,7 +132,8 @@ class TrainSamples:
         else:
             whole, tokens = token_targets(label_map, history(ops, wh), self.grid, self.num_classes,
                                           smoothing=self.smoothing, fill=self.fill, target=self.target,
-                                          blank=self.blank, offset=offset(self.displacement, self.grid, rng))
+                                          blank=self.blank, weight=self.confidence,
+                                          offset=offset(self.displacement, self.grid, rng))
         return whole, misplaced(tokens, self.place, rng)
 
 

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 from PIL import Image
 
-from ppim.data.preprocess import EXIF, FORMATS, SUFFIXES, as_rgb, decode
+from ppim.data.preprocess import EXIF, FORMATS, SUFFIXES, as_rgb, decode, stated_size
 from ppim.files import open_regular
 
-__all__ = ["EXIF", "FORMATS", "SUFFIXES", "as_rgb", "read_photo", "read_turned"]
+__all__ = ["EXIF", "FORMATS", "SUFFIXES", "as_rgb", "photo_size", "read_photo", "read_turned"]
 
 
 def read_photo(path: str | os.PathLike[str], exif: str = "ignore") -> Image.Image:
@@ -32,11 +34,20 @@ def read_photo(path: str | os.PathLike[str], exif: str = "ignore") -> Image.Imag
 
 def read_turned(path: str | os.PathLike[str], exif: str = "ignore") -> tuple[Image.Image, bool]:
     """The photo as of `read_photo`, and whether it carries an EXIF orientation that turns or mirrors it."""
+    return _read(path, lambda file: decode(file, exif))
+
+
+def photo_size(path: str | os.PathLike[str], exif: str = "ignore") -> tuple[int, int]:
+    """(width, height) of the photo as of `read_photo`, without decoding it; what it raises."""
+    return _read(path, lambda file: stated_size(file, exif))
+
+
+def _read(path: str | os.PathLike[str], read: Callable[[BinaryIO], Any]) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow's: large, or oddly written, which is no reason to refuse it
             with open_regular(path) as file:
-                return decode(file, exif)
+                return read(file)
     except FileNotFoundError:
         raise FileNotFoundError(f"{os.fspath(path)}: no such image; is the list or the folder out of date?") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, MemoryError, ... on damaged files

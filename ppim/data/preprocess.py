@@ -50,6 +50,14 @@ def decode(file: BinaryIO, exif: str = "ignore") -> tuple[Image.Image, bool]:
         return (photo.transpose(method) if turned and exif == "apply" else photo), turned
 
 
+def stated_size(file: BinaryIO, exif: str = "ignore") -> tuple[int, int]:
+    """(width, height) of an open image file as `decode` would give it, by its head alone; raises what `decode` raises.
+    """
+    with _open(file) as image:
+        is_lying = exif == "apply" and _orientation(image) in (5, 6, 7, 8)
+        return image.size[::-1] if is_lying else image.size
+
+
 def as_rgb(image: Image.Image) -> Image.Image:
     """A decoded picture of any mode as 8-bit RGB.
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ppim.geometry import HW, WH
+from ppim.geometry import HW, WH, Window
 from ppim.seeds import SPLITS, picture_rng
 from ppim.token_labels.card import Reading, save_card
 from ppim.token_labels.maps import write_map
@@ -176,24 +176,31 @@ def draw_picture(rng: np.random.Generator, wh: WH = (64, 48), difficulty: Diffic
     return Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8)), class_id, owner
 
 
-def _overlap(pixels: int, cells: int) -> np.ndarray:
-    """(cells, pixels) float64: the share of each cell's side that each pixel covers; a pixel may straddle two cells."""
-    edges = np.arange(cells + 1)[:, None] * (pixels / cells)
-    start = np.arange(pixels)[None, :]
-    covered = np.minimum(edges[1:], start + 1) - np.maximum(edges[:-1], start)
-    return np.maximum(covered, 0) * (cells / pixels)
+def _overlap(pixels: int, cells: int, start: float = 0.0, stop: float = 1.0) -> np.ndarray:
+    """(cells, pixels) float64: the share of each cell's side that each pixel covers; a pixel may straddle two cells.
+
+    Args:
+        start, stop: where the cells begin and end, in [0, 1] of the pixels.
+    """
+    length = (stop - start) * pixels
+    edges = start * pixels + np.arange(cells + 1)[:, None] * (length / cells)
+    left = np.arange(pixels)[None, :]
+    covered = np.minimum(edges[1:], left + 1) - np.maximum(edges[:-1], left)
+    return np.maximum(covered, 0) * (cells / length)
 
 
-def area_shares(owner: np.ndarray, grid: HW, num_classes: int = len(CLASSES)) -> np.ndarray:
+def area_shares(owner: np.ndarray, grid: HW, num_classes: int = len(CLASSES), window: Window = (0.0, 0.0, 1.0, 1.0),
+                ) -> np.ndarray:
     """Share of each cell's area that each class covers: (C, rows, columns) float64; the rest is background.
 
     Args:
         owner: (H, W) class per pixel, BACKGROUND for none.
         grid: (rows, columns) of the map; need not divide the picture.
+        window: x0, y0, x1, y1, what the cells cover of the picture, unit coordinates.
     """
-    height, width = owner.shape
+    (height, width), (x0, y0, x1, y1) = owner.shape, window
     planes = owner[None] == np.arange(num_classes)[:, None, None]
-    return _overlap(height, grid[0]) @ planes @ _overlap(width, grid[1]).T
+    return _overlap(height, grid[0], y0, y1) @ planes @ _overlap(width, grid[1], x0, x1).T
 
 
 def label_map_of(owner: np.ndarray, grid: HW, num_classes: int = len(CLASSES), top_k: int = 5):
@@ -207,7 +214,11 @@ def label_map_of(owner: np.ndarray, grid: HW, num_classes: int = len(CLASSES), t
         (scores (K, rows, columns) float32, ids (K, rows, columns) int32, log_z (rows, columns) float32): log_z is the
         log-sum-exp over all classes.
     """
-    shares = area_shares(owner, grid, num_classes)
+    return map_of_shares(area_shares(owner, grid, num_classes), num_classes, top_k)
+
+
+def map_of_shares(shares: np.ndarray, num_classes: int, top_k: int = 5):
+    """The same, of shares (C, rows, columns) that are known; of the first classes, where the others have none."""
     ids = np.argsort(-shares, axis=0, kind="stable")[:top_k]
     scores = np.log1p(np.take_along_axis(shares, ids, axis=0) / FLOOR)
     log_z = np.log(num_classes + shares.sum(axis=0) / FLOOR)

@@ -111,9 +111,9 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
     reading, source = map_reading(config, recipe, path)
     check_maps(path, images, config.MODEL.NUM_CLASSES)
     maps = open_maps(path, config.MODEL.NUM_CLASSES, reading, source)
-    needs_log_z = labels.TARGET == "probs" and path == labels.PATH
-    if needs_log_z and reading.log_z is False:
-        raise _no_log_z(card_place(path))
+    asking = _asking_for_log_z(config) if path == labels.PATH else ""
+    if asking and reading.log_z is False:
+        raise _no_log_z(card_place(path), asking)
     shared = first_shared(images.paths)
     if shared:
         raise ValueError(
@@ -126,15 +126,22 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
             f"{len(missing)} of {len(images)} images have no label map in {path}, the first is {missing[0]}; "
             "`ppim labels make` writes those that are missing"
         )
-    if needs_log_z and maps.read(images.paths[0], (1, 1)).log_z is None:
-        raise _no_log_z(Path(path) / maps.place(stem_of(images.paths[0])))
+    if asking and maps.read(images.paths[0], (1, 1)).log_z is None:
+        raise _no_log_z(Path(path) / maps.place(stem_of(images.paths[0])), asking)
     return maps
 
 
-def _no_log_z(source) -> ValueError:
+def _asking_for_log_z(config: CfgNode) -> str:
+    """The key that wants maps with log-sum-exp; '' where none does."""
+    labels = config.TOKEN_LABEL
+    return "TARGET" if labels.TARGET == "probs" else "WEIGHT" if labels.WEIGHT == "confidence" else ""
+
+
+def _no_log_z(source, asking: str) -> ValueError:
+    value, instead = {"TARGET": ("probs", "released"), "WEIGHT": ("confidence", "none")}[asking]
     return ValueError(
-        f"{source}: no log-sum-exp, which TOKEN_LABEL.TARGET probs needs; take maps written by "
-        "`ppim labels make`, or TOKEN_LABEL.TARGET released"
+        f"{source}: no log-sum-exp, which TOKEN_LABEL.{asking} {value} needs; take maps written by "
+        f"`ppim labels make`, or TOKEN_LABEL.{asking} {instead}"
     )
 
 
@@ -155,6 +162,7 @@ def train_samples(config: CfgNode, recipe: CfgNode, images: ImageList, grid: tup
         ground_truth=config.LOSS.GROUND_TRUTH,
         class_target=labels.CLASS_TARGET,
         blank=labels.BLANK,
+        confidence=labels.WEIGHT,
         place=labels.PLACE,
         displacement=labels.DISPLACEMENT,
         exif=config.DATA.EXIF,

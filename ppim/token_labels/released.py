@@ -19,7 +19,8 @@ import numpy as np
 
 from ppim.geometry import HW, Step, trace
 from ppim.token_labels.maps import LabelMap
-from ppim.token_labels.targets import WHOLE, SparseTargets, blank_rows, sample_map, split_class, view_points
+from ppim.token_labels.reads import blank_rows
+from ppim.token_labels.targets import WHOLE, SparseTargets, sample_map, split_class, view_points
 
 Move = tuple[Any, ...]  # (name,) or (name, value) of `warp`
 

@@ -21,10 +21,12 @@ import numpy as np
 
 from ppim.geometry import HW, Step, Window, trace
 from ppim.token_labels.maps import LabelMap
+from ppim.token_labels.reads import bilinear, blank_rows, confidence
 
 TARGETS = ("released", "probs")
 FILLS = ("uniform", "ignore")
 BLANKS = ("uniform", "ignore")
+WEIGHTS = ("none", "confidence")
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -149,24 +151,6 @@ def view_points(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW,
                    _points_per_token(steps, window, map_hw, (1, 1)))
 
 
-def _bilinear(points: np.ndarray, map_hw: HW) -> tuple[np.ndarray, np.ndarray]:
-    """Cells and shares of points in the map's frame, clamped to the outermost cell centres.
-
-    Returns:
-        cells (4, P) flat indices and shares (4, P), which sum to one over the four.
-    """
-    rows, columns = map_hw
-    x = np.clip(points[:, 0] * columns - 0.5, 0, columns - 1)
-    y = np.clip(points[:, 1] * rows - 0.5, 0, rows - 1)
-    left, top = x.astype(np.intp), y.astype(np.intp)
-    right, bottom = np.minimum(left + 1, columns - 1), np.minimum(top + 1, rows - 1)
-    x, y = x - left, y - top
-    top, bottom = top * columns, bottom * columns
-    cells = np.stack([top + left, top + right, bottom + left, bottom + right])
-    low = x * y
-    return cells, np.stack([1 - x - y + low, x - low, y - low, low])
-
-
 def _sum_by_id(values: np.ndarray, ids: np.ndarray, cells: np.ndarray, shares: np.ndarray, row: np.ndarray, rows: int,
                num_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Interpolate sparse cells: for each row and each class id of the map, the sum of share * value.
@@ -207,7 +191,7 @@ def sample_map(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row:
     # (K, h, w) -> (cells, K)
     values = label_map.scores.reshape(kept, -1).T.astype(np.float64)
     ids = np.ascontiguousarray(label_map.ids.reshape(kept, -1).T)
-    cells, shares = _bilinear(points, tuple(map_hw))
+    cells, shares = bilinear(points, tuple(map_hw))
     shares *= weight
     if target == "probs":
         values, rest = _beyond_rest(values, label_map.log_z.reshape(-1, 1), num_classes)
@@ -269,34 +253,25 @@ def split_class(targets: SparseTargets) -> tuple[SparseTargets, SparseTargets]:
             SparseTargets(row[stop:] - np.int32(1), ids[stop:], weight[stop:], const[1:]))
 
 
-def blank_rows(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row: np.ndarray, rows: int) -> np.ndarray:
-    """(rows,) bool: the rows of which the map says nothing, more than half of what they read being blank cells.
-
-    A cell is blank where all the classes it keeps have the same score: maps of masks and of drawn pictures are, where
-    there is no object. Arguments as of `sample_map`.
-    """
-    scores = label_map.scores
-    if len(scores) < 2:
-        return np.zeros(rows, bool)
-    telling = (scores.max(axis=0) > scores.min(axis=0)).ravel()
-    cells, shares = _bilinear(points, scores.shape[1:])
-    told = np.bincount(row, (telling[cells] * shares).sum(axis=0) * weight, minlength=rows)
-    return told < 0.5 * np.bincount(row, weight, minlength=rows)
-
-
-def _check(label_map: LabelMap, target: str, fill: str) -> None:
+def _check(label_map: LabelMap, target: str, fill: str, weight: str) -> None:
     if target not in TARGETS:
         raise ValueError(f"target wants one of {', '.join(TARGETS)}; got {target!r}")
     if fill not in FILLS:
         raise ValueError(f"fill wants one of {', '.join(FILLS)}; got {fill!r}")
+    if weight not in WEIGHTS:
+        raise ValueError(f"weight wants one of {', '.join(WEIGHTS)}; got {weight!r}")
     if target == "probs" and label_map.log_z is None:
         raise ValueError("target 'probs' wants maps with the annotator's log-sum-exp ([3, K, H, W]), got the published "
                          "form ([2, K, H, W]); take 'released' or generate the maps again")
+    if weight == "confidence" and label_map.log_z is None:
+        raise ValueError("weight 'confidence' wants maps with the annotator's log-sum-exp ([3, K, H, W]), got the "
+                         "published form ([2, K, H, W]); take 'none' or generate the maps again")
 
 
 def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: HW, num_classes: int, *,
                   smoothing: float = 0.1, fill: str = "uniform", target: str = "released", blank: str = "uniform",
-                  offset: tuple[float, float] = (0.0, 0.0)) -> tuple[SparseTargets, SparseTargets]:
+                  weight: str = "none", offset: tuple[float, float] = (0.0, 0.0),
+                  ) -> tuple[SparseTargets, SparseTargets]:
     """Targets of one view's class token and of its tokens; the class token is one token that covers the whole view.
 
     'released': scores are averaged over a token's points (classes a cell did not keep count as zero) and go through
@@ -314,15 +289,17 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: HW, num_clas
     Args:
         steps: the view's history (`ppim.geometry`); grid: (rows, columns) of tokens, row-major in the result.
         blank: 'ignore' gives row weight 0 to tokens of which the map says nothing, see `blank_rows`.
+        weight: 'confidence' makes the row weight of each token how sure the annotator was there, see `confidence`; the
+            class token keeps its own.
         offset: (x, y) in sides of the view: tokens are told what lies there of them, which is wrong on purpose.
 
     Returns:
         SparseTargets with R = 1 for the class token, and with R = rows * columns for the tokens.
 
     Raises:
-        ValueError: an unknown target or fill, or 'probs' for a map without log_z.
+        ValueError: an unknown target, fill or weight; 'probs' or 'confidence' for a map without log_z.
     """
-    _check(label_map, target, fill)
+    _check(label_map, target, fill, weight)
     points, row, asked = view_points(steps, label_map.window, label_map.scores.shape[1:], grid)
     if any(offset):
         points = points + (row > 0)[:, None] * np.asarray(offset)
@@ -335,6 +312,9 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: HW, num_clas
         labelled = np.bincount(row, inside)
     share = np.where(2 * labelled >= asked, 1 / np.maximum(labelled, 1), 0)
     targets = sample_map(label_map, points, inside * share[row], row, len(asked), num_classes, smoothing, target)
+    if weight == "confidence":
+        sure = confidence(label_map, points, inside * share[row], row, len(asked), num_classes)
+        targets.const[1:, 2] = sure[1:]
     unusable = share == 0 if fill == "ignore" else (share == 0) & (2 * shown >= asked)
     if blank == "ignore":
         unusable[1:] |= blank_rows(label_map, points, inside * share[row], row, len(asked))[1:]

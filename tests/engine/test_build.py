@@ -35,7 +35,8 @@ def annotated(tiny_data, tmp_path_factory):
     for name, crop in (("whole", None), ("centre-crop", 0.9)):
         view = View((64, 64), centre_crop=crop)
         write_card(folder / name, model, view, 2, "tiny", folder / "annotator")
-        generate(model, tiny_data / "train", image_files(tiny_data / "train"), folder / name, view, top_k=2)
+        generate(model, tiny_data / "train", image_files(tiny_data / "train"), folder / name, view, top_k=2,
+                 batch_size=4)
     return folder
 
 
@@ -178,10 +179,13 @@ def test_a_damaged_card_ends_the_run_before_it_begins(annotated, recipe_of, tmp_
         reading(recipe_of(maps))
 
 
-def test_probabilities_are_refused_by_a_card_without_log_sum_exp_before_any_map_is_looked_for(recipe_of, tmp_path):
+@pytest.mark.parametrize(("key", "value", "instead"), [("TARGET", "probs", "released"),
+                                                       ("WEIGHT", "confidence", "none")])
+def test_what_needs_a_log_sum_exp_is_refused_by_a_card_without_one_before_any_map_is_looked_for(
+        recipe_of, tmp_path, key, value, instead):
     save_card(tmp_path / "maps", Reading(log_z=False), {})
-    with pytest.raises(ValueError, match=f"{CARD}: no log-sum-exp.*TOKEN_LABEL.TARGET released"):
-        reading(recipe_of(tmp_path / "maps", TARGET="probs"))
+    with pytest.raises(ValueError, match=f"{CARD}: no log-sum-exp.*TOKEN_LABEL.{key} {value} .*{key} {instead}"):
+        reading(recipe_of(tmp_path / "maps", **{key: value}))
 
 
 def test_the_released_geometry_is_refused_for_maps_whose_card_says_centre_crop(annotated, recipe_of):

@@ -48,8 +48,21 @@ def dense_table(label_map, num_classes, target):
     return table
 
 
-def token_target(label_map, table, steps, place, grid, smoothing, fill, target):
-    """Target (C,) and row weight of the token at `place` (row, column) of a `grid` over the view."""
+def sure_table(label_map, num_classes):
+    """(rows, columns, 1): the probability of each cell's best class."""
+    kept, rows, columns = label_map.scores.shape
+    table = np.zeros((rows, columns, 1))
+    for row in range(rows):
+        for column in range(columns):
+            probs = [math.exp(float(score) - float(label_map.log_z[row, column]))
+                     for score in label_map.scores[:, row, column]]
+            table[row, column] = max(probs) / (max(1.0, sum(probs)) if num_classes > kept else sum(probs))
+    return table
+
+
+def token_target(label_map, table, steps, place, grid, smoothing, fill, target, sure=None):
+    """Target (C,) and row weight of the token at `place` (row, column) of a `grid` over the view; what it counts is
+    read from `sure` where that is given."""
     num_classes = table.shape[2]
     x0, y0, x1, y1 = label_map.window
     rows, columns = table.shape[:2]
@@ -57,7 +70,7 @@ def token_target(label_map, table, steps, place, grid, smoothing, fill, target):
     cells = np.array([columns / (x1 - x0), rows / (y1 - y0)])
     n_x = max(1, math.ceil(np.linalg.norm((right - corner) * cells) / grid[1] - 1e-4))
     n_y = max(1, math.ceil(np.linalg.norm((down - corner) * cells) / grid[0] - 1e-4))
-    shown, found = 0, []
+    shown, found, surely = 0, [], []
     for j in range(n_y):
         for i in range(n_x):
             x, y, held = back_to_photo((place[1] + (i + 0.5) / n_x) / grid[1], (place[0] + (j + 0.5) / n_y) / grid[0],
@@ -67,10 +80,11 @@ def token_target(label_map, table, steps, place, grid, smoothing, fill, target):
                 x, y = (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
                 if 0 <= x <= 1 and 0 <= y <= 1:
                     found.append(read_bilinear(table, x, y))
-    weight = 1.0
+                    surely.append(1 if sure is None else read_bilinear(sure, x, y)[0])
+    weight = np.mean(surely) if 2 * len(found) >= n_x * n_y else 1 if sure is None else 1 / num_classes
     if len(found) < n_x * n_y / 2:
         result = np.full(num_classes, 1 / num_classes)
-        weight = 0.0 if fill == "ignore" or shown >= n_x * n_y / 2 else 1.0
+        weight = 0.0 if fill == "ignore" or shown >= n_x * n_y / 2 else weight
     else:
         result = np.mean(found, axis=0)
         if target == "released":
@@ -79,10 +93,11 @@ def token_target(label_map, table, steps, place, grid, smoothing, fill, target):
     return result * (1 - smoothing + smoothing / num_classes) + smoothing / num_classes, weight
 
 
-def dense_targets(label_map, steps, grid, num_classes, smoothing, fill, target):
+def dense_targets(label_map, steps, grid, num_classes, smoothing, fill, target, weight="none"):
     """((1, C), (1,)) for the class token and ((rows * columns, C), (rows * columns,)) for the tokens."""
     table = dense_table(label_map, num_classes, target)
-    tokens = [token_target(label_map, table, steps, (row, column), grid, smoothing, fill, target)
+    sure = sure_table(label_map, num_classes) if weight == "confidence" else None
+    tokens = [token_target(label_map, table, steps, (row, column), grid, smoothing, fill, target, sure)
               for row in range(grid[0]) for column in range(grid[1])]
     whole = token_target(label_map, table, steps, (0, 0), (1, 1), smoothing, fill, target)
     return (whole[0][None], np.array([whole[1]])), (np.stack([t for t, _ in tokens]), np.array([w for _, w in tokens]))

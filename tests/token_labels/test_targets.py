@@ -79,6 +79,36 @@ def test_sparse_targets_are_the_dense_ones(case, smoothing, fill, target):
         np.testing.assert_array_equal(sparse.const[:, 2], weight)
 
 
+@settings(deadline=None, max_examples=60)
+@given(cases(), st.sampled_from(["uniform", "ignore"]), st.sampled_from(["released", "probs"]))
+def test_by_confidence_a_token_counts_as_much_as_the_annotator_is_sure_and_its_target_stays(case, fill, target):
+    how = {"smoothing": 0.1, "fill": fill, "target": target}
+    plain = token_targets(case.label_map, case.steps, case.grid, case.classes, **how)
+    ours = token_targets(case.label_map, case.steps, case.grid, case.classes, weight="confidence", **how)
+    twin = dense_targets(case.label_map, case.steps, case.grid, case.classes, *how.values(), weight="confidence")
+    np.testing.assert_array_equal(ours[0].const, plain[0].const)
+    for sparse, same, (_, weight) in zip(ours, plain, twin):
+        for field in ("row", "id", "weight"):
+            np.testing.assert_array_equal(getattr(sparse, field), getattr(same, field))
+        np.testing.assert_array_equal(sparse.const[:, :2], same.const[:, :2])
+        np.testing.assert_allclose(sparse.const[:, 2], weight, atol=1e-6)
+        assert sparse.const[:, 2].max() <= 1
+
+
+def test_confidence_is_the_best_classes_probability_and_a_blank_cell_has_none():
+    """Two cells side by side: one certain of class 2, one that says nothing of four classes."""
+    label_map = LabelMap(np.array([[[9.0, 0.0]], [[1.0, 0.0]]], np.float32), np.array([[[2, 0]], [[0, 1]]], np.int32),
+                         np.log(np.array([[np.e**9 + np.e + 2, 4.0]])).astype(np.float32))
+    _, tokens = token_targets(label_map, [], (1, 2), 4, weight="confidence")
+    np.testing.assert_allclose(tokens.const[:, 2], [np.e**9 / (np.e**9 + np.e + 2), 0.25], rtol=1e-6)
+    _, tokens = token_targets(label_map, [], (1, 2), 4, weight="confidence", blank="ignore")
+    assert tokens.const[1, 2] == 0
+    with pytest.raises(ValueError, match="confidence.*log-sum-exp.*none"):
+        token_targets(label_map._replace(log_z=None), [], (1, 2), 4, weight="confidence")
+    with pytest.raises(ValueError, match="weight wants one of none, confidence"):
+        token_targets(label_map, [], (1, 2), 4, weight="sure")
+
+
 @settings(deadline=None, max_examples=50)
 @given(cases(), st.sampled_from([0.0, 0.1, 0.5]), st.sampled_from(["released", "probs"]))
 def test_a_target_sums_to_one_and_the_released_surplus(case, smoothing, target):
