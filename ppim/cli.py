@@ -24,6 +24,7 @@ from ppim.commands.labels_audit import audit_labels
 from ppim.commands.labels_check import check_labels
 from ppim.commands.labels_convert import convert_labels
 from ppim.commands.labels_pack import pack_labels
+from ppim.commands.labels_show import show_labels
 from ppim.commands.models import models
 from ppim.commands.plan import plan
 from ppim.commands.predict import predict
@@ -44,6 +45,7 @@ COMMANDS = {
     "labels make": make,
     "labels check": check_labels,
     "labels audit": audit_labels,
+    "labels show": show_labels,
     "labels pack": pack_labels,
     "labels convert": convert_labels,
     "convert": convert,

@@ -2,7 +2,7 @@
 taught. Before it is mixed with another."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,14 +55,20 @@ def taught(samples: TrainSamples, key: tuple[int, int, int], mean: Sequence[floa
     return Taught(photo, outline, image, int(sample["label"]), best, weight)
 
 
-def panels(shown: Taught, grid: HW, name: Callable[[int], str]) -> list[Panel]:
-    """The photo with its view's outline, the view cut into tokens, and the targets of its tokens where it has any."""
+def panels(shown: Taught, grid: HW, name: Callable[[int], str],
+           colours: Mapping[int, tuple[int, int, int]] | None = None) -> list[Panel]:
+    """The photo with its view's outline, the view cut into tokens, and the targets of its tokens where it has any.
+
+    Args:
+        colours: of classes, as in other pictures of the photo; None: those of most tokens get some.
+    """
     found = [Panel(paint.outlined(shown.photo, shown.outline), f"photo of {name(shown.label)}"),
              Panel(paint.ruled(shown.view, grid), "the view, cut into tokens")]
     if shown.token_best is None:
         return found
     best, weight = shown.token_best, shown.token_weight
-    colours = paint.colours_of(best, weight)
+    colours = paint.colours_of(best, weight) if colours is None else {
+        number: colour for number, colour in colours.items() if (best == number).any()}
     legend = paint.legend_of(best, weight, colours, name)
     none = int((best < 0).sum())
     targets = paint.classes(shown.view, best, weight, (0.0, 0.0, 1.0, 1.0), colours)
