@@ -22,9 +22,8 @@ from ppim.checks.finding import Finding
 from ppim.config import get_config, published_recipes, recipe_path, teaches_tokens
 from ppim.data import check as data_check
 from ppim.data.batches import TrainBatches
-from ppim.data.datasets import ImageList
+from ppim.data.images import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples
-from ppim.data.photos import read_photo
 from ppim.engine.depth import frozen_names
 from ppim.engine.distributed import World
 from ppim.engine.run_folder import config_of
@@ -156,7 +155,7 @@ def of_map_folder(folder: Maps, images: ImageList, effort: Effort) -> list[Findi
     if seen.broken:
         return found
     found.append(classes.maps_name_classes(seen.named, images.labels[chosen], folder.num_classes, folder.path))
-    pictures = _readable(lambda i: (i, read_photo(images.full_path(i), folder.reading.exif)),
+    pictures = _readable(lambda i: (i, images.photo(i, folder.reading.exif)),
                          spread(len(images), effort.photos))
     read = [folder.read(images.paths[i], picture.size) for i, picture in pictures]
     return [*found, places.maps_lie_on_photos([picture for _, picture in pictures], read, folder.reading, folder.path)]
@@ -268,8 +267,8 @@ def of_the_processes(parts: Parts) -> list[Finding]:
     if world.size == 1:
         return []
     sources = {
-        "training photos": _checksum("\n".join(images.paths)) ^ zlib.crc32(images.labels.tobytes()),
-        "validation photos": _checksum("\n".join(parts.val.images.paths)),
+        "training photos": images.checksum(),
+        "validation photos": parts.val.images.checksum(),
         "configuration": _checksum(_without_places(parts.config).dump()),
     }
     shared = world.gathered(list(sources.values()), "int64")
