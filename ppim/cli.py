@@ -13,6 +13,8 @@ from ppim.commands.check import check
 from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.data_check import check_data
+from ppim.commands.data_index import index_data
+from ppim.commands.data_shards import make_shards
 from ppim.commands.demo import demo
 from ppim.commands.doctor import doctor
 from ppim.commands.export import export
@@ -56,6 +58,8 @@ COMMANDS = {
     "doctor": doctor,
     "bench": bench,
     "data check": check_data,
+    "data index": index_data,
+    "data shards": make_shards,
     "data imagenet": lay_out,
     "data collage": collage,
 }

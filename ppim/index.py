@@ -43,8 +43,8 @@ def write_index(path: str | os.PathLike[str], names: Iterable[str], fields: Mapp
 
     Args:
         names: n names, in the order they are to have; `Index.find` wants them ascending by their UTF-8 bytes.
-        fields: (n,) integers, floats or booleans each, by name.
-        about: what JSON can hold; NaN and infinities become null.
+        fields: (n,) integers, floats or booleans each, by name; about: what JSON can hold, NaN and infinities become
+            null. Both are looked at once the names have ended, so that a generator of names may fill them on its way.
 
     Raises:
         ValueError: a field that has not one number for each name. OSError: the file cannot be written.
@@ -173,6 +173,10 @@ class Index(Sequence):
         """(n,) read-only, a window on the file. Raises KeyError where there is no such field."""
         return self._fields[name]
 
+    def fields(self) -> dict[str, np.ndarray]:
+        """All fields by name."""
+        return dict(self._fields)
+
     def find(self, name: str) -> int | None:
         """The place of a name, by halving; None where it is not there.
 
@@ -220,6 +224,26 @@ def _read_header(data: mmap.mmap, size: int) -> tuple[dict[str, Any], int]:
     if end - length < len(_HEAD):
         raise ValueError("no header")
     return json.loads(data[end - length:end]), end - length
+
+
+class Picked(Sequence):
+    """Some of a sequence's entries in an order of their own, without a copy of any.
+
+    Args:
+        whole: the sequence; rows: (n,) places in it.
+    """
+
+    def __init__(self, whole: Sequence[str], rows: np.ndarray):
+        self.whole, self.rows = whole, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place):
+        """The entry at `place`; a slice gives a list of them."""
+        if isinstance(place, slice):
+            return [self.whole[row] for row in self.rows[place].tolist()]
+        return self.whole[int(self.rows[place])]
 
 
 def names_digest(names: Iterable[str]) -> str:

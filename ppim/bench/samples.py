@@ -12,9 +12,9 @@ from ppim.bench.rounds import take_turns, times_as_fast
 from ppim.bench.row import Row
 from ppim.data.augment import Policy, parse_rand_augment
 from ppim.data.batches import TrainBatches
-from ppim.data.datasets import ImageList, find_images
+from ppim.data.datasets import find_images
+from ppim.data.images import ImageList
 from ppim.data.loader import TrainSamples, make_loader
-from ppim.data.photos import read_photo
 from ppim.data.transforms import history
 from ppim.token_labels.card import Reading, save_card
 from ppim.token_labels.maps import map_path, write_map
@@ -55,7 +55,7 @@ def measure(images: ImageList, folder: Path, count: int, rounds: int, machine: M
     label_maps = [maps.read(images.paths[index], (500, 375)) for _, index, _ in keys]
     steps = [history(ops, photo.size) for photo, ops in map(plain.view, keys)]
     seconds = take_turns({
-        "decode": lambda: [read_photo(images.full_path(index)) for _, index, _ in keys],
+        "decode": lambda: [images.photo(index) for _, index, _ in keys],
         "plain": lambda: [plain[key] for key in keys],
         "taught": lambda: [taught[key] for key in keys],
         "maps": lambda: [maps.read(images.paths[index], (500, 375)) for _, index, _ in keys],

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
 
 from ppim.checks.finding import Finding, error, few, fine, unknown, warning
-from ppim.data.datasets import ImageList
+from ppim.data.images import ImageList, walked
 
 _SIZES_A_READ = 8  # files of a split whose size is looked up, for each that may be opened
 _READS_A_SIZE = 8  # files of one size that are compared with a photo of that size
+
+Suspect = tuple[int, list[int]]  # a validation photo, and the training photos that may be the same file
 
 
 def data_set_is_fit(faults: Sequence[str], decoded: int, where: str) -> Finding:
@@ -30,7 +32,7 @@ def data_set_is_fit(faults: Sequence[str], decoded: int, where: str) -> Finding:
 def classes_have_photos(images: ImageList, num_classes: int) -> Finding:
     """Has each of the model's `num_classes` classes photos?"""
     check = "classes have photos"
-    counts = np.bincount(images.labels, minlength=num_classes)
+    counts = images.counts(num_classes)
     empty = np.flatnonzero(counts == 0)
     if not len(empty):
         return fine(check, f"{len(images.classes)} classes of {counts.min()} to {counts.max()} photos in {images.root}")
@@ -44,18 +46,20 @@ def labels_are_folders(images: ImageList) -> Finding:
     """Does a photo that lies in a folder named after a class have that class?"""
     check = "labels and folders"
     position = {name: label for label, name in enumerate(images.classes)}
-    folders = [path.partition("/")[0] if "/" in path else "" for path in images.paths]
+    some = walked(len(images))
+    folders = (path.partition("/")[0] if "/" in path else "" for path in map(images.paths.__getitem__, some))
     named = np.array([position.get(folder, -1) for folder in folders])
-    wrong = np.flatnonzero((named >= 0) & (named != images.labels))
+    labels = images.labels[some.start:some.stop:some.step]
+    wrong = np.flatnonzero((named >= 0) & (named != labels))
     if not len(wrong):
         told = int((named >= 0).sum())
         return fine(check, f"{told:,} photos lie in the folder of their class") if told else unknown(
             check, "no folder is named after a class")
     first = wrong[0]
-    return error(check, where=f"{images.root}/{images.paths[first]}",
+    return error(check, where=f"{images.root}/{images.paths[some[first]]}",
                  wanted=f"class {named[first]} ({images.classes[named[first]]}), as its folder is named",
-                 got=f"class {images.labels[first]} ({images.classes[images.labels[first]]}), and {len(wrong):,} of "
-                     f"{len(images):,} photos like it", hint="correct the list of photos, or the names of its classes")
+                 got=f"class {labels[first]} ({images.classes[labels[first]]}), and {len(wrong):,} of {len(some):,} "
+                     "photos like it", hint="correct the list of photos, or the names of its classes")
 
 
 def splits_agree(train: ImageList, val: ImageList) -> Finding:
@@ -76,7 +80,9 @@ def splits_agree(train: ImageList, val: ImageList) -> Finding:
 def _class_of_folders(images: ImageList) -> dict[str, str]:
     """The name of the class of each folder whose photos have but one."""
     classes = defaultdict(set)
-    for path, label in zip(images.paths, images.labels.tolist()):
+    some = walked(len(images))
+    paths = images.paths if len(some) == len(images) else map(images.paths.__getitem__, some)
+    for path, label in zip(paths, images.labels[some.start:some.stop:some.step].tolist()):
         classes[path.rpartition("/")[0].rpartition("/")[2]].add(label)
     return {folder: images.classes[labels.pop()] for folder, labels in classes.items() if folder and len(labels) == 1}
 
@@ -86,10 +92,10 @@ def splits_are_apart(train: ImageList, val: ImageList, reads: int) -> Finding:
 
     Args:
         reads: files that are opened at most; photos whose size or name few others have are looked at first. Names are
-            all compared, sizes of eight times as many files.
+            all compared (of more than two million, 50,000), sizes of eight times as many files.
     """
     check = "photos in both splits"
-    if os.path.realpath(train.root) == os.path.realpath(val.root) and set(train.paths) >= set(val.paths):
+    if os.path.realpath(train.root) == os.path.realpath(val.root) and _holds_all(train, val):
         return warning(check, where=val.root, wanted="validation photos that are not trained on",
                        got="the training photos themselves", hint="an accuracy on them says nothing of new photos; "
                        "give the data path a val/ beside its train/")
@@ -99,8 +105,9 @@ def splits_are_apart(train: ImageList, val: ImageList, reads: int) -> Finding:
             break
         reads -= 1 + len(candidates)
         looked += 1
-        content = _digest(photo)
-        pairs += [(photo, other) for other in candidates if _digest(other) == content][:1]
+        content = _digest(val.open(photo))
+        pairs += [(val.full_path(photo), train.full_path(other)) for other in candidates
+                  if _digest(train.open(other)) == content][:1]
     if not pairs:
         return fine(check, f"none of {looked:,} validation photos that share size or name with training photos")
     return warning(check, where=pairs[0][0], wanted="validation photos that are not trained on",
@@ -108,25 +115,34 @@ def splits_are_apart(train: ImageList, val: ImageList, reads: int) -> Finding:
                    hint="take them out of one split, the accuracy counts them as new")
 
 
-def _suspects(train: ImageList, val: ImageList, sizes: int) -> list[tuple[str, list[str]]]:
+def _holds_all(train: ImageList, val: ImageList) -> bool:
+    """Are all validation photos training photos?"""
+    if len(train) == len(val) and train.checksum() == val.checksum():
+        return True
+    known = set(val.paths)
+    return not known.difference(train.paths)
+
+
+def _suspects(train: ImageList, val: ImageList, sizes: int) -> list[Suspect]:
     """Validation photos and the training photos that may be the same file, those with the fewest first."""
     by_size, by_name = defaultdict(list), defaultdict(list)
     for index in _spread(len(train), sizes):
-        by_size[_size(train.full_path(index))].append(index)
+        by_size[train.size(index)].append(index)
     names = {path.rpartition("/")[2] for path in val.paths}
-    for index, path in enumerate(train.paths):
+    some = walked(len(train))
+    for index, path in zip(some, train.paths if len(some) == len(train) else map(train.paths.__getitem__, some)):
         if path.rpartition("/")[2] in names:
             by_name[path.rpartition("/")[2]].append(index)
     found = []
     for index in _spread(len(val), sizes):
-        photo, size = val.full_path(index), _size(val.full_path(index))
+        size = val.size(index)
         if size < 0:
             continue
-        named = [i for i in by_name[os.path.basename(photo)][:_READS_A_SIZE] if _size(train.full_path(i)) == size]
+        named = [i for i in by_name[os.path.basename(val.paths[index])][:_READS_A_SIZE] if train.size(i) == size]
         alike = by_size.get(size, ())
         candidates = {*named, *(alike if len(alike) <= _READS_A_SIZE else ())}
         if candidates:
-            found.append((photo, [train.full_path(i) for i in sorted(candidates)]))
+            found.append((index, sorted(candidates)))
     return sorted(found, key=lambda pair: len(pair[1]))
 
 
@@ -134,15 +150,6 @@ def _spread(length: int, most: int) -> range:
     return range(0, length, max(1, -(-length // most)))
 
 
-def _size(path: str) -> int:
-    """In bytes; -1 for what is no file, which is told of where photos are read."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return -1
-    return found.st_size if stat.S_ISREG(found.st_mode) else -1
-
-
-def _digest(path: str) -> bytes:
-    with open(path, "rb") as file:
+def _digest(file: BinaryIO) -> bytes:
+    with file:
         return hashlib.blake2b(file.read(), digest_size=16).digest()

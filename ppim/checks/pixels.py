@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ppim.checks.finding import Finding, error, fine, warning
-from ppim.data.datasets import ImageList
+from ppim.data.images import ImageList
 from ppim.geometry import HW
 
 _COLOUR = (200, 120, 40)  # of the test photos: every channel another

@@ -92,7 +92,7 @@ def _flags(args: argparse.Namespace) -> dict[str, object]:
 def _counts(images, overrides: list[str]) -> list[int]:
     """Photos of each class; none where the overrides say what is done about uneven ones."""
     is_said = {"LOSS.CLASS_BALANCE", "DATA.SAMPLING"} & set(overrides[::2])
-    return [] if is_said else [images.labels.tolist().count(label) for label in range(len(images.classes))]
+    return [] if is_said else images.counts().tolist()
 
 
 def _output(args: argparse.Namespace) -> str:

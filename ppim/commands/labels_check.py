@@ -9,7 +9,7 @@ from ppim.commands import Parser
 from ppim.commands.check import show
 
 if TYPE_CHECKING:
-    from ppim.data.datasets import ImageList
+    from ppim.data.images import ImageList
     from ppim.engine.map_check import Looked
     from ppim.token_labels.disagreement import Ranked
     from ppim.token_labels.store import Maps
@@ -173,14 +173,13 @@ def _disagreement(args: argparse.Namespace, maps: Maps, images: ImageList, seen:
 
 
 def _write_page(args: argparse.Namespace, maps: Maps, images: ImageList, found: Ranked, names: list[str]) -> None:
-    from ppim.data.photos import read_photo
     from ppim.look.disagreeing import Shown, disagreement_page
     from ppim.look.words import called, readable
     from ppim.pages import save_page
 
     shown = []
     for at, index in enumerate(found.index[:args.most].tolist()):
-        photo = read_photo(images.full_path(index), maps.reading.exif)
+        photo = images.photo(index, maps.reading.exif)
         shown.append(Shown(readable(images.paths[index]), photo, maps.read(images.paths[index], photo.size),
                            int(images.labels[index]), int(found.other[at]), float(found.p_folder[at]),
                            float(found.p_other[at]), float(found.margin[at])))

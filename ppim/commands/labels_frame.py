@@ -26,7 +26,6 @@ def find_frame(args: argparse.Namespace, parser: Parser) -> int:
                      "photos that can be trusted (--against DIR)")
     from ppim.checks.frames import PCTS, Way, find, ways
     from ppim.data.datasets import find_images
-    from ppim.data.photos import read_photo
     from ppim.engine.map_check import readable, spread
     from ppim.token_labels.card import Reading, read_card
     from ppim.token_labels.store import open_maps
@@ -35,7 +34,7 @@ def find_frame(args: argparse.Namespace, parser: Parser) -> int:
     images, card = find_images(args.images, args.split), read_card(args.maps)
     exif = card.exif if card else "ignore"
     stored = open_maps(args.maps, args.classes or ANY, Reading(exif=exif))
-    sizes = dict(readable(lambda i: (i, read_photo(images.full_path(i), exif).size), spread(len(images), args.photos)))
+    sizes = dict(readable(lambda i: (i, images.photo(i, exif).size), spread(len(images), args.photos)))
     files = [images.paths[index] for index in sizes]
     found = find([stored.read(name, (1, 1)) for name in files], _said(args, images.root, files, exif),
                  list(sizes.values()), tried)

@@ -17,9 +17,9 @@ KEYS: dict[str, Key] = {
     #: evaluation samples per process | 每个进程每批的评估样本数
     "DATA.BATCH_SIZE_EVAL": key(8, least=1),
     #: root with `train/` and `val/` (or `test/`), or with `{train,val}_list.txt`, or one split's folder of class
-    #: folders |
+    #: folders, or of tar shards |
     #: 根目录，内有 `train/` 和 `val/`（或 `test/`），或 `{train,val}_list.txt`；也可以直接是某个划分的目录，
-    #: 内含各类别的子目录
+    #: 内含各类别的子目录，或 tar 分片
     "DATA.DATA_PATH": key("data/ILSVRC2012"),
     #: where the data path has no validation images: set aside this share of the training images, each by its own name;
     #: 0: that is an error |
@@ -240,7 +240,8 @@ KEYS: dict[str, Key] = {
 
     #: teach with label maps | 用标签图训练
     "TOKEN_LABEL.ENABLE": key(False),
-    #: folder of the training photos' maps | 训练照片的标签图目录
+    #: folder of the training photos' maps, or the folder of the tar shards they lie in |
+    #: 训练照片的标签图目录，或标签图所在的 tar 分片的目录
     "TOKEN_LABEL.PATH": key("data/label_top5_train_nfnet"),
     #: maps of the validation photos: evaluation then reports token accuracy as well |
     #: 验证照片的标签图；设置后评估时还会报告 token 准确率

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ppim.data.datasets import ImageList
-
 TRIES = 20  # samples drawn to stand in for one
 MOST = 0.01  # share of the training photos that may be bad ...
 AT_LEAST = 10  # ... or this many, where the share is less
 
 
 def first_readable(
-    read: Callable[[str], Image.Image], images: ImageList, index: int, rng: np.random.Generator
+    read: Callable[[int], Image.Image], length: int, index: int, rng: np.random.Generator
 ) -> tuple[int, Image.Image, list[str]]:
     """The first photo that can be read of `index` and those drawn to stand in: its index, itself, and what was wrong
     with each before it.
+
+    Args:
+        read: gives the photo of an index; length: how many there are.
 
     Raises:
         ValueError: `TRIES` of them in a row cannot be read, so the fault is hardly theirs; the last one's.
@@ -31,10 +32,10 @@ def first_readable(
     bad: list[str] = []
     for _ in range(TRIES):
         try:
-            return index, read(images.full_path(index)), bad
+            return index, read(index), bad
         except (ValueError, OSError) as error:
             bad.append(str(error))
-        index = int(rng.integers(len(images)))
+        index = int(rng.integers(length))
     raise ValueError(f"{TRIES} photos in a row cannot be read, at last {bad[-1]}")
 
 

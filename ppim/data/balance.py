@@ -48,12 +48,12 @@ def balanced(labels: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     Args:
         labels: (photos,) class of each; classes without photos have no turn.
     """
-    length, classes = len(labels), np.unique(labels)
-    turns = np.arange(epoch * length, (epoch + 1) * length)
+    length, first = len(labels), epoch * len(labels)
+    by_class = np.argsort(labels, kind="stable")
+    classes, starts = np.unique(labels[by_class], return_index=True)
     found = []
-    for place, label in enumerate(classes.tolist()):
-        photos = np.flatnonzero(labels == label)
-        draws = turns[turns % len(classes) == place] // len(classes)
+    for place, (label, photos) in enumerate(zip(classes.tolist(), np.split(by_class, starts[1:]))):
+        draws = np.arange(first + (place - first) % len(classes), first + length, len(classes)) // len(classes)
         for cycle in np.unique(draws // len(photos)).tolist():
             here = draws[draws // len(photos) == cycle] % len(photos)
             found.append(photos[class_rng(seed, label, cycle).permutation(len(photos))[here]])

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from ppim.data.balance import balanced, occurrences
+from ppim.data.orders import SharedOrders, shuffled, shuffled_shards
 from ppim.seeds import order_rng
 
 
@@ -26,6 +28,12 @@ class TrainBatches:
     With `labels`, the class of each image, every class is drawn equally often (`balance.balanced`): an epoch has as
     many samples as ever, and an image that comes again in it is another copy, with a view of its own.
 
+    With `shards`, where the images of each tar shard begin (and their number behind), an epoch goes through the shards
+    in an order of its own and mixes up samples of few at a time (`orders.shuffled_shards`). Classes drawn equally often
+    are drawn from everywhere.
+
+    Orders are kept once for this process and those it starts later, in the smallest integers that do.
+
     Raises:
         ValueError: the images do not fill one global batch, or a rank would hold no row.
     """
@@ -39,6 +47,8 @@ class TrainBatches:
     world: int = 1
     copies: int = 1
     labels: np.ndarray | None = None
+    shards: np.ndarray | None = None
+    _orders: SharedOrders = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
         if self.steps_per_epoch == 0:
@@ -47,6 +57,9 @@ class TrainBatches:
         if len(range(*self.rows)) == 0:
             raise ValueError(f"DATA.BATCH_SIZE {self.batch_size} leaves process {self.rank} of {self.world} without "
                              "images, because pairs stay together; set it to 2 or more")
+        columns = 1 if self.labels is None else 2
+        work_out = partial(_work_out, self.seed, self.labels, self.shards, self.copies)
+        object.__setattr__(self, "_orders", SharedOrders(self.length, columns, work_out))
 
     @property
     def global_batch(self) -> int:
@@ -72,28 +85,41 @@ class TrainBatches:
 
     def order(self, epoch: int) -> np.ndarray:
         """(length, 2) int64: index and copy of the epoch's samples."""
-        images = order_rng(self.seed, epoch).permutation(self.length)
-        if self.labels is not None:
-            images = balanced(self.labels, self.seed, epoch)[images]
-        index = np.repeat(images, self.copies)[:self.length]
-        copy = np.arange(self.length) % self.copies if self.labels is None else occurrences(index)
-        return np.stack([index, copy], axis=1)
+        return self._some(epoch, 0, self.length)
 
-    def global_rows(self, order: np.ndarray, step: int) -> np.ndarray:
-        """(global batch, 2): the samples of one micro-step, all ranks."""
+    def _some(self, epoch: int, first: int, stop: int) -> np.ndarray:
+        """(stop - first, 2) int64 of the order of an epoch."""
+        if self.labels is not None:
+            return self._orders.rows(epoch, slice(first, stop))
+        places = np.arange(first, stop)
+        index = self._orders.rows(epoch, places // self.copies if self.copies > 1 else slice(first, stop))
+        return np.concatenate([index, places[:, None] % self.copies], axis=1)
+
+    def global_rows(self, step: int) -> np.ndarray:
+        """(global batch, 2) int64: index and copy of the samples of one micro-step, all ranks."""
         first = step % self.steps_per_epoch * self.global_batch
-        rows = order[first:first + self.global_batch]
+        rows = self._some(self.epoch_of(step), first, first + self.global_batch)
         # first copies first, so that neighbours are different images
         return np.concatenate([rows[copy::self.copies] for copy in range(self.copies)])
 
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        epoch, order = None, None
         for step in range(self.start, self.stop):
-            if self.epoch_of(step) != epoch:
-                epoch = self.epoch_of(step)
-                order = self.order(epoch)
-            mine = self.global_rows(order, step)[slice(*self.rows)]
+            epoch, mine = self.epoch_of(step), self.global_rows(step)[slice(*self.rows)]
             yield [(epoch, index, copy) for index, copy in mine.tolist()]
+
+
+def _work_out(seed: int, labels: np.ndarray | None, shards: np.ndarray | None, copies: int, epoch: int,
+              out: np.ndarray) -> None:
+    """Fill (1, length) with an order of images, each of which stands for all its copies; with `labels` (2, length) with
+    images and copies."""
+    rng = order_rng(seed, epoch)
+    if labels is None and shards is not None:
+        shuffled_shards(rng, shards, out[0])
+        return
+    shuffled(rng, out[0])
+    if labels is not None:
+        out[0] = np.repeat(balanced(labels, seed, epoch)[out[0]], copies)[:len(labels)]
+        out[1] = occurrences(out[0].astype(np.int64))
 
 
 def rank_rows(global_batch: int, rank: int, world: int) -> tuple[int, int]:

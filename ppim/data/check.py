@@ -25,6 +25,7 @@ from ppim.data.datasets import (
     validation_path,
 )
 from ppim.data.looks import Look, look_at_all
+from ppim.data.tars import holds_shards
 
 TINY = 32  # pixels; a photo with a shorter side is told
 UNEVEN = 10  # times as many photos in the largest class as in the smallest are told
@@ -146,6 +147,9 @@ def _beside(data_path: str) -> str | None:
 def _images(data_path: str, place: str, split: str) -> tuple[ImageList, list[str]]:
     if os.path.isfile(place):
         return find_images(data_path, split), []
+    if holds_shards(place):
+        raise ValueError(f"{place}: tar files, whose photos are not decoded here; check the photos they were made of, "
+                         "and the tar files with `ppim data index`")
     found = scan_folders(place)
     return listed(place, found), folder_faults(place, found)
 

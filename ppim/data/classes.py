@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ppim.data.datasets import ImageList, few
+from ppim.data.datasets import few
+from ppim.data.images import ImageList
 from ppim.files import write_whole
 
 IMAGENET = "imagenet"  # what stands for ImageNet's list where a file of names is asked for
@@ -98,6 +99,8 @@ def match(images: ImageList, classes: Sequence[str], of: str) -> ImageList:
             f"{', '.join(nearest)} ({len(images.classes)} classes here, {len(classes)} there); rename or remove the "
             "folder, or see whether these images and those classes belong together")
     table = np.array([place[spelt(name)] for name in images.classes], np.int64)
+    if np.array_equal(table, np.arange(len(table))):
+        return replace(images, classes=list(classes))
     return replace(images, labels=table[images.labels], classes=list(classes))
 
 

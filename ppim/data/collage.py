@@ -17,7 +17,6 @@ Files written by `write_collages`, for every split in the same tree `<class>/<in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ppim.data.datasets import ImageList
+from ppim.data.images import ImageList
 from ppim.data.photos import read_photo
 from ppim.data.shapes import BACKGROUND, label_map_of
 from ppim.geometry import HW, WH
@@ -107,7 +106,7 @@ def write_collages(folder: str | Path, train: ImageList, test: ImageList, seed: 
 
 
 def _halves(photos: ImageList) -> tuple[ImageList, ImageList]:
-    even, odd = (replace(photos, paths=photos.paths[first::2], labels=photos.labels[first::2]) for first in (0, 1))
+    even, odd = (photos.pick(np.arange(first, len(photos), 2)) for first in (0, 1))
     return even, odd
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ppim.data.datasets import ImageList, find_images
+from ppim.data.datasets import find_images
+from ppim.data.images import ImageList
 
 # The fifteen of the benchmark, and the four that were set aside for development.
 CORRUPTIONS = (

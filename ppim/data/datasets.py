@@ -7,46 +7,29 @@ Three layouts on disk, told apart by what is there:
   validation images from val/ (or test/) beside it.
 Class folders may hold sub-folders. The order is sorted, so an index means the same image on every machine.
 Links are followed, and lists out of the data path too (`..`, absolute paths): whoever wrote them is trusted.
+
+Where `ppim data index` has written all that down (`manifest`), it is mapped into memory instead of being looked for
+again: the same images in the same order. A fourth layout has nothing but that, tar shards (`tars`).
 """
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ppim.data.images import ImageList
 from ppim.data.lists import read_list
+from ppim.data.manifest import open_manifest, stamp_of
 from ppim.data.photos import SUFFIXES
+from ppim.data.tars import holds_shards
+from ppim.index import Index
+from ppim.shards import Shards
 
 SPLIT_FOLDERS = {"train": ("train",), "val": ("val", "test")}
-
-
-@dataclass(frozen=True)
-class ImageList:
-    """The images of one split; its length is their number (so not a NamedTuple, whose length is its fields')."""
-
-    root: str
-    paths: list[str]  # relative to root, with forward slashes
-    labels: np.ndarray  # (n,) int64, positions in `classes`
-    classes: list[str]
-    skipped: Mapping[str, int] = field(default_factory=dict)  # files that are no images by their suffix: how many
-    numbered: bool = False  # the classes come from a list of numbers and have no names but those
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the classes; () where they have none."""
-        return () if self.numbered else tuple(self.classes)
-
-    def full_path(self, index: int) -> str:
-        """Where image `index` lies."""
-        return os.path.join(self.root, self.paths[index])
 
 
 def find_images(data_path: str, split: str = "train") -> ImageList:
@@ -61,8 +44,14 @@ def find_images(data_path: str, split: str = "train") -> ImageList:
         ValueError: no class folders, images beside them, a class without images, a list line that cannot be read.
     """
     place = split_place(os.fspath(data_path), split)
+    kept = open_manifest(place)
+    if kept is not None:
+        return _of_manifest(os.fspath(data_path), place, kept)
     if os.path.isfile(place):
-        return _from_list(os.fspath(data_path), place, split)
+        return find_listed(os.fspath(data_path), place, split)
+    if holds_shards(place):
+        raise ValueError(f"{place}: tar files, and nothing that says what is in them; run `ppim data index` on the "
+                         "data path once")
     found = scan_folders(place)
     for fault in folder_faults(place, found):
         raise ValueError(fault)
@@ -122,20 +111,31 @@ class ClassFolders(NamedTuple):
     skipped: Counter[str]  # suffixes that are none of an image's; "" for files without one
 
 
+def scan_top(folder: str) -> ClassFolders:
+    """The folder itself, right or wrong, with no class looked into; names that begin with a dot are passed over.
+
+    Raises:
+        OSError: a folder that may not be read.
+    """
+    with os.scandir(folder) as entries:
+        entries = [entry for entry in entries if not entry.name.startswith(".")]
+    skipped: Counter[str] = Counter()
+    classes = sorted(entry.name for entry in entries if entry.is_dir())
+    dangling = sorted(entry.name for entry in entries if entry.is_symlink() and not os.path.exists(entry.path))
+    others = [entry.name for entry in entries if not entry.is_dir() and entry.name not in dangling]
+    beside = sorted(name for name in others if _is_image(name, skipped))
+    return ClassFolders({name: [] for name in classes}, beside, dangling, skipped)
+
+
 def scan_folders(folder: str) -> ClassFolders:
     """What is there, right or wrong; names that begin with a dot are passed over.
 
     Raises:
         OSError: a folder that may not be read, or links that lead in a circle.
     """
-    with os.scandir(folder) as entries:
-        entries = [entry for entry in entries if not entry.name.startswith(".")]
-    skipped: Counter[str] = Counter()
-    classes = sorted(entry.name for entry in entries if entry.is_dir())
-    images = {name: images_below(os.path.join(folder, name), name, skipped) for name in classes}
-    dangling = sorted(entry.name for entry in entries if entry.is_symlink() and not os.path.exists(entry.path))
-    others = [entry.name for entry in entries if not entry.is_dir() and entry.name not in dangling]
-    return ClassFolders(images, sorted(name for name in others if _is_image(name, skipped)), dangling, skipped)
+    top, skipped = scan_top(folder), Counter()
+    images = {name: images_below(os.path.join(folder, name), name, skipped) for name in top.images}
+    return top._replace(images=images, skipped=skipped + top.skipped)
 
 
 def folder_faults(folder: str, found: ClassFolders) -> list[str]:
@@ -176,18 +176,21 @@ def listed(folder: str, found: ClassFolders) -> ImageList:
     return ImageList(folder, paths, labels.astype(np.int64), list(found.images), found.skipped)
 
 
-def images_below(folder: str, prefix: str, skipped: Counter[str]) -> list[str]:
+def images_below(folder: str, prefix: str, skipped: Counter[str],
+                 stamps: MutableMapping[str, tuple[int, int]] | None = None) -> list[str]:
     """The images of a folder and of those in it, sorted; files whose names begin with a dot are passed over.
 
     Args:
         prefix: what stands for the folder in the paths.
         skipped: files that are no images are counted here by their suffix.
+        stamps: gets the stamp of each folder, as it was before the folder was looked into (`manifest.stamp_of`).
 
     Raises:
         OSError: a folder that cannot be read, or a link back to one above it.
     """
-    found = []
-    for here, _, files in os.walk(folder, onerror=_refuse, followlinks=True):
+    found, stamps = [], {} if stamps is None else stamps
+    stamps[prefix] = stamp_of(folder)
+    for here, inside, files in os.walk(folder, onerror=_refuse, followlinks=True):
         if os.path.islink(here):
             target = os.path.realpath(here)
             if os.path.commonpath([target, os.path.realpath(os.path.dirname(here))]) == target:
@@ -195,6 +198,7 @@ def images_below(folder: str, prefix: str, skipped: Counter[str]) -> list[str]:
                               "again; remove it")
         inner = os.path.relpath(here, folder).replace(os.sep, "/")
         head = prefix if inner == "." else f"{prefix}/{inner}"
+        stamps.update((f"{head}/{name}", stamp_of(os.path.join(here, name))) for name in inside)
         found += [f"{head}/{name}" for name in files if name[0] != "." and _is_image(name, skipped)]
     return sorted(found)
 
@@ -211,7 +215,17 @@ def _is_image(name: str, skipped: Counter[str]) -> bool:
     return is_image
 
 
-def _from_list(data_path: str, list_file: str, split: str) -> ImageList:
+def _of_manifest(data_path: str, place: str, kept: Index) -> ImageList:
+    """The images as they were written down."""
+    about, root = kept.about, place
+    if about["kind"] == "list":
+        root = os.path.join(data_path, about["inside"]) if about["inside"] else data_path
+    return ImageList(root, kept, kept.field("label"), about["classes"], about["skipped"], about["numbered"],
+                     Shards(root, kept) if about["kind"] == "shards" else None)
+
+
+def find_listed(data_path: str, list_file: str, split: str) -> ImageList:
+    """The images that a list names, looked up there. Raises ValueError as `lists.read_list`."""
     paths, names = read_list(list_file, data_path)
     numbered = all(name.isdecimal() for name in names)
     if numbered:

@@ -25,8 +25,7 @@ from PIL import Image
 from ppim.data.augment import Policy, draw_erasing, draw_view
 from ppim.data.bad_photos import first_readable
 from ppim.data.balance import weighted
-from ppim.data.datasets import ImageList
-from ppim.data.photos import read_photo
+from ppim.data.images import ImageList
 from ppim.data.transforms import HFlip, Operation, apply_all, history, to_array
 from ppim.data.workers import FORKS, Lost, Thread, Workers
 from ppim.geometry import HW, WH
@@ -83,6 +82,10 @@ class TrainSamples:
         """The image file of a sample."""
         return self.images.full_path(key[1])
 
+    def in_order_of_reading(self, keys: Sequence[tuple[int, int, int]]) -> Sequence[int]:
+        """Places in `keys`, in the order in which the samples are best read."""
+        return self.images.in_order_of_reading([key[1] for key in keys])
+
     def view(self, key: tuple[int, int, int]) -> tuple[Image.Image, list[Operation]]:
         """The photo that a sample is made of, and what makes its view of it."""
         _, photo, _ = self._readable(*key[:2])
@@ -116,10 +119,10 @@ class TrainSamples:
 
     def _readable(self, epoch: int, index: int) -> tuple[int, Image.Image, list[str]]:
         """The photo of sample `index` or of the one that stands in for it: whose, the photo, what was wrong before."""
-        read = functools.partial(read_photo, exif=self.exif)
+        read = functools.partial(self.images.photo, exif=self.exif)
         if self.on_bad == "raise":
-            return index, read(self.images.full_path(index)), []
-        return first_readable(read, self.images, index, stand_in_rng(self.seed, epoch, index))
+            return index, read(index), []
+        return first_readable(read, len(self.images), index, stand_in_rng(self.seed, epoch, index))
 
     def _map_targets(self, key: tuple[int, int, int], ops: Sequence[Operation], wh: WH,
                      ) -> tuple[SparseTargets, SparseTargets]:
@@ -167,10 +170,14 @@ class EvalSamples:
         """The image file of a sample."""
         return self.images.full_path(index)
 
+    def in_order_of_reading(self, keys: Sequence[int]) -> Sequence[int]:
+        """Places in `keys`, in the order in which the samples are best read."""
+        return self.images.in_order_of_reading(keys)
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         if self.maps is not None:
             expect(self.maps, self.images.paths[index])
-        photo = read_photo(self.images.full_path(index), self.exif)
+        photo = self.images.photo(index, self.exif)
         sample = {"image": to_array(apply_all(self.ops, photo)), "label": self.images.labels[index],
                   "index": np.int64(index)}
         if self.maps is not None:
@@ -213,11 +220,11 @@ class _Reporting:
     def __call__(self, number: int, keys: Sequence, tell: Callable[[str], None]) -> dict[str, Any]:
         path = ""
         try:
-            samples = []
-            for key in keys:
-                path = self.samples.path(key)
+            samples: list[Any] = [None] * len(keys)
+            for place in self.samples.in_order_of_reading(keys):
+                path = self.samples.path(keys[place])
                 tell(path)
-                samples.append(self.samples[key])
+                samples[place] = self.samples[keys[place]]
             path = ""
             return collate(samples, self.mix(number) if self.mix else None)
         except Exception as error:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
 
 import numpy as np
 
-from ppim.data.datasets import SPLIT_FOLDERS, ImageList, validation_path
+from ppim.data.datasets import SPLIT_FOLDERS, validation_path
+from ppim.data.images import ImageList
 
 
 def has_validation(data_path: str) -> bool:
@@ -36,20 +36,23 @@ def set_aside(images: ImageList, share: float) -> tuple[ImageList, ImageList]:
     Raises:
         ValueError: a class has one photo only.
     """
-    places = np.array([_place(path) for path in images.paths])
-    chosen = places < share
-    for label, name in enumerate(images.classes):
+    places = np.fromiter(map(_place, images.paths), np.float64, len(images))
+    chosen, counts = places < share, images.counts()
+    if (counts == 1).any():
+        label = int(np.flatnonzero(counts == 1)[0])
+        raise ValueError(
+            f"{images.root}: class {images.classes[label]!r} has one photo "
+            f"({images.paths[int(np.flatnonzero(images.labels == label)[0])]}), and training and validation want one "
+            "each; add photos, or remove the class"
+        )
+    taken = np.bincount(images.labels[chosen], minlength=len(counts))
+    for label in np.flatnonzero((counts > 0) & ((taken == 0) | (taken == counts))).tolist():
         rows = np.flatnonzero(images.labels == label)
-        if len(rows) == 1:
-            raise ValueError(
-                f"{images.root}: class {name!r} has one photo ({images.paths[rows[0]]}), and training and validation "
-                "want one each; add photos, or remove the class"
-            )
-        if len(rows) and not chosen[rows].any():
+        if taken[label] == 0:
             chosen[rows[places[rows].argmin()]] = True
-        elif len(rows) and chosen[rows].all():
+        else:
             chosen[rows[places[rows].argmax()]] = False
-    return _rows(images, ~chosen), _rows(images, chosen)
+    return images.pick(np.flatnonzero(~chosen)), images.pick(np.flatnonzero(chosen))
 
 
 def as_list(images: ImageList) -> bytes:
@@ -61,8 +64,3 @@ def as_list(images: ImageList) -> bytes:
 def _place(path: str) -> float:
     """A number in [0, 1) that the path alone decides."""
     return int.from_bytes(hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
-
-
-def _rows(images: ImageList, keep: np.ndarray) -> ImageList:
-    rows = np.flatnonzero(keep)
-    return replace(images, paths=[images.paths[row] for row in rows], labels=images.labels[rows])

@@ -252,7 +252,7 @@ class _Slot:
     """Room for a batch, seen by two processes; it grows with what is written."""
 
     def __init__(self):
-        self._file = _nameless_file()
+        self._file = nameless_file()
         self._memory = b""
 
     def __del__(self):
@@ -283,7 +283,8 @@ class _Slot:
                 for name, *rest in fields}
 
 
-def _nameless_file() -> int:
+def nameless_file() -> int:
+    """A new file that no folder knows, gone with those who have it open; its descriptor."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("ppim-batch")
     with tempfile.TemporaryFile() as file:

@@ -15,7 +15,8 @@ from ppim.data.augment import Policy, parse_rand_augment
 from ppim.data.balance import class_weights
 from ppim.data.batches import TrainBatches
 from ppim.data.classes import match
-from ppim.data.datasets import ImageList, find_images, validation_path
+from ppim.data.datasets import find_images, validation_path
+from ppim.data.images import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples
 from ppim.data.split import has_validation, set_aside
 from ppim.data.transforms import eval_view
@@ -114,13 +115,16 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
     asking = _asking_for_log_z(config) if path == labels.PATH else ""
     if asking and reading.log_z is False:
         raise _no_log_z(card_place(path), asking)
-    shared = first_shared(images.paths)
+    if images.stems and images.stems == maps.digest:  # every image has its map, and none shares one with another
+        missing, shared = [], None
+    else:
+        # a manifest has a digest only where no two images share a stem
+        missing, shared = maps.missing(images.paths), None if images.stems else first_shared(images.paths)
     if shared:
         raise ValueError(
             f"{shared[0]} and {shared[1]} of {images.root} would share one label map in {path}; rename one of them and "
             "its map, or remove it"
         )
-    missing = maps.missing(images.paths)
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(images)} images have no label map in {path}, the first is {missing[0]}; "
@@ -179,7 +183,7 @@ def sample_weights(config: CfgNode, images: ImageList) -> np.ndarray | None:
 
 def class_counts(images: ImageList) -> np.ndarray:
     """(classes,) the photos of each class."""
-    return np.bincount(images.labels, minlength=len(images.classes))
+    return images.counts()
 
 
 def train_policy(config: CfgNode) -> Policy:
@@ -202,15 +206,17 @@ def train_policy(config: CfgNode) -> Policy:
 
 
 def train_batches(config: CfgNode, length: int, world: World, start: int = 0, stop: int = 0,
-                  labels: np.ndarray | None = None) -> TrainBatches:
+                  labels: np.ndarray | None = None, shards: np.ndarray | None = None) -> TrainBatches:
     """This process's rows of the micro-batches `start` .. `stop`.
 
     Args:
-        length: images; labels: the class of each, which DATA.SAMPLING balanced looks at.
+        length: images; labels: the class of each, which DATA.SAMPLING balanced looks at; shards: where those of each
+            tar shard begin.
     """
     return TrainBatches(
         length, config.DATA.BATCH_SIZE, seed=config.SEED, start=start, stop=stop, rank=world.rank, world=world.size,
         copies=config.DATA.REPEATED_AUG, labels=labels if config.DATA.SAMPLING == "balanced" else None,
+        shards=shards,
     )
 
 

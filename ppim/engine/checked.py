@@ -21,7 +21,7 @@ from ppim.checks.finding import Finding
 from ppim.config import get_config, published_recipes, recipe_path, teaches_tokens
 from ppim.data import check as data_check
 from ppim.data.batches import TrainBatches
-from ppim.data.datasets import ImageList
+from ppim.data.images import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples
 from ppim.engine.depth import frozen_names
 from ppim.engine.distributed import World
@@ -236,8 +236,8 @@ def of_the_processes(parts: Parts) -> list[Finding]:
     if world.size == 1:
         return []
     sources = {
-        "training photos": _checksum("\n".join(images.paths)) ^ zlib.crc32(images.labels.tobytes()),
-        "validation photos": _checksum("\n".join(parts.val.images.paths)),
+        "training photos": images.checksum(),
+        "validation photos": parts.val.images.checksum(),
         "configuration": _checksum(_without_places(parts.config).dump()),
     }
     shared = world.gathered(list(sources.values()), "int64")

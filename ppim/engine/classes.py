@@ -12,7 +12,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 from ppim.data.classes import are_numbers, by_number, check_numbers, difference, imagenet_classes, match, read_names
-from ppim.data.datasets import ImageList
+from ppim.data.images import ImageList
 from ppim.engine.checkpoint import Checkpoint
 from ppim.token_labels.card import card_place, load_card
 from ppim.weights.card import names_in, read_card

@@ -134,7 +134,7 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
     images = classes.meant_by(file, images, model.num_classes, config.MODEL.CLASSES)
     if are_numbers(folders) and not are_numbers(images.names):
         log.say("class folders called by numbers are taken for rows of ImageNet's list, as in ImageNet-V2")
-    shown = len(set(images.labels.tolist()))
+    shown = int((images.counts() > 0).sum())
     log.say(f"evaluating the {WORDS[kind]} on {len(images):,} images of {shown} of {model.num_classes} classes in "
             f"{images.root}, "
             f"token head {'on' if model.eval_token_weight else 'off'} (MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")

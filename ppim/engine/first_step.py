@@ -11,7 +11,6 @@ import paddle
 from ppim.checks import network, pixels, processes, samples, weights
 from ppim.checks.finding import Finding, error, fine
 from ppim.config import has_teacher, teaches_tokens
-from ppim.data.datasets import ImageList
 from ppim.engine import build
 from ppim.engine.checked import same_weights
 from ppim.engine.depth import rate_scales
@@ -66,7 +65,7 @@ class FirstStep:
         # so long that no share is cut off, and no longer: all processes' are put together in every process
         own = np.full(2 * batches.batch_size + 1, -1)
         own[:len(indices)] = indices[:len(own)]
-        order = batches.global_rows(batches.order(batches.epoch_of(micro)), micro)
+        order = batches.global_rows(micro)
         return processes.shares_make_a_batch(run.world.gathered(own.tolist(), "int64"), order[:, 0].tolist())
 
     def _local(self, gradient: paddle.Tensor) -> None:
@@ -154,7 +153,7 @@ class FirstStep:
         """A few photos evaluated as the run will evaluate all of them, weights and running average."""
         run, model, images = self._run, self._run.state.model, self._run.val.images
         count = min(len(images), _EVALUATED * run.world.size)
-        some = ImageList(images.root, images.paths[:count], images.labels[:count], images.classes)
+        some = images.pick(np.arange(count))
         before = weights.fingerprints(model.state_dict())
         how = {**build.evaluation_arguments(run.config), "workers": 0}
         evaluate_both(model, run.state.ema, replace(run.val, images=some), run.world, **how)

@@ -12,9 +12,8 @@ from PIL import Image
 from yacs.config import CfgNode
 
 from ppim.config import find_recipe, get_config
-from ppim.data.datasets import ImageList
+from ppim.data.images import ImageList
 from ppim.data.loader import TrainSamples
-from ppim.data.photos import read_photo
 from ppim.data.transforms import apply_all, to_array
 from ppim.engine import build, classes
 from ppim.engine.looking import Subject
@@ -66,7 +65,7 @@ def show_labels(maps: Maps, images: ImageList, chosen: Sequence[int], name: Call
 
 def _labelled(maps: Maps, images: ImageList, index: int, name: Callable[[int], str], taught: Taught | None,
               subject: Subject | None) -> Labelled:
-    photo = read_photo(images.full_path(index), maps.reading.exif)
+    photo = images.photo(index, maps.reading.exif)
     label_map = maps.read(images.paths[index], photo.size)
     colours = colours_of(label_map)
     panels = map_panels(photo, label_map, colours, name)

@@ -9,8 +9,7 @@ import numpy as np
 
 from ppim.checks import classes, maps, places
 from ppim.checks.finding import Finding
-from ppim.data.datasets import ImageList
-from ppim.data.photos import read_photo
+from ppim.data.images import ImageList
 from ppim.token_labels.check import Survey, survey, unmatched
 from ppim.token_labels.store import Maps
 
@@ -52,7 +51,7 @@ def look_over(folder: Maps, images: ImageList, looked: int = LOOKED, laid: int =
     found.append(maps.maps_are_sound(seen, folder.num_classes, folder.path))
     if not seen.broken:
         found.append(classes.maps_name_classes(seen.named, images.labels[chosen], folder.num_classes, folder.path))
-        pictures = readable(lambda i: (i, read_photo(images.full_path(i), folder.reading.exif)),
+        pictures = readable(lambda i: (i, images.photo(i, folder.reading.exif)),
                             spread(len(images), laid))
         read = [folder.read(images.paths[i], picture.size) for i, picture in pictures]
         found.append(places.maps_lie_on_photos([picture for _, picture in pictures], read, folder.reading,

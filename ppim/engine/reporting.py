@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 
 from ppim.data.classes import imagenet_classes, of_rows
 from ppim.data.corruptions import corrupted_folders, groups
-from ppim.data.datasets import ImageList
+from ppim.data.images import ImageList
 from ppim.data.loader import EvalSamples
 from ppim.data.real_labels import read_real
 from ppim.engine import build
@@ -118,7 +118,7 @@ def _among(images: ImageList, setting: str, log: Log) -> list[int]:
 
 def _subject(samples: EvalSamples, rows: int, known: Sequence[str]) -> Subject:
     images = samples.images
-    return Subject(images.root, images.paths, *of_rows((images.names or tuple(known))[:rows], rows), samples.exif)
+    return Subject(images, *of_rows((images.names or tuple(known))[:rows], rows), samples.exif)
 
 
 def _of_corruptions(paths: list[str], answers: Answers, log: Log) -> dict[str, object]:

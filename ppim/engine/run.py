@@ -18,7 +18,8 @@ from ppim.data import balance
 from ppim.data.bad_photos import BadPhotos
 from ppim.data.batches import TrainBatches
 from ppim.data.classes import write_names
-from ppim.data.datasets import ImageList, skipped_note
+from ppim.data.datasets import skipped_note
+from ppim.data.images import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.split import as_list
 from ppim.engine import build, classes
@@ -153,7 +154,7 @@ def _start(
     teacher = _teacher(config, images, notes)
     state = build_train_state(config, model, world, teacher)
     # the plan, and where it stands
-    batches = build.train_batches(config, len(images), world, labels=images.labels)
+    batches = build.train_batches(config, len(images), world, labels=images.labels, shards=images.shard_starts())
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
     steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)
     schedule = schedule_of(config, batches.global_batch * steps.accumulate)
@@ -185,7 +186,7 @@ def _about(run: Run, recipe: CfgNode) -> list[str]:
 def _batches_from(run: Run, micro: int) -> Iterator[dict[str, paddle.Tensor]]:
     """The micro-batches from number `micro` on; of photos that cannot be read it is told."""
     ahead = build.train_batches(run.config, len(run.train), run.world, micro, run.last * run.steps.accumulate,
-                                run.train.images.labels)
+                                run.train.images.labels, run.train.images.shard_starts())
     mix = build.mix_of_step(run.config, ahead, run.state.model)
     bad = BadPhotos(len(run.train), run.log.say if run.world.is_main else functools.partial(print, flush=True))
     return bad.taken_out(make_loader(run.train, ahead, run.config.DATA.NUM_WORKERS, mix,

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ppim import pages
-from ppim.data.photos import read_photo
+from ppim.data.images import ImageList
 from ppim.files import write_whole
 from ppim.report import measures, picture
 from ppim.report.answers import Answers
@@ -30,8 +30,7 @@ _STYLE = "figure img { width: 100%; height: 11rem; object-fit: contain }"
 class Subject(NamedTuple):
     """What answers were about."""
 
-    root: str
-    paths: Sequence[str]  # relative to root
+    images: ImageList
     ids: Sequence[str]  # of the head's rows, as the data set calls them
     names: Sequence[str]  # the same in words
     exif: str  # see `read_photo`
@@ -68,10 +67,10 @@ def write_dump(path: str | os.PathLike[str], subject: Subject, answers: Answers)
     fields = ("row", "id", "name", "probability")
     head = [f"{field}{place}" for place in range(1, answers.rows.shape[1] + 1) for field in fields]
     write_csv(path, ["path", "target", "target_id", "target_name", "target_probability", *head], (
-        [os.path.join(subject.root, image), truth, subject.ids[truth], subject.names[truth], share, *(
+        [subject.images.full_path(image), truth, subject.ids[truth], subject.names[truth], share, *(
             cell for row, part in zip(rows, parts) for cell in (row, subject.ids[row], subject.names[row], part))]
         for image, truth, share, rows, parts in zip(
-            subject.paths, answers.truth.tolist(), answers.share_of_truth.tolist(), answers.rows.tolist(),
+            range(len(answers.truth)), answers.truth.tolist(), answers.share_of_truth.tolist(), answers.rows.tolist(),
             answers.shares.tolist())))
 
 
@@ -95,11 +94,11 @@ def mistakes_page(subject: Subject, answers: Answers, heading: str) -> str:
     figures = []
     for image in answers.worst(MISTAKES):
         truth, said = answers.truth[image], answers.said[image]
-        photo = read_photo(os.path.join(subject.root, subject.paths[image]), subject.exif)
+        photo = subject.images.photo(int(image), subject.exif)
         photo.thumbnail((_THUMBNAIL, _THUMBNAIL))
         caption = (f"said <b>{pages.text(subject.names[said])}</b> {100 * answers.shares[image, 0]:.1f} %<br>"
                    f"is <b>{pages.text(subject.names[truth])}</b> {100 * answers.share_of_truth[image]:.1f} %"
-                   f'<div class="quiet">{pages.text(printable(subject.paths[image]))}</div>')
+                   f'<div class="quiet">{pages.text(printable(subject.images.paths[image]))}</div>')
         figures.append(pages.figure(photo, caption))
     wrong = int((~answers.right).sum())
     which = "all of them" if wrong == len(figures) else f"the {len(figures)} with the highest probability"

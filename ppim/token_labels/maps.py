@@ -16,8 +16,9 @@ from __future__ import annotations
 import io
 import math
 import os
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -64,20 +65,22 @@ def _parse_header(header: bytes) -> tuple[tuple[int, ...], np.dtype, bool]:
     return shape, dtype, fortran
 
 
-def read_array(path: str) -> np.ndarray:
-    """The array of an `.npy` file as it lies there, in its own dtype; pickles are never unpacked.
+def read_array(path: str, opened: Callable[[], BinaryIO] | None = None) -> np.ndarray:
+    """The array of an `.npy` file as it lies there, in its own dtype; pickles are never unpacked; `opened`: see
+    `read_map`.
 
     Raises:
         FileNotFoundError: no such file. MapError: any damage; the message names the file.
     """
     try:
-        with open_regular(path) as stream:
+        with opened() if opened else open_regular(path) as stream:
             data = stream.read(_MOST_HEADER)
             # the length of the header stands in two bytes (version 1) or four (later versions) behind the magic
             start = 10 + int.from_bytes(data[8:10], "little") if data[6:7] == b"\x01" else \
                 12 + int.from_bytes(data[8:12], "little")
             shape, dtype, fortran = _parse_header(data[:start])
-            size = os.fstat(stream.fileno()).st_size
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(len(data))
             if dtype.str[1:] not in DTYPES:
                 raise MapError(f"{path}: wanted a map of dtype float16, float32, float64, int16 or int32, got {dtype}")
             count = math.prod(shape)
@@ -100,9 +103,9 @@ def read_array(path: str) -> np.ndarray:
         raise MapError(f"{path}: not a whole .npy file ({why:.300}); generate this map again") from None
 
 
-def form_of(path: str) -> str:
-    """Shape and dtype of the array of an `.npy` file, as text."""
-    with open(path, "rb") as file:
+def form_of(path: str, opened: Callable[[], BinaryIO] | None = None) -> str:
+    """Shape and dtype of the array of an `.npy` file, as text; `opened`: see `read_map`."""
+    with opened() if opened else open(path, "rb") as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
@@ -167,19 +170,21 @@ def map_of_array(path: str, array: np.ndarray, num_classes: int, orientation: st
     return LabelMap(scores, ids, log_z)
 
 
-def read_map(path: str, num_classes: int, orientation: str = "rows-first") -> LabelMap:
+def read_map(path: str, num_classes: int, orientation: str = "rows-first",
+             opened: Callable[[], BinaryIO] | None = None) -> LabelMap:
     """Read and check one map.
 
     Args:
         path: the `.npy` file.
         num_classes: C, ids must lie below it.
         orientation: 'rows-first' for [.., K, H, W] files, 'columns-first' for [.., K, W, H].
+        opened: opens the map, where `path` but says to people which it is.
 
     Raises:
         FileNotFoundError: no such file. MapError: anything else that is wrong with it, path in the message.
         ValueError: another orientation.
     """
-    return map_of_array(path, read_array(path), num_classes, orientation)
+    return map_of_array(path, read_array(path, opened), num_classes, orientation)
 
 
 def write_map(path: str, scores: np.ndarray, ids: np.ndarray, log_z: np.ndarray | None = None) -> None:

@@ -15,6 +15,7 @@ from ppim.token_labels.card import WHOLE, Reading, check_reading
 from ppim.token_labels.manifest import is_pack
 from ppim.token_labels.maps import LabelMap, form_of, map_path, read_map
 from ppim.token_labels.pack import MapPack
+from ppim.token_labels.shard_maps import MapShards, has_shard_maps
 
 
 class Maps(Protocol):
@@ -61,7 +62,7 @@ def open_maps(path: str | os.PathLike[str], num_classes: int, reading: Reading =
         FileNotFoundError: no such folder, or a file of a pack is missing.
         ValueError: an unknown frame or orientation, or a pack that is damaged.
     """
-    kind = MapPack if is_pack(path) else MapFolder
+    kind = MapPack if is_pack(path) else MapShards if has_shard_maps(path) else MapFolder
     return kind(os.fspath(path), num_classes, reading, source)
 
 

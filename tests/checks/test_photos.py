@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ppim.checks.photos import classes_have_photos, labels_are_folders, splits_agree, splits_are_apart
-from ppim.data.datasets import ImageList, find_images
+from ppim.data.datasets import find_images
+from ppim.data.images import ImageList
 
 
 @pytest.fixture

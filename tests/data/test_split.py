@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppim.data.datasets import ImageList
+from ppim.data.images import ImageList
 from ppim.data.split import as_list, has_validation, set_aside
 
 

@@ -185,6 +185,9 @@ class Photos:
     def path(self, key):
         return f"photos/{key}.jpg"
 
+    def in_order_of_reading(self, keys):
+        return range(len(keys))
+
     def __getitem__(self, key):
         if key == 5:
             raise self._error

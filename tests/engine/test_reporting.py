@@ -13,6 +13,7 @@ from PIL import Image
 
 from ppim.config import get_config
 from ppim.data.classes import imagenet_classes
+from ppim.data.images import ImageList
 from ppim.data.paths import meant
 from ppim.engine.command import run
 from ppim.models import build_model
@@ -218,6 +219,7 @@ def test_the_page_of_mistakes_has_only_the_worst_of_many(tmp_path):
     count = 100
     sure = np.linspace(0.5, 1, count)
     found = Answers(np.zeros(count, int), np.tile([1, 0], (count, 1)), np.column_stack([sure, 1 - sure]), 1 - sure)
-    page = mistakes_page(Subject(str(tmp_path), ["x.png"] * count, ["0", "1"], ["猫 <", "dog"], "ignore"), found, "h")
+    images = ImageList(str(tmp_path), ["x.png"] * count, np.zeros(count, np.int64), [])
+    page = mistakes_page(Subject(images, ["0", "1"], ["猫 <", "dog"], "ignore"), found, "h")
     assert page.count("<figure>") == 60 and "said <b>dog</b> 100.0 %<br>is <b>猫 &lt;</b> 0.0 %" in page
     assert "100 of 100 images are wrong; here are the 60 with the highest probability" in page

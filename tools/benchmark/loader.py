@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np  # noqa: E402
 
 from ppim.data.augment import Policy, draw_crop, parse_rand_augment  # noqa: E402
-from ppim.data.datasets import ImageList, find_images  # noqa: E402
+from ppim.data.datasets import find_images  # noqa: E402
+from ppim.data.images import ImageList  # noqa: E402
 from ppim.data.loader import TrainSamples  # noqa: E402
 from ppim.data.photos import read_photo  # noqa: E402
 from ppim.data.transforms import CropResize, to_array  # noqa: E402

@@ -34,7 +34,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np  # noqa: E402
 
 from ppim.data.augment import Policy, parse_rand_augment  # noqa: E402
-from ppim.data.datasets import ImageList, find_images  # noqa: E402
+from ppim.data.datasets import find_images  # noqa: E402
+from ppim.data.images import ImageList  # noqa: E402
 from ppim.data.loader import TrainSamples  # noqa: E402
 from ppim.index import names_digest  # noqa: E402
 from ppim.token_labels.maps import stem_of, write_map  # noqa: E402

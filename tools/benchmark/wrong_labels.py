@@ -28,7 +28,8 @@ import ppim  # noqa: E402, F401  (threads, before numpy is)
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from ppim.data.datasets import ImageList, find_images  # noqa: E402
+from ppim.data.datasets import find_images  # noqa: E402
+from ppim.data.images import ImageList  # noqa: E402
 from ppim.token_labels.card import WHOLE, save_card  # noqa: E402
 from ppim.token_labels.maps import map_path, write_map  # noqa: E402
 

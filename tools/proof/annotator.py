@@ -20,7 +20,8 @@ import paddle.nn.functional as F  # isort: skip
 from paddle import nn  # isort: skip
 from PIL import Image
 
-from ppim.data.datasets import ImageList, find_images
+from ppim.data.datasets import find_images
+from ppim.data.images import ImageList
 from ppim.files import write_whole
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

@@ -1,0 +1,127 @@
+"""How do photos, their classes and their label maps become tar shards? Plain tar files as webdataset reads them.
+
+`000000.tar`, `000001.tar`, ...: of each photo, under the path it has in its data set, the photo as it is, its label map
+(`.npy`) if there is one, and its class (`.cls`, the number). The photos stand in an order that is random but always the
+same, so that what is read one behind the other is a mixture; those of a validation split stay in their order.
+"""
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ppim.data.images import ImageList
+from ppim.files import open_regular, write_whole
+from ppim.seeds import order_rng
+from ppim.token_labels.card import CARD
+from ppim.token_labels.maps import map_path
+
+_BLOCK = 512
+
+
+def write_shards(images: ImageList, folder: str | os.PathLike[str], maps: str | None, size: int, mixed: bool,
+                 advance: Callable[[int], None]) -> int:
+    """Write the images of a split into tar files of at least `size` bytes; their number. Files that are there stay.
+
+    Args:
+        folder: is made.
+        maps: folder of label maps (`.npy`), whose card comes to lie beside the tar files; None: none.
+        mixed: in a random order.
+        advance: told how many photos more have been written.
+
+    Raises:
+        ValueError: two photos whose names differ in nothing that tar files keep of them, tar files of something else.
+        FileNotFoundError: a photo or map that is not there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if maps and (card := Path(maps) / CARD).is_file():
+        write_whole(folder / CARD, lambda beside: beside.write_bytes(card.read_bytes()))
+    order = order_rng(0, 0).permutation(len(images)) if mixed else np.arange(len(images))
+    keys, written = set(), 0
+    for number, rows in enumerate(_portions(images, order, maps, size)):
+        for row in rows:
+            key = key_of(images.paths[row])
+            if key in keys:
+                raise ValueError(f"{images.full_path(row)}: another photo is called {key} in tar files as well (up to "
+                                 "the first dot, dots within become _); rename one of them")
+            keys.add(key)
+        path = folder / f"{number:06}.tar"
+        members = [part for row in rows for part in _members(images, row, maps)]
+        if not path.exists():
+            write_whole(path, lambda beside, members=members: _write(beside, members))
+        elif path.stat().st_size != _tar_size(members):
+            raise ValueError(f"{path}: is there already, and holds something else; give an empty folder")
+        advance(len(rows))
+        written = number + 1
+    if (folder / f"{written:06}.tar").exists():
+        raise ValueError(f"{folder / f'{written:06}.tar'}: a tar file of other shards; give an empty folder")
+    return written
+
+
+def key_of(path: str) -> str:
+    """What a photo is called in a tar file, without its suffix: no dot may stand before that one."""
+    folder, name = os.path.split(os.path.splitext(path)[0])
+    return os.path.join(folder, name.replace(".", "_"))
+
+
+Member = tuple[str, Callable[[], bytes], int]  # name, its bytes, how many
+
+
+def _portions(images: ImageList, order: np.ndarray, maps: str | None, size: int) -> Iterator[list[int]]:
+    """The photos of each shard."""
+    rows, held = [], 0
+    for row in order.tolist():
+        rows.append(row)
+        held += images.size(row)
+        if maps:
+            held += os.stat(map_path(maps, images.paths[row])).st_size
+        if held >= size:
+            yield rows
+            rows, held = [], 0
+    if rows:
+        yield rows
+
+
+def _members(images: ImageList, row: int, maps: str | None) -> list[Member]:
+    path = images.paths[row]
+    key, label = key_of(path), str(images.labels[row]).encode()
+    photo = images.full_path(row)
+    found = [(key + os.path.splitext(path)[1], lambda: _content(photo), images.size(row))]
+    if maps:
+        label_map = map_path(maps, path)
+        found.append((key + ".npy", lambda: _content(label_map), os.stat(label_map).st_size))
+    return [*found, (key + ".cls", lambda: label, len(label))]
+
+
+def _content(path: str) -> bytes:
+    with open_regular(path) as file:
+        return file.read()
+
+
+def _write(path: Path, members: list[Member]) -> None:
+    # nothing of when and by whom: the same photos make the same bytes
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content, size in members:
+            data = content()
+            if len(data) != size:
+                raise ValueError(f"{name} has changed while it was packed; run this again once nobody writes there")
+            info = tarfile.TarInfo(name)
+            info.size = size
+            tar.addfile(info, io.BytesIO(data))
+
+
+def _tar_size(members: list[Member]) -> int:
+    """Bytes of the tar file of these members."""
+    blocks = sum(len(_header(name, size)) + -(-size // _BLOCK) * _BLOCK for name, _, size in members)
+    return -(-(blocks + 2 * _BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+
+
+def _header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
