@@ -100,7 +100,8 @@ def test_unknown_pixels_of_a_mask_are_left_out_of_a_cells_shares(seed, grid, is_
     covered = counts(np.where((mask == 0) | (mask == 255), BACKGROUND, mask.astype(int) - 1))
     known = counts(np.where(mask == 255, BACKGROUND, 0))[0]
     found = shares_in(cells_of_mask(mask, grid, 5, 5, window), 5)
-    np.testing.assert_allclose(found, covered / np.where(known > 0, known, 1), atol=2e-6)
+    # of a cell whose edge is that of a pixel, rounding alone may leave a sliver
+    np.testing.assert_allclose(found, np.where(known > 1e-9, covered / np.where(known > 0, known, 1), 0), atol=2e-6)
 
 
 def test_a_mask_makes_the_map_that_a_drawn_picture_has():
