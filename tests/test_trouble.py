@@ -8,7 +8,7 @@ import pytest
 from tests.helpers import ROOT
 from tests.pages import prose, tables_below
 
-PAGES = ("trouble.md", "token_labels.md")
+PAGES = ("trouble.md", "label_maps.md")
 NOT_OURS = ("Messages of Paddle", "Nothing fails, but the result is wrong", "Paddle 的信息", "没有报错，结果却不对")
 EXPLAINING = ("What the errors say", "报错的含义")
 
