@@ -99,12 +99,13 @@ def _network(args, files: Sequence[str]) -> tuple[_Network, list[str]]:
     if args.load and recipe is None:
         recipe, implied, told = recipe_of(args.load)
     # a model of ours is built for a size that its patches fill; what others have made knows itself
-    size = None if args.annotator else args.input_size
+    sides = args.input_size or []
+    size = None if args.annotator or not sides else sides[0]
     typed = {"DATA.IMAGE_SIZE": size, "DATA.IMAGENET_MEAN": args.mean, "DATA.IMAGENET_STD": args.std}
     typed = [word for key, value in typed.items() if value is not None for word in (key, str(value))]
     config = get_config(recipe, [*implied, *args.override, *typed])
     data = config.DATA
-    view = View((args.input_size or data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD),
+    view = View((*sides, *sides)[:2] or (data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD),
                 data.INTERPOLATION, args.centre_crop, data.EXIF)
     listed = args.classes or config.MODEL.CLASSES
     if args.annotator:

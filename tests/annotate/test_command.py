@@ -128,9 +128,22 @@ def test_a_saved_network_names_cells_and_is_told_how_often_it_is_right_and_teach
     assert "labelled cells of 2 pictures" in capsys.readouterr().out and card(folder)["classes"] == NAMES
 
 
+def test_a_network_of_others_may_be_shown_photos_of_two_sides(folder):
+    paddle.jit.save(paddle.nn.Conv2D(3, 3, 4, stride=4), str(folder / "wide"),
+                    input_spec=[InputSpec([None, 3, None, None])])
+    file = folder / ("wide.pdmodel" if paddle.__version__.startswith("2.") else "wide.json")
+    assert run(folder, "--annotator", file, "--input-size", "8", "16", "--classes", folder / "names.txt", "--overwrite",
+               ) == 0
+    told = card(folder)
+    assert (told["input_size"], told["grid"]) == ([8, 16], [2, 4])
+    assert read_map(str(folder / "maps" / "blue" / "5.npy"), 3).scores.shape == (3, 2, 4)
+
+
 @pytest.mark.parametrize(("words", "told"), [
     ([], "wanted one annotator"), (["--load", "a", "--masks", "b"], "got --load and --masks"),
     (["--masks", "b", "--labelled", "c"], "--masks needs none"), (["--load", "a", "--cells", "BCHW"], "--annotator"),
+    (["--load", "a", "--input-size", "8", "16"], "--input-size wants one side"),
+    (["--annotator", "a", "--input-size", "8", "16", "4"], "--input-size wants HEIGHT WIDTH, or one side"),
     (["--load", "a", "--labelled-masks", "c"], "--labelled DIR"), (["--masks", "b", "--grid", "1", "2", "3"], "ROWS"),
 ])
 def test_options_that_do_not_go_together_are_told_at_once(folder, capsys, words, told):
