@@ -12,7 +12,7 @@ from ppim.geometry import HW
 from ppim.models.base import TokenOutput
 
 LAYOUTS = ("BNC", "BHWC", "BCHW")
-EXPORTING = "docs/en/label_maps.md, \"Annotators\", has a command that exports a network with its head on every cell"
+EXPORTING = "the documentation of label maps has a command that exports a network with its head on every cell"
 
 
 class Asked(NamedTuple):

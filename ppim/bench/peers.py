@@ -68,7 +68,7 @@ def main(folder: str, rounds: int, threads: int, batch: int) -> None:
     found = {"sample": _timed(samples, rounds, time.process_time, len(photos)),
              "forward": _timed(lambda: forward(False), rounds),
              "forward bfloat16": _timed(lambda: forward(True), rounds), "step": _timed(step, rounds)}
-    print(json.dumps(found))
+    print(json.dumps(found, allow_nan=False))
 
 
 def _timed(action, rounds: int, clock=time.perf_counter, parts: int = 1) -> list[float]:

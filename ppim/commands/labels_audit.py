@@ -104,7 +104,7 @@ def _parser() -> Parser:
                     "with x and y exchanged, from mirrored or transposed places, of a wrong frame, or displaced. Exit "
                     "code 0: right, 1: wrong, 2: undecided.")
     parser.add_argument("samples", metavar="FILE.npz", help="what the loader has made: photos, boxes and flips or "
-                        "views, targets; see docs/en/label_maps.md")
+                        "views, targets; see the documentation of label maps")
     parser.add_argument("--images", required=True, metavar="DIR", help="what the paths of the photos are relative to")
     parser.add_argument("--maps", metavar="DIR", help="the label maps that the loader reads, in the same tree")
     parser.add_argument("--orientation", default="rows-first", choices=("rows-first", "columns-first"),

@@ -57,8 +57,8 @@ def read_foreign(path: str | os.PathLike[str]) -> Foreign:
         with np.load(path, allow_pickle=False) as file:
             held = {name: file[name] for name in file.files}
     except (zipfile.BadZipFile, ValueError, EOFError, AttributeError) as error:
-        raise ValueError(f"{path}: wanted an .npz of plain arrays ({type(error).__name__}: {error}); see "
-                         "docs/en/label_maps.md for what to put into it") from None
+        raise ValueError(f"{path}: wanted an .npz of plain arrays ({type(error).__name__}: {error}); "
+                         "the documentation of label maps says what to put into it") from None
     if held.get("photos") is None or held["photos"].dtype.kind != "U" or held["photos"].ndim != 1:
         raise ValueError(f"{path}: wanted photos (N,), paths as text, got {_form(held, 'photos')}")
     photos = held["photos"].tolist()

@@ -157,8 +157,8 @@ def measure(folder: Path, walk: int) -> None:
         "photos": len(images), "s to start": round(built - begun, 2), "s to the first batch": round(first - begun, 2),
         "s of processor time until then": round(spent, 2), "MB private, with what forks share": memory[0],
         "of workers": memory[1:], "keys, each once an epoch": keys, "a second": round(keys / spent_on["keys"]),
-        "records": records, "of them a second": round(records / spent_on["records"]), "after the walk": memory_mb(me)}),
-        flush=True)
+        "records": records, "of them a second": round(records / spent_on["records"]), "after the walk": memory_mb(me)},
+        allow_nan=False), flush=True)
     os._exit(0)
 
 

@@ -172,13 +172,13 @@ def main() -> None:
         if data.exists():
             raise SystemExit(f"{data}: left by a run that was stopped while it made links; remove it")
         planted = plant(photos, data)
-        truth.write_text(json.dumps(planted, indent=1))
+        truth.write_text(json.dumps(planted, indent=1, allow_nan=False))
     planted = json.loads(truth.read_text())
     if not right.exists():
-        right.write_text(json.dumps(annotate(data, maps)))
+        right.write_text(json.dumps(annotate(data, maps), allow_nan=False))
     if not ranks.exists():
         ppim_command("labels", "check", maps, "--images", data, "--all", "--page", work / "page.html", "--ranks", ranks)
-    print(json.dumps({**json.loads(right.read_text()), **found(ranks, planted)}, indent=1))
+    print(json.dumps({**json.loads(right.read_text()), **found(ranks, planted)}, indent=1, allow_nan=False))
 
 
 if __name__ == "__main__":

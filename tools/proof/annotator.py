@@ -166,7 +166,7 @@ def main() -> None:
                     input_spec=[paddle.static.InputSpec([None, 3, None, None], "float32")])
     (args.output / "classes.txt").write_text("\n".join(images.classes) + "\n")
     (args.output / "annotator.about.json").write_text(json.dumps({"half": args.half, "epochs": args.epochs,
-                                                                  "test_accuracy": share}) + "\n")
+                                                                  "test_accuracy": share}, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":
