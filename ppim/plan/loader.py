@@ -26,7 +26,7 @@ class Rate(NamedTuple):
 
     per_core: float = 380.0
     file_bytes: float = 110e3
-    source: str = "stated: docs/en/performance.md, ImageNet's photos; --measure-loader measures yours"
+    source: str = "stated, of ImageNet's photos; --measure-loader measures yours"
 
 
 def batch_fields(config: CfgNode, grid: HW, classes: int, images: int) -> Fields:
