@@ -28,6 +28,16 @@ def pytest_configure(config):
     config.segments_before = _segments()
 
 
+# files whose tests start processes and wait for them: begun first, no worker sits idle beside the last of them
+_LONG = ("faults/test_campaign", "engine/test_signals", "engine/test_distributed", "commands/test_wheel",
+         "commands/test_demo", "dialects/test_commands", "test_documented_lines", "engine/test_ending",
+         "test_real_images")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not any(name in item.nodeid for name in _LONG))
+
+
 def _segments() -> set[str]:
     """Shared memory of Paddle's of which the process that made it has ended."""
     found = {path.name: re.match(r"paddle_(\d+)_", path.name) for path in _SEGMENTS.glob("paddle_*")}
