@@ -17,11 +17,14 @@ import numpy as np
 import paddle
 from yacs.config import CfgNode
 
+from ppim.data import shapes
 from ppim.engine.optimizer import state_by_structured_names
 from ppim.engine.train_state import TrainState
 from ppim.mixing import Mixed
 from ppim.models.lvvit import LVViT
 from ppim.models.t2t_vit import T2TViT
+from ppim.seeds import picture_rng
+from ppim.token_labels.card import WHOLE, save_card
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -210,6 +213,20 @@ def spread_weights(layer: paddle.nn.Layer, gain: float = 1.0) -> None:
             # (inputs, outputs) of a linear layer, (outputs, inputs, height, width) of a convolution, (1, tokens, width)
             inputs = {2: p.shape[0], 3: p.shape[-1], 4: np.prod(p.shape[1:])}[len(p.shape)]
             p.set_value((gain * rng.standard_normal(p.shape) / np.sqrt(inputs)).astype("float32"))
+
+
+def draw_labelled(root: Path, count: int, seed: int, wh: tuple[int, int], cells: tuple[int, int]) -> Path:
+    """Drawn pictures of `wh` pixels in photos/ and their exact maps of (H, W) `cells`, with a card, in maps/."""
+    for index in range(count):
+        photo, _, owner = shapes.draw_picture(picture_rng(seed, "train", index), wh, class_id=index % 10)
+        name = f"class{index % 10}/{index:02d}"
+        for kind in ("photos", "maps"):
+            (root / kind / name).parent.mkdir(parents=True, exist_ok=True)
+        photo.save(root / "photos" / f"{name}.png")
+        scores, ids, _ = shapes.label_map_of(owner, cells)
+        np.save(root / "maps" / f"{name}.npy", np.stack([scores, ids]).astype("float16"))
+    save_card(root / "maps", WHOLE._replace(log_z=False), {})
+    return root
 
 
 def images(batch: int, height: int = 32, width: int = 32) -> paddle.Tensor:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
 
@@ -102,8 +102,8 @@ def make_parser() -> Parser:
 
 
 def _add_kinds(group) -> None:
-    group.add_argument("--load", metavar="WEIGHTS", help="weights of a model of ours, suffix optional, or a run"
-                       "of a run: an LV-ViT trained with token labels, or a classifier of paddle.vision")
+    group.add_argument("--load", metavar="WEIGHTS", help="weights of a model of ours, suffix optional, or a run's "
+                       "folder: an LV-ViT trained with token labels, or a classifier of paddle.vision")
     group.add_argument("--annotator", metavar="FILE", help="a network of others that gives logits of cells: .onnx, or "
                        ".json or .pdmodel of paddle.jit.save")
     group.add_argument("--masks", metavar="DIR", help="PNG masks of the same paths: 0 nothing, 1 the first class, ..., "
@@ -129,22 +129,28 @@ def ending_with(launcher: int | None, advance: Callable[[int], None]) -> Callabl
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of photos done: a bar on a terminal, a line every tenth otherwise."""
+def progress(total: int, what: str = "photos") -> Iterator[Callable[[int], None]]:
+    """A function to call with the number done: a bar on a terminal, a line every tenth otherwise."""
     if sys.stdout.isatty():
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-        with Progress("photos", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
-            task = bar.add_task("photos", total=total)
+        with Progress(what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
+            task = bar.add_task(what, total=total)
             yield lambda count: bar.advance(task, count)
         return
-    yield _Lines(total)
+    yield _Lines(total, what)
+
+
+def map_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """The same, of label maps."""
+    return progress(total, "maps")
 
 
 class _Lines:
-    """A line every tenth of the photos, with the time that is left by those done since the start."""
+    """A line every tenth of `what`, with the time that is left by those done since the start."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int, what: str):
+        self._what = what
         self._total, self._done, self._kept, self._began = max(total, 1), 0, None, time.perf_counter()
 
     def __call__(self, count: int) -> None:
@@ -157,4 +163,4 @@ class _Lines:
             return
         left = self._total - self._done
         told = time_left(time.perf_counter() - self._began, self._done - self._kept, left)
-        print(f"{self._done}/{self._total} photos{f', {told} left' if left else ''}", flush=True)
+        print(f"{self._done}/{self._total} {self._what}{f', {told} left' if left else ''}", flush=True)

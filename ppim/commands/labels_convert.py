@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from ppim.commands import Parser
-from ppim.commands.labels import progress
+from ppim.commands.labels import map_progress
 from ppim.commands.labels_pack import add_packing_options, jobs_of, tell_pack
 from ppim.token_labels.orientations import ORIENTATIONS
 
@@ -27,11 +27,11 @@ def convert_labels(argv: list[str]) -> None:
 
     if args.to == "pack":
         how = Packing(args.classes, args.round_scores, args.shard_maps, jobs)
-        tell_pack(args.target, pack(source, args.target, card_of, change, how, progress))
+        tell_pack(args.target, pack(source, args.target, card_of, change, how, map_progress))
         return
     planes = len(_first(source, change, args.to))
     classes = args.classes or (card or {}).get("num_classes")
-    done = to_files(source, args.target, f".{args.to}", card_of(planes == 3), change, classes, jobs, progress)
+    done = to_files(source, args.target, f".{args.to}", card_of(planes == 3), change, classes, jobs, map_progress)
     print(f"{done.written:,} maps written to {args.target}, {done.kept:,} kept")
 
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from ppim.commands import Parser
-from ppim.commands.labels import progress
+from ppim.commands.labels import map_progress
 
 
 def pack_labels(argv: list[str]) -> None:
@@ -21,11 +21,11 @@ def pack_labels(argv: list[str]) -> None:
         raise ValueError(f"{args.source} is {what}")
     source, card = open_source(args.source), load_card(args.source)
     if args.unpack:
-        done = to_files(source, args.target, ".npy", card, Change(), None, jobs, progress)
+        done = to_files(source, args.target, ".npy", card, Change(), None, jobs, map_progress)
         print(f"{done.written:,} maps written to {args.target}, {done.kept:,} kept")
         return
     how = Packing(args.classes, args.round_scores, args.shard_maps, jobs)
-    tell_pack(args.target, pack(source, args.target, lambda log_z: card, Change(), how, progress))
+    tell_pack(args.target, pack(source, args.target, lambda log_z: card, Change(), how, map_progress))
 
 
 def tell_pack(target: str, manifest) -> None:

@@ -15,8 +15,6 @@ from ppim.token_labels.pack import MapPack
 from ppim.token_labels.record import UNKNOWN
 from ppim.transfer.torch_maps import read_torch_map
 
-FORMS = ("npy", "pt", "pack")
-
 
 @dataclass(frozen=True)
 class FolderOf:

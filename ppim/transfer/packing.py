@@ -57,7 +57,7 @@ def pack(source: Source, target: str, card: Callable[[bool], dict[str, Any] | No
 
     Args:
         card: told whether the maps have a log-sum-exp, what the pack's card is to say.
-        progress: as `ppim.commands.labels.progress`.
+        progress: as `ppim.commands.labels.map_progress`.
 
     Returns:
         what the pack says of itself.

@@ -62,7 +62,7 @@ def to_files(source: Source, target: str, suffix: str, card: dict[str, Any] | No
 
     Args:
         suffix: '.npy' or '.pt'; card: what the card of `target` is to say, None: it has none.
-        progress: as `ppim.commands.labels.progress`.
+        progress: as `ppim.commands.labels.map_progress`.
 
     Raises:
         ValueError: a map that cannot be trusted; or `target` has maps that are to be read in another way.

@@ -6,34 +6,21 @@ import numpy as np
 import pytest
 
 from ppim.cli import main
-from ppim.data import shapes
 from ppim.data.augment import Policy
 from ppim.data.datasets import find_images
 from ppim.data.loader import TrainSamples
 from ppim.data.transforms import HFlip
-from ppim.seeds import picture_rng
-from ppim.token_labels.card import WHOLE, save_card
 from ppim.token_labels.foreign import in_shares, read_foreign
 from ppim.token_labels.store import open_maps
 from ppim.token_labels.targets import dense
+from tests.helpers import draw_labelled
 
 COUNT, GRID, WH = 40, (7, 7), (96, 72)
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """Pictures in photos/ and their exact maps in maps/."""
-    root = tmp_path_factory.mktemp("audited")
-    for index in range(COUNT):
-        photo, _, owner = shapes.draw_picture(picture_rng(5, "train", index), WH, class_id=index % 10)
-        name = f"class{index % 10}/{index:02d}"
-        for kind in ("photos", "maps"):
-            (root / kind / name).parent.mkdir(parents=True, exist_ok=True)
-        photo.save(root / "photos" / f"{name}.png")
-        scores, ids, _ = shapes.label_map_of(owner, (12, 16))
-        np.save(root / "maps" / f"{name}.npy", np.stack([scores, ids]).astype("float16"))
-    save_card(root / "maps", WHOLE._replace(log_z=False), {})
-    return root
+    return draw_labelled(tmp_path_factory.mktemp("audited"), COUNT, 5, WH, (12, 16))
 
 
 def dumped(drawn, geometry="exact", hflip=0.5):

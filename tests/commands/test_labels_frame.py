@@ -5,37 +5,25 @@ import numpy as np
 import pytest
 
 from ppim.cli import main
-from ppim.data import shapes
-from ppim.seeds import picture_rng
-from ppim.token_labels.card import WHOLE, Reading, save_card
+from ppim.token_labels.card import Reading, save_card
 from ppim.token_labels.orientations import as_stored
+from tests.helpers import draw_labelled
 
 COUNT = 30
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """Pictures with exact maps, in folders photos/ and trusted/."""
-    root = tmp_path_factory.mktemp("drawn")
-    for index in range(COUNT):
-        photo, _, owner = shapes.draw_picture(picture_rng(3, "train", index), (64, 48), class_id=index % 10)
-        name = f"class{index % 10}/{index:02d}"
-        for kind in ("photos", "trusted"):
-            (root / kind / name).parent.mkdir(parents=True, exist_ok=True)
-        photo.save(root / "photos" / f"{name}.png")
-        scores, ids, _ = shapes.label_map_of(owner, (9, 9))
-        np.save(root / "trusted" / f"{name}.npy", np.stack([scores, ids]).astype("float16"))
-    save_card(root / "trusted", WHOLE._replace(log_z=False), {})
-    return root
+    return draw_labelled(tmp_path_factory.mktemp("drawn"), COUNT, 3, (64, 48), (9, 9))
 
 
 def asked(drawn, folder, *more):
     return main(["labels", "check", str(folder), "--images", str(drawn / "photos"), "--against",
-                 str(drawn / "trusted"), *more, "--frame"])
+                 str(drawn / "maps"), *more, "--frame"])
 
 
 def turned(drawn, folder, orientation):
-    for path in (drawn / "trusted").glob("*/*.npy"):
+    for path in (drawn / "maps").glob("*/*.npy"):
         (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
         # other ids: nothing of the classes is shared
         planes = np.load(path) + np.array([0, 100])[:, None, None, None].astype("float16")
@@ -70,5 +58,5 @@ def test_a_card_that_says_otherwise_is_a_fault(drawn, tmp_path, capsys):
 
 def test_without_anything_to_hold_maps_against_it_is_said_what_is_wanted(drawn, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(["labels", "check", str(drawn / "trusted"), "--images", str(drawn / "photos"), "--frame"])
+        main(["labels", "check", str(drawn / "maps"), "--images", str(drawn / "photos"), "--frame"])
     assert "-c FILE --load WEIGHTS" in capsys.readouterr().err

@@ -51,7 +51,8 @@ def files_of(folder) -> dict[str, bytes]:
 def test_a_folder_comes_back_from_its_pack_byte_for_byte(maps, tmp_path, capsys):
     save_card(maps, Reading("centre-crop", 0.9, "columns-first", True, "apply"), {"num_classes": 9, "model": "m"})
     pack(maps, tmp_path / "pack")
-    assert "23 maps [3, 2, 3, 4] in " in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "23 maps [3, 2, 3, 4] in " in told and "\n23/23 maps\n" in f"\n{told}"
     pack(tmp_path / "pack", tmp_path / "back", "--unpack")
     assert files_of(tmp_path / "back") == files_of(maps)
     assert sorted(path.name for path in (tmp_path / "pack").iterdir()) == [
