@@ -6,12 +6,14 @@ OLD_PADDLE := paddlepaddle==2.6.2
 # most tests wait for processes of one thread
 JOBS ?= 2
 
-.PHONY: help env demo test test-faults smoke-old lint mutants bench bench-smoke newcomer notebooks site site-serve clean
+.PHONY: help env demo test test-runs test-faults smoke-old lint mutants bench bench-smoke newcomer notebooks site site-serve clean
 
 help:
 	@echo "make env        a virtual environment in .venv, with ppim and all it needs"
 	@echo "make demo       train three small models on drawn pictures and compare them (about 3 minutes on 2 cores)"
-	@echo "make test       the tests, on Paddle 3.3, then a smoke subset on Paddle 2.6.2"
+	@echo "make test       the tests, on Paddle 3.3"
+	@echo "make test-runs  whole runs: lines as documented, launchers, kills, full disks"
+	@echo "make smoke-old  a small set of both on Paddle 2.6.2"
 	@echo "make test-faults   kills, full disks and damage by the thousand (hours; goes on where it stopped), and its tables"
 	@echo "make lint       ruff"
 	@echo "make mutants    plant known mistakes one by one; every one must make a test fail"
@@ -47,8 +49,11 @@ env: .venv/.ready
 demo: env
 	$(BIN)/python tools/demo.py
 
-test: env smoke-old
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal tests
+test: env
+	$(BIN)/python -m pytest -q -m "not runs" -n $(JOBS) --dist worksteal tests
+
+test-runs: env
+	$(BIN)/python -m pytest -q -m runs -n $(JOBS) --dist worksteal tests
 
 test-faults: env
 	$(BIN)/python -m tests.faults.campaign run; status=$$?; $(BIN)/python -m tests.faults.campaign table; exit $$status

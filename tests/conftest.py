@@ -28,14 +28,19 @@ def pytest_configure(config):
     config.segments_before = _segments()
 
 
-# files whose tests start processes and wait for them: begun first, no worker sits idle beside the last of them
-_LONG = ("faults/test_campaign", "engine/test_signals", "engine/test_distributed", "commands/test_wheel",
+# files whose tests are whole runs, as typed, launched and killed: `make test-runs`
+_RUNS = ("faults/test_campaign", "engine/test_signals", "engine/test_distributed", "commands/test_wheel",
          "commands/test_demo", "dialects/test_commands", "test_documented_lines", "engine/test_ending",
          "test_real_images")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: not any(name in item.nodeid for name in _LONG))
+    for item in items:
+        if any(name in item.nodeid for name in _RUNS):
+            item.add_marker("runs")
+    # begun first, so that no worker sits idle beside the last of them
+    items.sort(key=lambda item: item.get_closest_marker("runs") is None)
 
 
 def _segments() -> set[str]:

@@ -30,7 +30,9 @@ from ppim.data.classes import read_names
 from ppim.data.datasets import find_images
 from ppim.data.masks import UNKNOWN, mask_path, read_mask
 from ppim.data.shapes import BACKGROUND, area_shares
+from ppim.engine.build import engine_arguments
 from ppim.engine.classes import known_names
+from ppim.engine.inference import Inferred, answerer
 from ppim.engine.run_folder import recipe_of, weights_file
 from ppim.files import sha256
 from ppim.geometry import centre_window
@@ -81,7 +83,9 @@ def annotation(args, files: Sequence[str], is_asked: bool) -> Annotation:
         told += _verdict(model, args.images, files, names, view, args.batch_size)
     top_k = args.top_k or min(5, model.num_classes)
     source = of_network(model, args.images, view, top_k, args.batch_size)
-    return Annotation(source, reading_of(view), {**origin_of(model, view, top_k, name, file, names), **more}, told)
+    engine = {"engine": f"inference, {model.precision}"} if isinstance(model, Inferred) else {}
+    origin = {**origin_of(model, view, top_k, name, file, names), **onnx_file.beside(file), **engine, **more}
+    return Annotation(source, reading_of(view), origin, told)
 
 
 def _verdict(model, folder, files: Sequence[str], names: Sequence[str], view: View, batch_size: int) -> list[str]:
@@ -122,7 +126,17 @@ def _ours(args, config: CfgNode, view: View, files: Sequence[str], listed: str |
         names = read_names(listed)
     else:
         names = known_names(weights, {name.split("/")[0] for name in files}, model.num_classes)
-    return _Network(model, view, config.MODEL.NAME, find_weights(weights), names)
+    return _Network(_by_engine(model, config, bool(args.labelled)), view, config.MODEL.NAME, find_weights(weights),
+                    names)
+
+
+def _by_engine(model, config: CfgNode, is_for_features: bool):
+    """The model, or the program that EVAL.ENGINE asks for; of "auto" the model: no clock decides what maps hold."""
+    if not is_for_features:
+        return answerer(model, 0, tokens=True, **engine_arguments(config))[0]
+    if config.EVAL.ENGINE == "inference" or config.EVAL.PRECISION != "float32":
+        raise ValueError("EVAL.ENGINE inference gives logits and --labelled wants features; leave it dygraph")
+    return model
 
 
 def _foreign(args, view: View, names: tuple[str, ...]) -> _Network:

@@ -40,7 +40,8 @@ def claim(output, reading: Reading, origin: Mapping[str, object], overwrite: boo
     """
     there = None if overwrite else load_card(output)
     if there is not None:
-        card = {**origin, **card_fields(reading)}
+        # which engine stands in cards of what was not computed operator by operator
+        card = {"engine": None, **origin, **card_fields(reading)}
         # maps of before do not name their classes; the weights, which say the same then, are theirs
         different = [key for key in card if there.get(key) != card[key] and (key != "classes" or key in there)]
         if different:

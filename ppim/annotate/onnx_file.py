@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ppim.files import sha256
+
 SUFFIXES = (".onnx",)
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
@@ -43,6 +45,12 @@ def open_onnx(path: str | Path) -> Callable[[np.ndarray], Mapping[str, np.ndarra
         return {key: np.concatenate(parts)[:len(images)] for key, parts in zip(outputs, zip(*given))}
 
     return run
+
+
+def beside(path: str | Path) -> dict[str, str]:
+    """What a card says of the file of weights that PyTorch writes beside an ONNX file; nothing where there is none."""
+    weights = Path(f"{path}.data")
+    return {"weights_data_sha256": sha256(weights)} if weights.is_file() else {}
 
 
 def _session(path):

@@ -339,10 +339,11 @@ KEYS: dict[str, Key] = {
     "EVAL.ONLY": key(False),
     #: `auto` (the running average where there is one), `raw`, `ema` | `auto`（有滑动平均就用它）、`raw`、`ema`
     "EVAL.WEIGHTS": key("auto", choices=("auto", "raw", "ema")),
-    #: `ppim evaluate`, `ppim predict` on a processor: `dygraph` (as in training, bit for bit), `inference`
-    #: (paddle.inference with oneDNN, rounded otherwise), `auto` (for many photos the faster of the two) |
-    #: 在处理器上的 `ppim evaluate`、`ppim predict`：`dygraph`（与训练时逐位相同）、`inference`
-    #: （paddle.inference 加 oneDNN，舍入不同）、`auto`（照片多时取两者中较快的）
+    #: `ppim evaluate`, `ppim predict`, `ppim labels make` on a processor: `dygraph` (as in training, bit for bit),
+    #: `inference` (paddle.inference with oneDNN, rounded otherwise), `auto` (for many photos the faster of the two;
+    #: label maps are made by `dygraph`) |
+    #: 在处理器上的 `ppim evaluate`、`ppim predict`、`ppim labels make`：`dygraph`（与训练时逐位相同）、`inference`
+    #: （paddle.inference 加 oneDNN，舍入不同）、`auto`（照片多时取两者中较快的；标签图仍用 `dygraph`）
     "EVAL.ENGINE": key("dygraph", choices=("auto", "dygraph", "inference")),
     #: of products, with `inference`: `float32`, or `bfloat16` on processors that have it (AVX512-BF16, AMX) |
     #: `inference` 的矩阵乘精度：`float32`，或在支持的处理器（AVX512-BF16、AMX）上用 `bfloat16`

@@ -262,7 +262,7 @@ def evaluation_arguments(config: CfgNode) -> dict[str, object]:
 
 
 def engine_arguments(config: CfgNode) -> dict[str, object]:
-    """Keyword arguments of `answering`, but for what is asked."""
+    """Keyword arguments of `answerer`, but for what is asked."""
     return {"engine": config.EVAL.ENGINE, "precision": config.EVAL.PRECISION, "batch_size": config.DATA.BATCH_SIZE_EVAL}
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,7 @@ class Inferred(nn.Layer):
 
     def __init__(self, model: TokenModel, tokens: bool = False, precision: str = "float32"):
         super().__init__()
-        self._tokens = tokens
+        self.num_classes, self.grid, self.precision = model.num_classes, model.grid, precision
         with tempfile.TemporaryDirectory() as folder:
             self._predictor = _predictor(*write_program(model, Path(folder), tokens), precision)
 
@@ -53,6 +52,8 @@ class Inferred(nn.Layer):
         """Logits of the classes (B, K) and of the tokens (B, N, K)."""
         class_logits, token_logits = self._run(images)
         return TokenOutput(paddle.to_tensor(class_logits), paddle.to_tensor(token_logits))
+
+    tokens = evaluate_tokens
 
     def _run(self, images: paddle.Tensor) -> list[np.ndarray]:
         predictor = self._predictor
@@ -90,9 +91,8 @@ def prefers(times: Sequence[float], logits: np.ndarray, others: np.ndarray) -> b
     return bool(times[1] < _CLEAR * times[0] and is_same)
 
 
-@contextmanager
-def answering(model: TokenModel, count: int, engine: str, *, batch_size: int, precision: str = "float32",
-              tokens: bool = False) -> Iterator[tuple[nn.Layer, str]]:
+def answerer(model: TokenModel, count: int, engine: str, *, batch_size: int, precision: str = "float32",
+              tokens: bool = False) -> tuple[nn.Layer, str]:
     """What is to be asked about `count` photos in place of the model, and a line that says why; "" for the model.
 
     Args:
@@ -112,11 +112,10 @@ def answering(model: TokenModel, count: int, engine: str, *, batch_size: int, pr
         if on_gpu:
             raise ValueError(f"EVAL.ENGINE inference is for processors, this is {paddle.get_device()}; leave it "
                              "dygraph")
-        yield Inferred(model, tokens, precision), f"engine: paddle.inference with oneDNN, {precision}"
-    elif engine == "dygraph" or on_gpu or count < _FEWEST:
-        yield model, ""
-    else:
-        yield _faster(model, min(batch_size, _TRIED), tokens)
+        return Inferred(model, tokens, precision), f"engine: paddle.inference with oneDNN, {precision}"
+    if engine == "dygraph" or on_gpu or count < _FEWEST:
+        return model, ""
+    return _faster(model, min(batch_size, _TRIED), tokens)
 
 
 def _faster(model: TokenModel, batch: int, tokens: bool) -> tuple[nn.Layer, str]:

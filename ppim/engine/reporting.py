@@ -17,7 +17,7 @@ from ppim.data.real_labels import read_real
 from ppim.engine import build
 from ppim.engine.distributed import World
 from ppim.engine.evaluate import Evaluation, best_rows, evaluate_samples
-from ppim.engine.inference import answering
+from ppim.engine.inference import answerer
 from ppim.engine.log import Log
 from ppim.report import measures
 from ppim.report.answers import MOST, Answers, as_table, from_table
@@ -81,10 +81,10 @@ def evaluate_and_report(
     is_corrupted = bool(corrupted_folders(images.root))
     record = Record(len(samples)) if wanted.REPORT or wanted.DUMP or accepted or is_corrupted else None
     engine = build.engine_arguments(config)
-    with answering(model, len(samples), tokens=samples.maps is not None, **engine) as (asked, note):
-        if note:
-            log.say(note)
-        result = evaluate_samples(asked, samples, world, **how, **({"look": record} if record else {}))
+    asked, note = answerer(model, len(samples), tokens=samples.maps is not None, **engine)
+    if note:
+        log.say(note)
+    result = evaluate_samples(asked, samples, world, **how, **({"look": record} if record else {}))
     if record is None:
         return result
     answers = record.gathered(world, min(MOST, model.num_classes))

@@ -15,7 +15,7 @@ from ppim.data.paths import Meant, meant
 from ppim.data.photos import read_photo
 from ppim.data.transforms import Operation, apply_all, eval_view, to_array
 from ppim.engine.build import engine_arguments, evaluation_arguments
-from ppim.engine.inference import answering
+from ppim.engine.inference import answerer
 from ppim.models.base import TokenModel, evaluating
 from ppim.objective.pixels import normalise
 from ppim.report.measures import softmax
@@ -96,7 +96,8 @@ def answers(ready: Ready, photos: Sequence[Meant]) -> Iterator[tuple[Meant, np.n
     batches = EvalBatches(len(photos), how["batch_size"])
     workers = how["workers"] if len(batches) > 1 else 0  # few photos are read sooner than processes are started
     loader = make_loader(_Shown(photos, ops, data.EXIF, ready.size), batches, workers, timeout=how["timeout"])
-    with evaluating(ready.model), answering(ready.model, len(photos), **engine_arguments(ready.config)) as (asked, _):
+    asked, _ = answerer(ready.model, len(photos), **engine_arguments(ready.config))
+    with evaluating(ready.model):
         for batch in loader:
             with paddle.no_grad(), paddle.amp.auto_cast(**(how["amp"] or {"enable": False})):
                 logits = asked(normalise(batch["image"], how["mean"], how["std"]))

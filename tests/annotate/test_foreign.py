@@ -1,6 +1,7 @@
 """Networks that others have made: saved by Paddle in both forms, in ONNX files, in every order of axes."""
 from __future__ import annotations
 
+import hashlib
 import pickle
 
 import numpy as np
@@ -8,7 +9,7 @@ import paddle
 import pytest
 from paddle.static import InputSpec
 
-from ppim.annotate.onnx_file import open_onnx
+from ppim.annotate.onnx_file import beside, open_onnx
 from ppim.annotate.outputs import Asked, as_cells, layout_of, of_cells
 from ppim.annotate.saved import open_saved
 
@@ -101,6 +102,12 @@ def test_an_onnx_network_says_the_same_also_where_it_takes_a_fixed_number_of_ima
     np.testing.assert_allclose(opened.tokens(paddle.to_tensor(pixels)).token_logits.numpy(), expected, atol=1e-5)
     with pytest.raises(ValueError, match="does not run on images of 12 x 12 pixels.*--input-size"):
         of_cells("net", open_onnx(tmp_path / "net.onnx"), (12, 12), Asked())
+
+
+def test_weights_beside_an_onnx_file_are_known_by_what_they_hold(tmp_path):
+    assert beside(tmp_path / "net.onnx") == {}
+    (tmp_path / "net.onnx.data").write_bytes(b"weights")
+    assert beside(tmp_path / "net.onnx") == {"weights_data_sha256": hashlib.sha256(b"weights").hexdigest()}
 
 
 def test_a_file_that_is_no_onnx_is_refused(tmp_path):

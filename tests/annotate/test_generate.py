@@ -348,6 +348,27 @@ def test_the_command_writes_the_maps_of_a_token_head(lvvit, photos, tmp_path, ca
     np.testing.assert_allclose(stored.scores[0].ravel(), logits.max(axis=-1), atol=1e-3)
 
 
+def test_maps_come_from_the_engine_that_is_asked_for_and_their_card_says_so(lvvit, photos, tmp_path, capsys):
+    config, weights, _ = lvvit
+    args = ["-c", str(config), "--load", str(weights), "--images", str(photos), "--output"]
+    assert command([*args, str(tmp_path / "maps")]) == 0
+    # "auto" would decide by a clock, and maps be others on another machine
+    assert command([*args, str(tmp_path / "auto"), "-o", "EVAL.ENGINE", "auto"]) == 0
+    assert snapshot(tmp_path / "auto") == snapshot(tmp_path / "maps")
+    other = [*args, str(tmp_path / "other"), "-o", "EVAL.ENGINE", "inference"]
+    assert command(other) == 0
+    cards = [json.loads((tmp_path / name / "annotation.json").read_text()) for name in ("maps", "other")]
+    assert "engine" not in cards[0]
+    assert cards[1] == {**cards[0], "engine": "inference, float32", "seal": cards[1]["seal"]}
+    one, two = (read_map(str(tmp_path / name / "cat" / "a.npy"), CLASSES) for name in ("maps", "other"))
+    np.testing.assert_allclose(two.scores, one.scores, atol=2e-3)
+    np.testing.assert_array_equal(two.ids[0], one.ids[0])
+    capsys.readouterr()
+    for folder, words in (("maps", other[-3:]), ("other", [])):
+        assert command([*args, str(tmp_path / folder), *words]) == 1 and "engine" in capsys.readouterr().err
+    assert command([*other, "--labelled", str(photos)]) == 1 and "wants features" in capsys.readouterr().err
+
+
 def test_the_command_shows_the_annotator_the_centre_where_asked(lvvit, photos, tmp_path, capsys):
     config, weights, model = lvvit
     args = ["-c", str(config), "--load", str(weights), "--images", str(photos), "--output", str(tmp_path / "maps")]

@@ -8,7 +8,7 @@ import pytest
 from ppim.config import get_config
 from ppim.engine import inference
 from ppim.engine.command import run
-from ppim.engine.inference import Inferred, answering, has_products, prefers
+from ppim.engine.inference import Inferred, answerer, has_products, prefers
 from ppim.models.deit import DeiT
 from tests.helpers import SMALL, small_lvvit, small_t2t_vit, write_tiny_recipe
 
@@ -69,26 +69,25 @@ def test_logits_that_differ_by_rounding_alone_are_the_same():
 
 def test_few_images_are_not_worth_a_program():
     model = small_lvvit(num_classes=7)
-    with answering(model, 20, "auto", batch_size=8) as (answers, note):
-        assert answers is model and note == ""
-    with answering(model, 10**6, "dygraph", batch_size=8) as (answers, note):
-        assert answers is model and note == ""
+    answers, note = answerer(model, 20, "auto", batch_size=8)
+    assert answers is model and note == ""
+    answers, note = answerer(model, 10**6, "dygraph", batch_size=8)
+    assert answers is model and note == ""
 
 
 def test_for_many_images_both_are_tried_and_the_choice_is_told():
     model = small_lvvit(num_classes=7)
-    with answering(model, 10**6, "auto", batch_size=4) as (answers, note):
-        assert note.startswith("engine: paddle.inference") is isinstance(answers, Inferred)
-        assert answers is model or isinstance(answers, Inferred)
-        assert " times as fast" in note
+    answers, note = answerer(model, 10**6, "auto", batch_size=4)
+    assert note.startswith("engine: paddle.inference") is isinstance(answers, Inferred)
+    assert answers is model or isinstance(answers, Inferred)
+    assert " times as fast" in note
 
 
 def test_bfloat16_is_refused_where_the_processor_has_no_products_of_it(monkeypatch):
     model = small_lvvit(num_classes=7)
     monkeypatch.setattr(inference, "describe_processor", lambda: "flags\t\t: fpu sse2 avx512f\n")
-    with pytest.raises(ValueError, match="EVAL.PRECISION bfloat16 .* avx512_bf16"), \
-            answering(model, 10**6, "inference", batch_size=4, precision="bfloat16"):
-        pass
+    with pytest.raises(ValueError, match="EVAL.PRECISION bfloat16 .* avx512_bf16"):
+        answerer(model, 10**6, "inference", batch_size=4, precision="bfloat16")
 
 
 @pytest.mark.skipif(not has_products("bfloat16"), reason="this processor has no bfloat16 products")
@@ -97,8 +96,8 @@ def test_bfloat16_is_near_and_is_not_float32():
     model = small_lvvit(num_classes=7)
     model.eval()
     batch = images(8, model)
-    with answering(model, 8, "inference", batch_size=8, precision="bfloat16") as (answers, _):
-        found = answers(batch).numpy()
+    answers, _ = answerer(model, 8, "inference", batch_size=8, precision="bfloat16")
+    found = answers(batch).numpy()
     with paddle.no_grad():
         wanted = model(batch).numpy()
     away = np.abs(found - wanted).max() / wanted.std()

@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
 
+from ppim.bench.rounds import median_of  # noqa: E402
 from ppim.data.augment import Policy, parse_rand_augment  # noqa: E402
 from ppim.data.datasets import find_images  # noqa: E402
 from ppim.data.images import ImageList  # noqa: E402
@@ -187,8 +188,8 @@ def cold(few: ImageList, pack: Path, count: int, memory: float, rounds: int) -> 
               f"{np.mean(read[name]):.1f} kB a sample from the disk, {np.mean(waits[name]):.2f} waits a sample")
     for kind, found in (("by the clock", rates), ("by the processor's time", work)):
         ratios = np.array(found["cold"]) / np.array(found["warm"])
-        print(f"cold over warm {kind}: {np.median(ratios):.3f}, quartiles {np.quantile(ratios, 0.25):.3f} .. "
-              f"{np.quantile(ratios, 0.75):.3f}")
+        ratio = median_of(ratios)
+        print(f"cold over warm {kind}: {ratio.median:.3f} (95 %: {ratio.low:.3f} to {ratio.high:.3f})")
 
 
 def main() -> None:
