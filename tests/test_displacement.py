@@ -26,7 +26,7 @@ from ppim.token_labels.store import MapFolder
 
 SLOW, FAST = 0.4, 4.0  # periods per photo side
 STEEP = 8.0  # growth of the scores over the photo
-TOKENS, PATCH, CLASSES, SEED = 14, 16, 10, 3
+GRID, PATCH, CLASSES, SEED = (14, 14), 16, 10, 3
 SIDE, STRIDE = 576, 32  # pixels of the annotator's view, and of the cells it scores
 KINDS = ("crop", "flip", "Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY", "several")
 VIEWS = 4  # of each kind
@@ -35,6 +35,7 @@ VIEWS = 4  # of each kind
 class Tokens(NamedTuple):
     """What the tokens of one view show and what they are taught."""
 
+    grid: tuple[int, int]  # rows, columns
     share: np.ndarray  # (N,) part of the patch that shows photo
     fill: np.ndarray  # (N,) bool: nothing but fill
     shown: np.ndarray  # (N, 2) centre of what is shown, unit coordinates of the photo
@@ -76,9 +77,9 @@ def write_centre_crop_map(path, size: tuple) -> None:
     np.save(path, np.stack([np.take_along_axis(logits, best, axis=0), best]).astype(np.float16))
 
 
-def pipelines(folder, size: tuple, maps: MapFolder, order: str) -> tuple:
+def pipelines(folder, size: tuple, maps: MapFolder, order: str, grid: tuple[int, int] = GRID) -> tuple:
     """One data set per axis and wave, alike but for the photo's colours, so that equal keys give equal views."""
-    policy = Policy((TOKENS * PATCH,) * 2, order=order, fill=(0, 0, 0), scale=(0.08, 1.0),
+    policy = Policy((grid[0] * PATCH, grid[1] * PATCH), order=order, fill=(0, 0, 0), scale=(0.08, 1.0),
                     rand_augment=parse_rand_augment("rand-m9-mstd0.5-inc1"))
     sets = []
     for axis in (0, 1):
@@ -87,7 +88,7 @@ def pipelines(folder, size: tuple, maps: MapFolder, order: str) -> tuple:
             if not root.is_dir():
                 write_photo(root / "a" / f"photo.{suffix}", size, axis, frequency)
             sets.append(TrainSamples(find_images(root), policy, seed=SEED, num_classes=CLASSES, smoothing=0.0,
-                                     maps=maps, grid=(TOKENS, TOKENS)))
+                                     maps=maps, grid=grid))
     return policy, sets
 
 
@@ -106,38 +107,43 @@ def views(policy: Policy, size: tuple, kind: str) -> list:
     return found
 
 
+def means(plane: np.ndarray) -> np.ndarray:
+    """(rows * 16, columns * 16) -> the mean of each token's patch (N,)."""
+    height, width = plane.shape
+    return plane.reshape(height // PATCH, PATCH, width // PATCH, PATCH).mean((1, 3)).ravel()
+
+
 def wave_centre(image: np.ndarray, photo: np.ndarray) -> np.ndarray:
     """(3, H, W) picture of a wave -> the phase of each token's mean colour in turns (N,)."""
     colour = (image[:2].astype(float) - 127.5) * photo
     # (2, rows * 16, columns * 16) -> (2, N)
-    mean = colour.reshape(2, TOKENS, PATCH, TOKENS, PATCH).mean((2, 4)).reshape(2, -1)
+    mean = np.stack([means(plane) for plane in colour])
     return np.arctan2(mean[1], mean[0]) / (2 * np.pi)
 
 
 def look(sets: list, epoch: int) -> Tokens:
     samples = [one[epoch, 0, 0] for one in sets]
     photo = samples[1]["image"][2] >= 250
-    share, blue = (plane.reshape(TOKENS, PATCH, TOKENS, PATCH).mean((1, 3)).ravel()
-                   for plane in (photo, samples[1]["image"][2]))
+    share, blue = means(photo), means(samples[1]["image"][2])
     shown = []
     for slow, fast in (samples[:2], samples[2:]):
         rough = wave_centre(slow["image"], photo) % 1 / SLOW
         fine = wave_centre(fast["image"], photo) / FAST
         shown.append(fine + np.rint((rough - fine) * FAST) / FAST)
     targets = samples[0]["token_targets"]
-    weight = np.zeros((TOKENS * TOKENS, CLASSES))
+    weight = np.zeros((len(share), CLASSES))
     np.add.at(weight, (targets.row, targets.id), targets.weight)
     with np.errstate(invalid="ignore"):
         scores = np.log1p(weight[:, [3, 7]] / targets.const[:, :1])
     uniform = ~weight.any(1)
     taught = np.where(uniform[:, None], np.nan, scores / STEEP)
-    return Tokens(share, blue == 0, np.stack(shown, 1), taught, uniform, targets.const[:, 2] == 0)
+    return Tokens(sets[0].grid, share, blue == 0, np.stack(shown, 1), taught, uniform, targets.const[:, 2] == 0)
 
 
 def in_tokens(tokens: Tokens, which: np.ndarray) -> np.ndarray:
     """Distance (which,) between shown and taught, in token sides: the view's scale is fitted to what is shown."""
     whole = tokens.share == 1
-    row, column = np.divmod(np.arange(TOKENS * TOKENS), TOKENS)
+    row, column = np.divmod(np.arange(len(whole)), tokens.grid[1])
     place = np.stack([column, row, np.ones_like(row)], 1)
     pitch = np.linalg.lstsq(place[whole].astype(float), tokens.shown[whole], rcond=None)[0][:2]
     return np.hypot(*((tokens.taught - tokens.shown)[which] @ np.linalg.inv(pitch)).T)
@@ -156,7 +162,7 @@ def measure(sets: list, policy: Policy, size: tuple, map_shape: tuple, kind: str
         tokens = look(sets, epoch)
         whole = tokens.share == 1
         # beyond the outermost cell centres a label is clamped: only tokens that lie wholly within them are judged
-        reach = 0.75 * np.abs(np.ptp(tokens.shown[whole], axis=0)).max() / TOKENS
+        reach = 0.75 * np.abs(np.ptp(tokens.shown[whole], axis=0)).max() / min(tokens.grid)
         margin = edge + 0.5 * covered / np.array(map_shape[::-1]) + reach
         inner = ((tokens.shown > margin) & (tokens.shown < 1 - margin)).all(1)
         beyond = ((tokens.shown < edge - reach) | (tokens.shown > 1 - edge + reach)).any(1)
@@ -173,10 +179,10 @@ def measure(sets: list, policy: Policy, size: tuple, map_shape: tuple, kind: str
 
 @pytest.mark.parametrize("order", ["crop-first", "released"])
 @pytest.mark.parametrize("map_shape", [(18, 18), (12, 18)])
-@pytest.mark.parametrize("size", [(400, 300), (300, 400), (360, 360)])
-def test_tokens_are_taught_what_they_show(tmp_path, size, map_shape, order):
+@pytest.mark.parametrize(("size", "grid"), [((400, 300), GRID), ((300, 400), (10, 18)), ((360, 360), (16, 12))])
+def test_tokens_are_taught_what_they_show(tmp_path, size, grid, map_shape, order):
     write_linear_map(tmp_path / "maps" / "a" / "photo.npy", map_shape)
-    policy, sets = pipelines(tmp_path, size, MapFolder(tmp_path / "maps", CLASSES), order)
+    policy, sets = pipelines(tmp_path, size, MapFolder(tmp_path / "maps", CLASSES), order, grid)
     judged, total = 0, 0
     for kind in KINDS:
         distances, cut, count = measure(sets, policy, size, map_shape, kind)

@@ -1,11 +1,13 @@
 """Write the pages docs/{en,cn}/model_zoo/*.md and ppim/zoo/counts.json from the families' yaml files and their models.
 
-    python tools/generate_model_zoo.py            count every model again (a minute or two), write counts and pages
+    python tools/generate_model_zoo.py            count every model again (half a minute), write counts and pages
     python tools/generate_model_zoo.py --check    compare the pages with what would be written; 1 when they are stale
 
-A family has a page where its yaml file has a section `page`: paper, arxiv (its number), project (on GitHub), example (a
-model), figure (a file in docs/images and what it shows), notes and citation; texts are `en` and `cn`. The check takes
-the counts as they are stored; tests/zoo/test_macs.py counts them again.
+A family has a page where its yaml file has a section `page`: paper, arxiv (its number), project (on GitHub), or papers
+where there are several (each with title, arxiv, project), example (a model), figure (a file in docs/images and what it
+shows), notes, parity (what a tool has measured, in Markdown, and how) and citation; texts are `en` and `cn`. A page of
+a family that PPIM has names PPIM's views and files; one of another the row's own view, and of each file its licence and
+who publishes it. The check takes the counts as they are stored; tests/zoo/test_macs.py counts them again.
 """
 from __future__ import annotations
 
@@ -35,12 +37,20 @@ WORDS = {
         "view_more": "Our recipes take the `crop_pct` of the table's last column: short side to size / `crop_pct`, "
                      "rounded down, bicubic, then the centre crop. `ppim models {name}` prints where a recipe of ours "
                      "departs from the original's, and why.",
-        "columns": ("Model", "PPIM's name", "Image", "Parameters", "MACs (G)", "MACs published (G)",
-                    "Top-1 / Top-5 original", "Top-1 / Top-5 PPIM", "Top-1 / Top-5 PaddleViT", "Our `crop_pct`"),
+        "use_text_own": "`pretrained=True` downloads the first file of a model's row below into Paddle's cache "
+                        "(`~/.cache/paddle/hapi/weights`), going on where an earlier attempt broke off; a path "
+                        "loads a file that is there already, under timm's names or the original's. With another "
+                        "`class_dim` than the file's the heads start afresh, which a warning tells; anything else that "
+                        "does not fit is an error.",
+        "view_text_own": "That of the published figures, which `return_transforms=True` gives:",
+        "parity": "Parity",
+        "columns": ("Model", "PPIM's name", "Image", "Parameters", "MACs (G)", "MACs published (G)", "Our `crop_pct`"),
+        "top": "Top-1 / Top-5 {source}", "original": "original",
         "legend": "Accuracies are published, not re-measured; in brackets the `crop_pct` they were measured at, where "
                   "the source tells. MACs are counted from the model for one image, attention included. Published "
                   "MACs: `*` leaves attention out, `?` fits the network neither way.",
         "weights": ("Model", "Paddle", "PyTorch, original"),
+        "weights_own": ("Model", "Weights", "Published by", "Licence"),
     },
     "cn": {
         "other": "简体中文 | [English](../../en/model_zoo/{file}.md)",
@@ -53,12 +63,19 @@ WORDS = {
         "view_text": "PPIM 的处理，即 `return_transforms=True` 返回的处理：",
         "view_more": "我们的配置按表中最后一列的 `crop_pct` 验证：短边缩放到 size / `crop_pct`（向下取整，bicubic），"
                      "再中心裁剪。我们的配置与原版的不同之处及其原因，由 `ppim models {name}` 列出。",
-        "columns": ("模型", "PPIM 名称", "图像大小", "参数量", "MACs (G)", "公布的 MACs (G)", "Top-1 / Top-5 原版",
-                    "Top-1 / Top-5 PPIM", "Top-1 / Top-5 PaddleViT", "我们的 `crop_pct`"),
+        "use_text_own": "`pretrained=True` 会把下表中该模型的第一个文件下载到 Paddle 的缓存目录"
+                        "（`~/.cache/paddle/hapi/weights`），中断后可续传；传入路径则加载已有的文件，"
+                        "timm 的命名和原版的命名都可以。`class_dim` 与文件不同时，分类头重新初始化并给出警告；"
+                        "其他任何不匹配都会报错。",
+        "view_text_own": "公布精度所用的处理，即 `return_transforms=True` 返回的处理：",
+        "parity": "数值一致性",
+        "columns": ("模型", "PPIM 名称", "图像大小", "参数量", "MACs (G)", "公布的 MACs (G)", "我们的 `crop_pct`"),
+        "top": "Top-1 / Top-5 {source}", "original": "原版",
         "legend": "精度均为公布值，未重新测量；括号内是测量时的 `crop_pct`（来源有说明时）。"
                   "MACs 按模型对一张图像计数，包含注意力。"
                   "公布的 MACs 中：`*` 表示不含注意力，`?` 表示两种算法都与网络不符。",
         "weights": ("模型", "Paddle", "PyTorch 原版"),
+        "weights_own": ("模型", "权重", "发布者", "许可证"),
     },
 }
 
@@ -82,76 +99,102 @@ def links(files: list[zoo.File]) -> str:
     return ", ".join(map(text, files)) or "-"
 
 
-def view(sizes: list[int]) -> str:
-    """PPIM's transforms, as its pages print them."""
+def for_paddle(row: zoo.Row) -> bool:
+    return any(file.is_paddle for file in row.files)
+
+
+def view(rows: list[zoo.Row], shown: zoo.Row) -> str:
+    """Transforms: PPIM's, as its pages print them, or those of one model that it has not."""
+    sizes = sorted({row.image_size for row in rows if for_paddle(row)}) if shown.as_ppim else [shown.image_size]
     return "\n\n".join(
         f"""# {size}x{size}
 transforms = T.Compose([
-    T.Resize({zoo.ppim_resize(size)}, interpolation='bicubic'),
+    T.Resize({shown.short_side(size)}, interpolation='bicubic'),
     T.CenterCrop({size}),
     T.ToTensor(),
-    T.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    T.Normalize(mean={list(shown.mean)}, std={list(shown.std)})
 ])"""
         for size in sizes
     )
 
 
-def model_table(rows: list[zoo.Row], head: tuple, counts: dict) -> str:
-    sources = ("original", "PPIM", "PaddleViT")
+def model_table(rows: list[zoo.Row], words: dict, counts: dict) -> str:
+    ppim, named = rows[0].as_ppim, words["columns"]
+    found = dict.fromkeys(accuracy.source for row in rows for accuracy in row.accuracy)
+    sources = ("original", "PPIM", "PaddleViT") if ppim else tuple(found)
+    tops = tuple(words["top"].format(source=source.replace("original", words["original"])) for source in sources)
+    head = (*(named[:-1] if ppim else (named[0], *named[2:-1])), *tops, named[-1])
     return table(head, [
-        (f"`{row.name}`", f"`{row.alias or row.name}`" if row.download else "-", str(row.image_size))
+        (f"`{row.name}`", *((f"`{row.alias or row.name}`" if for_paddle(row) else "-",) if ppim else ()),
+         str(row.image_size))
         + cost(row, counts)
         + (*(accuracy_text(row, source) for source in sources), f"{row.crop_pct:g}")
         for row in rows
     ])
 
 
-def weights_table(rows: list[zoo.Row], head: tuple) -> str:
-    return table(head, [
-        (f"`{row.name}`",)
-        + tuple(links([f for f in row.files if (f.source == "original") == original]) for original in (False, True))
-        for row in rows
+def weights_table(rows: list[zoo.Row], words: dict) -> str:
+    if rows[0].as_ppim:
+        return table(words["weights"], [
+            (f"`{row.name}`",)
+            + tuple(links([f for f in row.files if (f.source == "original") == original]) for original in (False, True))
+            for row in rows
+        ])
+    return table(words["weights_own"], [
+        (f"`{row.name}`", links([file]), file.source.replace("original", words["original"]), file.licence)
+        for row in rows for file in row.files
     ])
 
 
-def example(name: str) -> str:
+def example(name: str, row: zoo.Row) -> str:
+    size = row.view_size
     return f"""from ppim import {name}
 import paddle
 
 model, val_transforms = {name}(pretrained=True, return_transforms=True)
 model.eval()
-logits = model(paddle.rand([1, 3, 224, 224]))
+logits = model(paddle.rand([1, 3, {size}, {size}]))
 
-fine_tuned = {name}(pretrained='{name}.pdparams', class_dim=10)"""
+fine_tuned = {name}(pretrained='{f"{name}.pdparams" if row.as_ppim else row.download.name}', class_dim=10)"""
+
+
+def papers(page: dict, words: dict, colon: str) -> str:
+    """Where the family was described, and the projects that published its code."""
+    return "\n".join(
+        f"- {words['paper']}{colon}[{paper['title']}](https://arxiv.org/abs/{paper['arxiv']})\n"
+        f"- {words['project']}{colon}[{paper['project']}](https://github.com/{paper['project']})"
+        for paper in page.get("papers") or [{**page, "title": page["paper"]}]
+    )
 
 
 def render(family: Facts, language: str, counts: dict) -> str:
     """One page in one language."""
     words, page, code = WORDS[language], family.page, f"{family.module}.py"
     rows = [row for row in zoo.ROWS if row.family == family.type]
+    shown = zoo.find(page["example"])
     notes = "\n".join(f"- {note[language]}" for note in page["notes"])
     colon = "：" if language == "cn" else ": "
-    figure = page.get("figure")
+    figure, parity, own = page.get("figure"), page.get("parity"), "" if shown.as_ppim else "_own"
     figure = f"\n![{figure[language]}](../../images/{figure['file']})\n" if figure else ""
+    parity = f"\n## {words['parity']}\n\n{parity[language].strip()}\n\n{parity['table'].strip()}\n" if parity else ""
     return f"""{words["other"].format(file=family.module)}
 
 # {family.type}
 
-- {words["paper"]}{colon}[{page["paper"]}](https://arxiv.org/abs/{page["arxiv"]})
-- {words["project"]}{colon}[{page["project"]}](https://github.com/{page["project"]})
+{papers(page, words, colon)}
 - {words["code"]}{colon}[{code}](../../../ppim/models/{code})
 {figure}
 ## {words["use"]}
 
-{words["use_text"]}
+{words["use_text" + own]}
 
 ```python
-{example(page["example"])}
+{example(page["example"], shown)}
 ```
 
 ## {words["models"]}
 
-{model_table(rows, words["columns"], counts)}
+{model_table(rows, words, counts)}
 
 {words["legend"]}
 
@@ -159,19 +202,19 @@ def render(family: Facts, language: str, counts: dict) -> str:
 
 ## {words["view"]}
 
-{words["view_text"]}
+{words["view_text" + own]}
 
 ```python
 import paddle.vision.transforms as T
 
-{view(sorted({row.image_size for row in rows if row.download}))}
+{view(rows, shown)}
 ```
 
 {words["view_more"].format(name=page["example"])}
-
+{parity}
 ## {words["links"]}
 
-{weights_table(rows, words["weights"])}
+{weights_table(rows, words)}
 
 ## {words["citation"]}
 
@@ -182,16 +225,21 @@ import paddle.vision.transforms as T
 
 
 def count(rows: tuple[zoo.Row, ...]) -> dict:
+    """What the models have and compute. All blocks of a model are alike: one block and two tell the rest."""
+    from ppim.families import size_of
     from ppim.models import create_model
     from ppim.zoo.macs import count_parameters, split_macs
 
+    def counted(name: str, depth: int) -> list[int]:
+        model = create_model(name, depth=depth)
+        in_layers, in_attention = split_macs(model)
+        return [count_parameters(model), in_layers + in_attention, in_attention]
+
     found = {}
     for row in rows:
-        model = create_model(row.name)
-        in_layers, in_attention = split_macs(model)
-        found[row.name] = {
-            "parameters": count_parameters(model), "macs": in_layers + in_attention, "attention_macs": in_attention,
-        }
+        one, two = counted(row.name, 1), counted(row.name, 2)
+        whole = [first + (size_of(row.name, {})["depth"] - 1) * (second - first) for first, second in zip(one, two)]
+        found[row.name] = dict(zip(("parameters", "macs", "attention_macs"), whole))
         print(row.name, found[row.name], flush=True)
     return found
 

@@ -36,6 +36,7 @@ from ppim.engine.inference import Inferred, answerer
 from ppim.engine.run_folder import recipe_of, weights_file
 from ppim.files import sha256
 from ppim.geometry import centre_window
+from ppim.models.base import as_pair
 from ppim.token_labels.card import Reading
 from ppim.weights.read import find_weights
 
@@ -104,12 +105,12 @@ def _network(args, files: Sequence[str]) -> tuple[_Network, list[str]]:
         recipe, implied, told = recipe_of(args.load)
     # a model of ours is built for a size that its patches fill; what others have made knows itself
     sides = args.input_size or []
-    size = None if args.annotator or not sides else sides[0]
+    size = None if args.annotator or not sides else sides[0] if len(sides) == 1 else list(sides)
     typed = {"DATA.IMAGE_SIZE": size, "DATA.IMAGENET_MEAN": args.mean, "DATA.IMAGENET_STD": args.std}
     typed = [word for key, value in typed.items() if value is not None for word in (key, str(value))]
     config = get_config(recipe, [*implied, *args.override, *typed])
     data = config.DATA
-    view = View((*sides, *sides)[:2] or (data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD),
+    view = View((*sides, *sides)[:2] or as_pair(data.IMAGE_SIZE), tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD),
                 data.INTERPOLATION, args.centre_crop, data.EXIF)
     listed = args.classes or config.MODEL.CLASSES
     if args.annotator:

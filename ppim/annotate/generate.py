@@ -22,17 +22,15 @@ from ppim.annotate.folder import claim, is_valid_map
 from ppim.annotate.write import Cells, Report, Source, write_maps
 from ppim.data.photos import SUFFIXES, read_photo
 from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
-from ppim.engine.classes import ROWS, with_rows
+from ppim.engine.loaded import of_file
 from ppim.engine.run_folder import tokens_were_trained
 from ppim.files import sha256
 from ppim.geometry import HW
-from ppim.models import build_model
 from ppim.models.paddle_vision import PaddleVision
 from ppim.objective.pixels import normalise
 from ppim.token_labels.card import WHOLE, Reading
 from ppim.weights.load import load_weights
 from ppim.weights.read import find_weights
-from ppim.weights.recognise import head_classes
 
 __all__ = ["Report", "View", "generate", "image_files", "is_valid_map", "load_annotator", "load_network", "look",
            "of_network", "origin_of", "reading_of", "top_scores", "write_card"]
@@ -56,7 +54,8 @@ def load_annotator(config, weights):
         ValueError: the weights were trained with plain labels, so that the token head knows nothing.
     """
     model = load_network(config, weights)
-    is_taught = tokens_were_trained(str(weights)) and not (model.has_token_head and model.is_token_head_silent)
+    silent = model.has_token_head and model.is_token_head_silent
+    is_taught = bool(model.num_classes) and tokens_were_trained(str(weights)) and not silent
     if not isinstance(model, PaddleVision) and not is_taught:
         raise ValueError(f"{weights}: trained without token labels, its token head knows no classes; take weights "
                          "trained with them, a classifier of paddle.vision (MODEL.TYPE paddle_vision), or show it "
@@ -65,8 +64,8 @@ def load_annotator(config, weights):
 
 
 def load_network(config, weights):
-    """The model a config describes, with these weights and as many classes as they have, in evaluation mode."""
-    model = build_model(with_rows(config, head_classes(weights) or ROWS))
+    """The model a config describes, with these weights and their number of classes (0: no head), in evaluation mode."""
+    model, _ = of_file(config, weights)
     load_weights(model, weights)
     model.eval()
     return model

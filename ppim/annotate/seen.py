@@ -8,6 +8,7 @@ import numpy as np
 
 from ppim.annotate.generate import View, load_annotator, look, top_scores
 from ppim.config import get_config
+from ppim.models.base import as_pair
 from ppim.token_labels.maps import LabelMap
 
 _BATCH = 16
@@ -23,7 +24,7 @@ def annotator(config: str, weights: str, input_size: int | None, exif: str):
     size = [] if input_size is None else ["DATA.IMAGE_SIZE", str(input_size)]
     configured = get_config(config, size)
     data = configured.DATA
-    view = View((data.IMAGE_SIZE,) * 2, tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION,
+    view = View(as_pair(data.IMAGE_SIZE), tuple(data.IMAGENET_MEAN), tuple(data.IMAGENET_STD), data.INTERPOLATION,
                 None, exif)
     return load_annotator(configured, weights), view
 

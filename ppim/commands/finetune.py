@@ -70,7 +70,8 @@ def _start(args: argparse.Namespace) -> None:
     device = "gpu" if paddle.get_device().startswith("gpu") else "cpu"
     cores = max(1, usable_cores() // int(os.environ.get("PADDLE_LOCAL_SIZE") or 1))
     settings = settings_for(len(train), cores, device, processes=processes, from_weights=bool(weights),
-                            epochs=args.epochs, of_classes=_counts(train, args.override)) + asked_for(**_flags(args))
+                            epochs=args.epochs, of_classes=_counts(train, args.override),
+                            heads_only=_leaves_the_rest(recipe, args)) + asked_for(**_flags(args))
     if os.environ.get("PADDLE_TRAINER_ID", "0") == "0":
         print(f"settings for {len(train):,} training photos of {len(images.classes)} classes, {cores} cores"
               f"{' and a GPU' if device == 'gpu' else ''} a process")
@@ -87,6 +88,14 @@ def _start(args: argparse.Namespace) -> None:
 
 def _flags(args: argparse.Namespace) -> dict[str, object]:
     return {name: getattr(args, name) for name in ("freeze", "layer_decay", "hours", "patience")}
+
+
+def _leaves_the_rest(recipe: str, args: argparse.Namespace) -> bool:
+    """Does the recipe train the heads alone, and nobody says otherwise?"""
+    from ppim.config import get_config
+
+    said = args.freeze or dict(zip(args.override[::2], args.override[1::2])).get("TRAIN.FREEZE") or "backbone"
+    return get_config(recipe).TRAIN.FREEZE == said == "backbone"
 
 
 def _counts(images, overrides: list[str]) -> list[int]:

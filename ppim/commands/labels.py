@@ -59,9 +59,9 @@ def check(parser: Parser, args: argparse.Namespace) -> None:
         parser.error(f"--labelled teaches a network; --{kinds[0]} needs none")
     if args.labelled_masks and not args.labelled:
         parser.error("--labelled-masks are of pictures in --labelled DIR")
-    if args.input_size and (len(args.input_size) > (2 if args.annotator else 1) or min(args.input_size) < 1):
-        wanted = f"{'HEIGHT WIDTH, or ' * bool(args.annotator)}one side"
-        parser.error(f"--input-size wants {wanted} of at least 1 pixel, got {' '.join(map(str, args.input_size))}")
+    if args.input_size and (len(args.input_size) > 2 or min(args.input_size) < 1):
+        parser.error("--input-size wants HEIGHT WIDTH, or one side, of at least 1 pixel, got "
+                     f"{' '.join(map(str, args.input_size))}")
     if len(args.grid) > 2 or min(args.grid) < 1:
         parser.error(f"--grid wants ROWS COLUMNS, each at least 1, got {' '.join(map(str, args.grid))}")
 
@@ -82,7 +82,7 @@ def make_parser() -> Parser:
                      "of a run folder)")
     how.add_argument("--classes", metavar="FILE", help="names of the classes, one a line, in the annotator's order")
     how.add_argument("--input-size", type=int, nargs="+", metavar="PX",
-                     help="side of what a network sees (DATA.IMAGE_SIZE); of --annotator, HEIGHT WIDTH as well")
+                     help="side of what a network sees, or HEIGHT WIDTH (DATA.IMAGE_SIZE)")
     how.add_argument("--mean", type=float, nargs=3, metavar="M", help="of pixel values in [0, 1] (ImageNet's)")
     how.add_argument("--std", type=float, nargs=3, metavar="S", help="the same, their standard deviation")
     how.add_argument("--cells", choices=("BNC", "BHWC", "BCHW"), help="what the axes of --annotator's output are, "

@@ -62,11 +62,12 @@ def _check_model(config: CfgNode) -> None:
     dim, heads, patch = (size.get(part) for part in ("embed_dim", "num_heads", "patch_size"))
     if dim and heads and dim % heads:
         raise ValueError(f"MODEL.TRANS.EMBED_DIM ({dim}) must be a multiple of MODEL.TRANS.NUM_HEADS ({heads})")
-    if patch and image_size % patch:
-        raise ValueError(
-            f"DATA.IMAGE_SIZE ({image_size}) must be a multiple of MODEL.TRANS.PATCH_SIZE ({patch}); "
-            f"the nearest are {image_size // patch * patch} and {-(-image_size // patch) * patch}"
-        )
+    for side in image_size if isinstance(image_size, list) else [image_size]:
+        if patch and side % patch:
+            raise ValueError(
+                f"DATA.IMAGE_SIZE ({image_size}) must be a multiple of MODEL.TRANS.PATCH_SIZE ({patch}); "
+                f"the nearest are {side // patch * patch} and {-(-side // patch) * patch}"
+            )
 
 
 def _check_heads(config: CfgNode) -> None:
@@ -74,7 +75,7 @@ def _check_heads(config: CfgNode) -> None:
     for key in sorted({key for family in families for key in family.options}):
         types = [family.type for family in families if key in family.options]
         if model[key] and model.TYPE not in types:
-            raise ValueError(f"MODEL.{key} is for MODEL.TYPE {' or '.join(types)}, got {model.TYPE}; leave it False")
+            raise ValueError(f"MODEL.{key} is for MODEL.TYPE {', '.join(types)}, got {model.TYPE}; leave it False")
         if key == "DENSE_HEAD" and model.TYPE in types and not model[key] and teaches_tokens(config):
             raise ValueError(
                 f"token labels need a head on every token, which {model.TYPE} has with MODEL.DENSE_HEAD True; "
@@ -148,5 +149,8 @@ def _check_token_labels(config: CfgNode) -> None:
             "TOKEN_LABEL.GEOMETRY released does as the released code, which warps every map as one of the whole photo; "
             f"it needs -o {' '.join(missing)} as well"
         )
+    if labels.GEOMETRY == "released" and isinstance(config.DATA.IMAGE_SIZE, list):
+        raise ValueError(f"TOKEN_LABEL.GEOMETRY released exchanges x and y, which goes with squares alone; "
+                         f"DATA.IMAGE_SIZE is {config.DATA.IMAGE_SIZE}, set TOKEN_LABEL.GEOMETRY exact")
     if labels.ENABLE and config.LOSS.CLASS_WEIGHT == 0 and config.LOSS.DENSE_WEIGHT == 0:
         raise ValueError("LOSS.CLASS_WEIGHT and LOSS.DENSE_WEIGHT are both 0: there is nothing to train")

@@ -25,10 +25,13 @@ KEYS: dict[str, Key] = {
     #: 0: that is an error |
     #: 数据路径中没有验证图像时：按各自的文件名从训练图像中留出这一比例；0 表示报错
     "DATA.VAL_SHARE": key(0.0, least=0, most=0.9),
-    #: side of the square the model sees, pixels | 模型输入的正方形边长，像素
-    "DATA.IMAGE_SIZE": key(224, least=1),
-    #: evaluation: short side resized to floor(`IMAGE_SIZE` / `CROP_PCT`), then a centre crop |
-    #: 评估：短边缩放到 floor(`IMAGE_SIZE` / `CROP_PCT`)，再做中心裁剪
+    #: pixels that the model sees: the side of a square, or `[height, width]`, which patches must fill; see
+    #: [Image size](#image-size) |
+    #: 模型看到的像素：正方形的边长，或 `[height, width]`（高、宽），须能被 patch 整除；见[图像大小](#图像大小)
+    "DATA.IMAGE_SIZE": key(224, least=1, pair=True),
+    #: evaluation: resized until it covers `IMAGE_SIZE` / `CROP_PCT`, rounded down (of a square: short side to that),
+    #: then a centre crop |
+    #: 评估：缩放到刚好覆盖 `IMAGE_SIZE` / `CROP_PCT`（向下取整；正方形即短边缩放到该值），再做中心裁剪
     "DATA.CROP_PCT": key(0.9, least=0.01, most=1),
     #: what is done about the orientation that a camera has noted: `apply` turns photos upright, `ignore` takes them as
     #: they are stored, as the published accuracies do and so the recipes; see [photos](#photos) |
@@ -71,7 +74,8 @@ KEYS: dict[str, Key] = {
     #: 每轮展示什么：`all` 每张照片一次；`balanced` 同样多的照片，但各类别次数相同，见[类别不均衡](#类别不均衡)
     "DATA.SAMPLING": key("all", choices=("all", "balanced")),
 
-    #: family: `LV-ViT`, `T2T-ViT`, `DeiT`, `paddle_vision` | 模型族：`LV-ViT`、`T2T-ViT`、`DeiT`、`paddle_vision`
+    #: family: `LV-ViT`, `T2T-ViT`, `DeiT`, `ViT`, `paddle_vision` |
+    #: 模型族：`LV-ViT`、`T2T-ViT`、`DeiT`、`ViT`、`paddle_vision`
     "MODEL.TYPE": key("LV-ViT"),
     #: the model, any name of `ppim.list_models()`; or a name of your own, with `MODEL.TYPE` and all that the family
     #: needs of `MODEL.TRANS` |
@@ -111,8 +115,8 @@ KEYS: dict[str, Key] = {
     #: it |
     #: DeiT：带有自己的头的蒸馏 token，见[蒸馏](#蒸馏)；None：与 `MODEL.NAME` 一致
     "MODEL.DISTILLED": key(None, or_=bool),
-    #: T2T-ViT and DeiT: a head on every token, which token labels need (LV-ViT always has one) |
-    #: T2T-ViT 与 DeiT：每个 token 上的分类头，token 标签需要它（LV-ViT 始终有）
+    #: T2T-ViT, DeiT and ViT: a head on every token, which token labels need (LV-ViT always has one) |
+    #: T2T-ViT、DeiT 与 ViT：每个 token 上的分类头，token 标签需要它（LV-ViT 始终有）
     "MODEL.DENSE_HEAD": key(False),
     #: add 0.5 x maximum over tokens to the class logits: `auto` (if the token head was trained), `always`, `never` |
     #: 是否在类别 logits 上加 0.5 x 各 token 的最大值：`auto`（token 头训练过才加）、`always`、`never`
@@ -121,7 +125,7 @@ KEYS: dict[str, Key] = {
     #: T2T-ViT's tokens-to-token module: `performer`, `transformer`; None, here and below: as `MODEL.NAME` has it |
     #: T2T-ViT 的 tokens-to-token 模块：`performer`、`transformer`；None（此处及以下各项）：与 `MODEL.NAME` 一致
     "MODEL.TRANS.TOKEN_TYPE": key(None, or_=str, choices=("performer", "transformer")),
-    #: LV-ViT and DeiT: pixels, divides `DATA.IMAGE_SIZE` | LV-ViT 与 DeiT：像素，须整除 `DATA.IMAGE_SIZE`
+    #: LV-ViT, DeiT and ViT: pixels, divides `DATA.IMAGE_SIZE` | LV-ViT、DeiT 与 ViT：像素，须整除 `DATA.IMAGE_SIZE`
     "MODEL.TRANS.PATCH_SIZE": key(None, or_=int),
     #: width, a multiple of `MODEL.TRANS.NUM_HEADS` | 宽度，须是 `MODEL.TRANS.NUM_HEADS` 的倍数
     "MODEL.TRANS.EMBED_DIM": key(None, or_=int),
@@ -139,6 +143,12 @@ KEYS: dict[str, Key] = {
     "MODEL.TRANS.SKIP_LAM": key(None, or_=float),
     #: LV-ViT: channels of the convolutional stem | LV-ViT：卷积 stem 的通道数
     "MODEL.TRANS.STEM_CHANNELS": key(None, or_=int),
+    #: ViT: factors, learnt, for the channels of every branch | ViT：每个分支各通道的可学习系数
+    "MODEL.TRANS.LAYER_SCALE": key(None, or_=bool),
+    #: ViT: tokens besides the class token, which nobody reads | ViT：类别 token 之外、无人读取的 token 数
+    "MODEL.TRANS.REGISTERS": key(None, or_=int, least=0),
+    #: ViT: whether the class token has a position of its own | ViT：类别 token 是否有自己的位置嵌入
+    "MODEL.TRANS.CLASS_POSITION": key(None, or_=bool),
 
     #: epochs without the cool-down | 轮数，不含 cool-down
     "TRAIN.NUM_EPOCHS": key(300, least=1),

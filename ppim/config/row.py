@@ -1,7 +1,7 @@
 """What may a key be? One row: its default, what else is allowed, and how a written value is read."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -15,15 +15,20 @@ class Key(NamedTuple):
     least: float | None
     most: float | None
     also: Mapping[str, object]
+    pair: bool = False  # two of the kind are allowed as well
 
     def read(self, value: object) -> object:
         """A value as yaml or the command line gives it, in the key's own kind.
 
         yaml reads `None` and `1e-3` as text, `on` as True, and `1` where a fraction is meant.
 
+        Two equal numbers of a pair are the one number.
+
         Raises:
             ValueError: "wants ..., got ...": another kind, not among the choices, out of range.
         """
+        if self.pair and isinstance(value, (list, tuple)):
+            return self._read_pair(value)
         if isinstance(value, str) and value.strip() in ("None", "none", "null", "~"):
             value = None
         value = self.also.get(str(value).lower(), value)
@@ -34,10 +39,18 @@ class Key(NamedTuple):
             raise ValueError(f"wants one of {', '.join(self.choices)}; got {value!r}")
         none = " or None" if self.optional else ""
         if found is None:
-            raise ValueError(f"wants {_NAMES[self.kind]}{none}, got {value!r} ({type(value).__name__})")
+            two = " or two of them" if self.pair else ""
+            raise ValueError(f"wants {_NAMES[self.kind]}{two}{none}, got {value!r} ({type(value).__name__})")
         if (self.least is not None and found < self.least) or (self.most is not None and found > self.most):
             raise ValueError(f"wants {self._range()}{none}; got {found!r}")
         return found
+
+    def _read_pair(self, values: Sequence[object]) -> object:
+        if len(values) != 2:
+            raise ValueError(f"wants {_NAMES[self.kind]} or two of them, got {values!r}")
+        alone = self._replace(pair=False)
+        found = [alone.read(value) for value in values]
+        return found[0] if found[0] == found[1] else found
 
     def _range(self) -> str:
         if self.most is None:
@@ -47,7 +60,7 @@ class Key(NamedTuple):
 
 def key(
     default: object, *, or_: type | None = None, choices: tuple[str, ...] = (), least: float | None = None,
-    most: float | None = None, also: Mapping[str, object] | None = None,
+    most: float | None = None, also: Mapping[str, object] | None = None, pair: bool = False,
 ) -> Key:
     """A row of `ppim.config.keys`. Values are of the default's kind.
 
@@ -57,9 +70,10 @@ def key(
         choices: the only words allowed.
         least, most: bounds of a number, both allowed themselves.
         also: words, in lower case, that are read as another value: names of old, what yaml makes of a word.
+        pair: a list of two such values is allowed as well, of which two equal ones are read as one.
     """
     kind = type(default) if or_ is None else or_
-    return Key(default, kind, or_ is not None, choices, least, most, also or {})
+    return Key(default, kind, or_ is not None, choices, least, most, also or {}, pair)
 
 
 def number(value: object) -> float | None:

@@ -239,10 +239,11 @@ def _say_pairs(said: dict[str, Said], values: list[str]) -> None:
 
 
 def _side(values: list[str]) -> str:
-    """`--input-size 224` (DeiT) or `--input-size 3 224 224` (timm)."""
-    if len(values) not in (1, 3) or len(set(values[-2:])) > 1 or (len(values) == 3 and values[0] != "3"):
-        raise ValueError(f"--input-size wants the side of a square in pixels, or 3 SIDE SIDE; got {' '.join(values)}")
-    return values[-1]
+    """`--input-size 224` (DeiT) or `--input-size 3 224 288` (timm, height first)."""
+    if len(values) not in (1, 3) or (len(values) == 3 and values[0] != "3"):
+        raise ValueError("--input-size wants the side of a square in pixels, or 3 HEIGHT WIDTH; got "
+                         f"{' '.join(values)}")
+    return values[-1] if len(set(values[-2:])) == 1 or len(values) == 1 else f"[{values[1]}, {values[2]}]"
 
 
 def _check_only(flag: str, value: str) -> None:

@@ -25,6 +25,7 @@ from ppim.engine.depth import rate_scales
 from ppim.engine.distributed import World
 from ppim.engine.optimizer import build_optimizer
 from ppim.mixing import Mixed, draw_mixed_rows
+from ppim.models.base import as_pair
 from ppim.paddle_compat import half_precision_pays
 from ppim.seeds import mix_rng
 from ppim.token_labels.card import Reading, card_place, read_card
@@ -190,7 +191,7 @@ def train_policy(config: CfgNode) -> Policy:
     """How training views are drawn."""
     data, train = config.DATA, config.TRAIN
     return Policy(
-        image_hw=(data.IMAGE_SIZE, data.IMAGE_SIZE),
+        image_hw=as_pair(data.IMAGE_SIZE),
         order=data.AUG_ORDER,
         scale=tuple(data.CROP_SCALE),
         ratio=tuple(data.CROP_RATIO),
@@ -227,7 +228,7 @@ def mix_of_step(config: CfgNode, batches: TrainBatches, model: nn.Layer) -> Call
         rng_of=functools.partial(mix_rng, config.SEED),
         batch=batches.global_batch,
         rows=batches.rows,
-        image_hw=(config.DATA.IMAGE_SIZE, config.DATA.IMAGE_SIZE),
+        image_hw=as_pair(config.DATA.IMAGE_SIZE),
         grid=model.grid,
         with_shares=model.share_rule != "area",
         **mix_arguments(config),
@@ -237,7 +238,7 @@ def mix_of_step(config: CfgNode, batches: TrainBatches, model: nn.Layer) -> Call
 def shown_samples(config: CfgNode, images: ImageList) -> EvalSamples:
     """Images as an evaluation shows them, and nothing of their tokens."""
     data = config.DATA
-    view = eval_view((data.IMAGE_SIZE, data.IMAGE_SIZE), data.CROP_PCT, data.INTERPOLATION)
+    view = eval_view(as_pair(data.IMAGE_SIZE), data.CROP_PCT, data.INTERPOLATION)
     return EvalSamples(images, view, num_classes=config.MODEL.NUM_CLASSES, exif=data.EXIF)
 
 

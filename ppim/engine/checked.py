@@ -30,6 +30,7 @@ from ppim.engine.run_folder import config_of
 from ppim.engine.schedule import Schedule
 from ppim.engine.steps import Steps
 from ppim.engine.train_state import TrainState
+from ppim.models.base import as_pair
 from ppim.objective.pixels import normalise
 from ppim.objective.teacher import Teacher
 from ppim.weights.load import LoadReport, load_weights
@@ -143,7 +144,7 @@ def of_the_maps(parts: Parts, effort: Effort) -> list[Finding]:
 def of_the_samples(parts: Parts) -> list[Finding]:
     """What becomes of a photo on its way to a batch."""
     data, last = parts.config.DATA, len(parts.train) - 1
-    hw = (data.IMAGE_SIZE, data.IMAGE_SIZE)
+    hw = as_pair(data.IMAGE_SIZE)
     with tempfile.TemporaryDirectory() as folder:
         colours = [
             pixels.photos_keep_their_colours(parts.train, lambda index: (0, index, 0), "training", Path(folder)),

@@ -161,9 +161,9 @@ def probe_weights(
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
-    (model, *_), config, _ = load_by(path, weights, overrides)
+    (model, *_), config, _ = load_by(path, weights, overrides, features_do=True)
     if not hasattr(model, "features"):
-        raise ValueError(f"{config.MODEL.NAME} gives no maps of its tokens; probe LV-ViT, T2T-ViT or DeiT")
+        raise ValueError(f"{config.MODEL.NAME} gives no maps of its tokens; probe LV-ViT, T2T-ViT, DeiT or ViT")
     train, val, how = _whatever_classes(config)
     return probe(model, train, val, (str(masks / "train"), str(masks / "val")), layers=layers, **how)
 
@@ -180,9 +180,9 @@ def knn_weights(
     Raises:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
-    (model, *_), config, _ = load_by(path, weights, overrides)
+    (model, *_), config, _ = load_by(path, weights, overrides, features_do=True)
     if not hasattr(model, "encode"):
-        raise ValueError(f"{config.MODEL.NAME} has no class token; take LV-ViT, T2T-ViT or DeiT")
+        raise ValueError(f"{config.MODEL.NAME} has no class token; take LV-ViT, T2T-ViT, DeiT or ViT")
     bank, asked, how = _whatever_classes(config)
     ks = ks or [k for k in USUAL if k <= len(bank)] or [len(bank)]
     return knn(model, bank, asked, ks=ks, tokens=tokens, temperature=temperature, **how)

@@ -107,8 +107,8 @@ def _told_of(config: Path | None, path: Path) -> Iterator[object]:
         mine = [f"{key} {value}" for key, value in values.items() if key.rpartition(".")[0].split(".")[0] == section]
         yield text(f"configuration/{section or 'RUN'}", ";  ".join(mine), 0, walltime=0)
     # a dot in a name leaves the page's cells empty, and its records take no booleans
-    compared = {key.replace(".", "/"): str(values[key]) if isinstance(values[key], bool) else values[key]
-                for key in _COMPARED if isinstance(values.get(key), (int, float, str))}
+    compared = {key.replace(".", "/"): str(values[key]) if isinstance(values[key], (bool, list)) else values[key]
+                for key in _COMPARED if isinstance(values.get(key), (int, float, str, list))}
     yield hparam(hashlib.md5(str(path.resolve()).encode("utf-8", "replace")).hexdigest(), compared, list(_RESULTS), 0)
 
 

@@ -26,7 +26,7 @@ class Setting(NamedTuple):
 
 def settings_for(
     photos: int, cores: int, device: str, *, processes: int = 1, from_weights: bool = True,
-    epochs: int | None = None, of_classes: Sequence[int] = (),
+    epochs: int | None = None, of_classes: Sequence[int] = (), heads_only: bool = False,
 ) -> list[Setting]:
     """What is to differ from the model's recipe, besides `USUAL`.
 
@@ -38,6 +38,7 @@ def settings_for(
         from_weights: do we start from weights that have learnt something?
         epochs: as asked for; None: as many as suit.
         of_classes: training photos of each class; none where somebody has said already what is done about them.
+        heads_only: does the model's recipe leave all else as it is?
 
     Raises:
         ValueError: the photos do not fill a batch of every process.
@@ -55,7 +56,8 @@ def settings_for(
         Setting("SAVE_FREQ", max(1, epochs // 10), "a checkpoint with each"),
         Setting("REPORT_FREQ", max(1, steps // 4), "a few lines an epoch"),
         *_evened_out([count for count in of_classes if count]),
-        *(_FROM_WEIGHTS if from_weights else _FROM_SCRATCH),
+        *(_FROM_SCRATCH if not from_weights else _HEADS_ONLY if heads_only else _FROM_WEIGHTS),
+        *([Setting("TRAIN.FREEZE", "none", "there is nothing to keep")] if heads_only and not from_weights else []),
     ]
 
 
@@ -115,6 +117,10 @@ _FROM_WEIGHTS = [
     Setting("DATA.CROP_SCALE", [0.35, 1.0], "most of each photo is shown"),
     Setting("TRAIN.AUTO_AUGMENT", "rand-m6-mstd0.5-inc1", "milder than ImageNet's"),
 ]
+_HEADS_ONLY = [
+    Setting("TRAIN.BASE_LR", 1e-3, "only the heads learn, as the recipe has it; --freeze none adapts all"),
+    *_FROM_WEIGHTS[1:],
+]
 _FROM_SCRATCH = [
     Setting("TRAIN.BASE_LR", 5e-4, "all weights are to be learnt"),
     Setting("DATA.CROP_SCALE", [0.2, 1.0], "few photos: most of each is shown"),
@@ -130,6 +136,7 @@ USUAL = {
     "TRAIN.END_LR": 1e-6,
     "TRAIN.COOLDOWN_EPOCHS": 0,
     "TRAIN.GRAD_CLIP": 1.0,
+    "TRAIN.OPTIMIZER.NAME": "AdamW",  # which these rates are meant for
     "TRAIN.MODEL_EMA": False,
     "TRAIN.MIXUP_ALPHA": 0.0,
     "TRAIN.CUTMIX_ALPHA": 0.0,

@@ -26,31 +26,43 @@ class Loaded(NamedTuple):
     report: LoadReport
 
 
-def load(config: CfgNode, weights: str, run_folder: str = "") -> Loaded:
+def load(config: CfgNode, weights: str, run_folder: str = "", features_do: bool = False) -> Loaded:
     """The model that a configuration describes with these weights.
 
     Args:
         weights: a file, a run folder, a checkpoint folder, or "auto" for the newest checkpoint of `run_folder`.
+        features_do: whether weights without a head are enough for what is to be done with them.
 
     Raises:
-        FileNotFoundError: no such weights. ValueError: damaged, or of another model.
+        FileNotFoundError: no such weights. ValueError: damaged, of another model, or without a head.
     """
     file, kind = weights_file(weights, run_folder, config.EVAL.WEIGHTS)
-    config = classes.with_rows(config, head_classes(file) or classes.ROWS)
-    model = build_model(config)
+    model, config = of_file(config, file)
+    if not (model.num_classes or features_do):
+        raise ValueError(f"{file} has no head, so it names no class: adapt it to photos first (ppim finetune PHOTOS "
+                         f"--load {file}), or ask its features (ppim knn; ppim labels make --labelled DIR)")
     report = load_weights(model, file, which="auto" if kind else config.EVAL.WEIGHTS)
     kind = kind or ("ema" if report.averaged else "raw")
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, tokens_were_trained(file))
     return Loaded(model, config, file, kind, report)
 
 
-def load_by(recipe: str | None, weights: str, overrides: Sequence[str] = ()) -> tuple[Loaded, CfgNode, list[str]]:
+def of_file(config: CfgNode, file: str) -> tuple[TokenModel, CfgNode]:
+    """The model a config describes, with fresh weights and as many rows as the head in the file has, 0 for no head; and
+    the configuration with MODEL.NUM_CLASSES."""
+    rows = head_classes(file) or (classes.ROWS if config.MODEL.TYPE == "paddle_vision" else 0)
+    config = classes.with_rows(config, rows)
+    return build_model(config), config
+
+
+def load_by(recipe: str | None, weights: str, overrides: Sequence[str] = (), features_do: bool = False,
+            ) -> tuple[Loaded, CfgNode, list[str]]:
     """The model of these weights, its configuration before the weights were looked at, and lines to tell.
 
     Args:
         recipe: a yaml file or a published name; None: that of the run, of the card, or of the published model that is
             recognised.
-        weights: as of `load`.
+        weights, features_do: as of `load`.
         overrides: alternating keys and values that change the recipe.
 
     Raises:
@@ -61,4 +73,4 @@ def load_by(recipe: str | None, weights: str, overrides: Sequence[str] = ()) -> 
         recipe, implied, notes = recipe_of(weights)
         overrides = [*implied, *overrides]
     config = get_config(str(find_recipe(recipe)), overrides)
-    return load(config, weights), config, notes
+    return load(config, weights, features_do=features_do), config, notes

@@ -181,4 +181,4 @@ def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
         told += f" (or {', '.join(twins)}, of the same shapes: give --model then)" if twins else ""
     shown = [text for pair in keys_of(card).items() for text in pair]
     note = f"recipe: {name}, {told}{'; photos are shown as its card says' if shown else ''}"
-    return str(recipe_path(name)), ["MODEL.NUM_CLASSES", str(rows), *shown], [note]
+    return str(recipe_path(name)), [*(["MODEL.NUM_CLASSES", str(rows)] if rows else []), *shown], [note]

@@ -32,7 +32,7 @@ def summary(
     warmup = f" after {_counted(schedule.warmup, 'epoch')} of warm-up" if schedule.warmup else ""
     end = "" if schedule.name == "constant" else f" to {schedule.end:.4g}"
     lines = [
-        f"model      {config.MODEL.NAME}, {parameters:,} trainable parameters, {data.IMAGE_SIZE} px, "
+        f"model      {config.MODEL.NAME}, {parameters:,} trainable parameters, {_size(data.IMAGE_SIZE)} px, "
         f"{config.MODEL.NUM_CLASSES} classes{_frozen(train.FREEZE)}",
         f"data       {images[0]:,} training and {images[1]:,} validation images in {data.DATA_PATH}",
         f"teaching   {_teaching(config)}",
@@ -51,6 +51,10 @@ def summary(
     if config.AMP == "always" and amp is None:
         lines.append("note: AMP is asked for, but this device has none; computing in float32")
     return lines + departures(config, recipe, processes * data.BATCH_SIZE * steps.accumulate)
+
+
+def _size(image_size: int | list[int]) -> str:
+    return f"{image_size}" if isinstance(image_size, int) else " x ".join(map(str, image_size))
 
 
 def departures(config: CfgNode, recipe: CfgNode, global_batch: int) -> list[str]:

@@ -104,6 +104,7 @@ class TokenModel(nn.Layer):
 
     # (pattern, replacement) turning other projects' names into ours; these are what they wrap a network in
     foreign_names: tuple[tuple[str, str], ...] = ((r"^((module|_layers|backbone|model)\.)+", ""),)
+    foreign_extras: tuple[str, ...] = ()  # what files of other projects hold besides, under our names
     position_tables: dict[str, int] = {}  # position embeddings that may be resized: name -> tokens before the grid's
     fixed_tables: tuple[str, ...] = ()  # computed, never trained: those of another image size are the model's own
     drawn_once: tuple[str, ...] = ()  # parameters that are drawn with the first weights and never trained
@@ -136,6 +137,10 @@ class TokenModel(nn.Layer):
         """Names of the parameters weight decay leaves alone: all of one dimension (biases, norms) and `undecayed`."""
         return {name for name, p in self.named_parameters() if len(p.shape) < 2 or name in self.undecayed}
 
+    def adopted(self, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`state`, under our names and in our layout, with what its project keeps otherwise as we keep it."""
+        return state
+
     def note_source(self, names) -> tuple[str, ...]:
         """Told the names of a file that is being loaded: adopt what its project computes differently, and say so."""
         return ()
@@ -152,6 +157,8 @@ class TokenModel(nn.Layer):
             ours = name
             for pattern, replacement in cls.foreign_names:
                 ours = re.sub(pattern, replacement, ours)
+            if ours in cls.foreign_extras:
+                continue
             if ours in renamed:
                 raise ValueError(f"weights hold both {origin[ours]!r} and {name!r}, which are one parameter, {ours!r}")
             renamed[ours], origin[ours] = value, name
@@ -197,11 +204,13 @@ class Family(NamedTuple):
         model: its network.
         marks: names of weights that all its models have; of families whose marks a file of weights bears, it is of the
             one with the most.
+        strangers: a pattern of names that no weights of the family have.
     """
 
     facts: Facts
     model: type[TokenModel]
     marks: tuple[str, ...]
+    strangers: str = ""
 
 
 def _assign(target: paddle.Tensor, value) -> None:

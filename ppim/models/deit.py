@@ -59,4 +59,5 @@ class DeiT(TokenTransformer):
         return self.patch_embed(x)
 
 
-FAMILY = Family(facts()["deit"], DeiT, marks=("patch_embed.proj.weight",))
+FAMILY = Family(facts()["deit"], DeiT, marks=("patch_embed.proj.weight",),
+                strangers=r"\.gamma(_[12])?$|^reg(ister)?_tokens?$")

@@ -193,8 +193,22 @@ class Mlp(nn.Layer):
         return F.dropout(self.fc2(x), self.dropout, training=self.training)
 
 
+class LayerScale(nn.Layer):
+    """A factor for every channel, learnt, `gamma` (arXiv 2103.17239, section 2.1)."""
+
+    def __init__(self, dim: int, start: float):
+        super().__init__()
+        self.gamma = self.create_parameter([dim], default_initializer=nn.initializer.Constant(start))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """(B, N, C) to (B, N, C)."""
+        return x * self.gamma
+
+
 class Block(nn.Layer):
-    """A pre-norm transformer block; each branch is divided by `skip_lam` before it joins the residual stream."""
+    """A pre-norm transformer block; each branch is divided by `skip_lam` before it joins the residual stream, and with
+    `layer_scale`, the value they start from, its channels are multiplied by factors of their own.
+    """
 
     def __init__(
         self,
@@ -208,6 +222,7 @@ class Block(nn.Layer):
         drop_path: float = 0.0,
         skip_lam: float = 1.0,
         norm_epsilon: float = 1e-5,
+        layer_scale: float | None = None,
     ):
         super().__init__()
         self.drop_path = drop_path
@@ -216,11 +231,13 @@ class Block(nn.Layer):
         self.attn = Attention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
         self.norm2 = LayerNorm(dim, epsilon=norm_epsilon)
         self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
+        self.ls1, self.ls2 = (nn.Identity() if layer_scale is None else LayerScale(dim, layer_scale) for _ in range(2))
 
     def forward(
         self, x: paddle.Tensor, carried: paddle.Tensor | None = None
     ) -> tuple[paddle.Tensor, paddle.Tensor | None]:
         """`x` (B, N, C) after the block, and what became of `carried` (see `attend`)."""
         attended, carried = self.attn(self.norm1(x), carried)
-        x = x + drop_path(attended, self.drop_path, self.training, self.skip_lam)
-        return x + drop_path(self.mlp(self.norm2(x)), self.drop_path, self.training, self.skip_lam), carried
+        x = x + drop_path(self.ls1(attended), self.drop_path, self.training, self.skip_lam)
+        made = self.ls2(self.mlp(self.norm2(x)))
+        return x + drop_path(made, self.drop_path, self.training, self.skip_lam), carried

@@ -194,7 +194,9 @@ class T2TViT(TokenTransformer):
         return {**trunk_of(shapes, _PATCH), "token_type": "performer" if performer else "transformer"}
 
     def positions_for(self, grid: tuple[int, int]) -> paddle.Tensor:
-        """The sinusoid (1, 1 + rows * columns, C) for another grid of tokens."""
+        """The table, or, where the model's own grid is another, the sinusoid (1, 1 + rows * columns, C)."""
+        if grid == self.grid:
+            return self.pos_embed
         rows, columns = grid
         return paddle.to_tensor(sinusoid(1 + rows * columns, self.trunk.embed_dim))
 

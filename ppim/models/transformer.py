@@ -1,8 +1,9 @@
-"""What LV-ViT, T2T-ViT and DeiT share: from the tokens of a grid, however they were made, to logits.
+"""What LV-ViT, T2T-ViT, DeiT and plain ViTs share: from the tokens of a grid, however they were made, to logits.
 
-A class token (and a distillation token) goes first, positions are added, pre-norm blocks follow, then a norm and the
-heads. On the way the model can work out, by its `share_rule`, whose content its class token ends up with, which is one
-number per token:
+A class token (and a distillation token, or registers) goes first, positions are added, pre-norm blocks follow, then a
+norm and the heads. Images may have any size that patches fill: the table of positions is resized where it has to be.
+On the way the model can work out, by its `share_rule`, whose content its class token ends up with, which is one number
+per token:
 
 - alignment, "Token-Label Alignment for Vision Transformers" (arXiv 2210.06455): in every block a token's share becomes
   the mean of its own and of what attention brings it;
@@ -25,6 +26,7 @@ from ppim.models.base import TokenModel, TokenOutput, as_pair, defaults_of
 from ppim.models.exchange import exchange
 from ppim.models.layers import Block, linear
 from ppim.models.operators import LayerNorm
+from ppim.models.positions import Kept
 from ppim.paddle_compat import given, gpu_generation, recomputed
 
 
@@ -35,7 +37,8 @@ class Trunk(NamedTuple):
         embed_dim, depth, num_heads: channels of a token, blocks, heads of each block.
         mlp_ratio: channels inside a block's MLP / embed_dim.
         qkv_bias: whether queries, keys and values have biases.
-        image_size: int or (h, w) in pixels, multiples of the patch.
+        image_size: int or (h, w) in pixels, multiples of the patch: what the table of positions is made for.
+        num_classes: rows of the heads; 0 for none, then the class token is all that the model gives.
         qk_scale: attention scale; None is head width ** -0.5.
         dropout: rate on tokens with their positions, and behind attention and MLP; attention_dropout: on its weights.
         drop_path: rate of the last block, rising linearly from 0.
@@ -70,12 +73,12 @@ class TokenTransformer(TokenModel):
     Raises:
         ValueError: an image that cells do not fill.
     Attributes:
-        cls_token, dist_token (or None), pos_embed, blocks, norm, head, aux_head (or None), head_dist (or None).
+        cls_token, pos_embed, blocks, norm; or None: dist_token, register_tokens, head, aux_head, head_dist.
         eval_token_weight: of the maximum over the token head's logits in evaluation logits; 0 leaves it out.
     """
 
     heads = ("head", "aux_head", "head_dist")
-    undecayed = ("cls_token", "dist_token", "pos_embed")
+    undecayed = ("cls_token", "dist_token", "register_tokens", "pos_embed")
 
     norm_epsilon = 1e-5
 
@@ -91,39 +94,49 @@ class TokenTransformer(TokenModel):
             )
         self.grid = height // patch_size, width // patch_size
         self.dropout = trunk.dropout
+        self._kept = Kept()
         gpu_generation()  # known before a graph is traced
-        self.dist_token = self.aux_head = self.head_dist = None
+        self.dist_token = self.register_tokens = self.head = self.aux_head = self.head_dist = None
 
-    def add_tokens(self, distilled: bool = False, positions: np.ndarray | None = None) -> None:
-        """The class token, a distillation token where wanted, and the table of positions.
+    def add_tokens(self, distilled: bool = False, positions: np.ndarray | None = None, registers: int = 0,
+                   placed: bool = True) -> None:
+        """The class token, a distillation token where wanted, registers, and the table of positions.
 
         Args:
             positions: (1, 1 + N, C) float32, a table that is never trained; None for one that is.
+            registers: tokens besides, which nobody reads (arXiv 2309.16588); they have no position.
+            placed: has the class token a position of its own?
         """
         dim, (rows, columns) = self.trunk.embed_dim, self.grid
         self.cls_token = self.new_table(1, 1, dim)
         if distilled:
             self.dist_token = self.new_table(1, 1, dim)
+        if registers:
+            self.register_tokens = self.new_table(1, registers, dim)
+        self.placed_tokens = (1 + distilled) * placed
         if positions is None:
-            self.pos_embed = self.new_table(1, self.extra_tokens + rows * columns, dim)
-            self.position_tables = {"pos_embed": self.extra_tokens}
+            self.pos_embed = self.new_table(1, self.placed_tokens + rows * columns, dim)
+            self.position_tables = {"pos_embed": self.placed_tokens}
         else:
             initializer = nn.initializer.Assign(positions)
             self.pos_embed = self.create_parameter(list(positions.shape), default_initializer=initializer)
             self.pos_embed.stop_gradient = True
             self.fixed_tables = ("pos_embed",)
 
-    def add_body(self, token_head: bool, skip_lam: float = 1.0) -> None:
+    def add_body(self, token_head: bool, skip_lam: float = 1.0, layer_scale: float | None = None) -> None:
         """Blocks, the last norm, and heads: of classes, of the distillation token where there is one, of the tokens."""
         trunk = self.trunk
         self.blocks = nn.LayerList(
             Block(
                 trunk.embed_dim, trunk.num_heads, trunk.mlp_ratio, trunk.qkv_bias, trunk.qk_scale, trunk.dropout,
                 trunk.attention_dropout, trunk.drop_path * i / max(1, trunk.depth - 1), skip_lam, self.norm_epsilon,
+                layer_scale,
             )
             for i in range(trunk.depth)
         )
         self.norm = LayerNorm(trunk.embed_dim, epsilon=self.norm_epsilon)
+        if not trunk.num_classes:
+            return
         self.head = linear(trunk.embed_dim, trunk.num_classes)
         if self.dist_token is not None:
             self.head_dist = linear(trunk.embed_dim, trunk.num_classes)
@@ -169,7 +182,8 @@ class TokenTransformer(TokenModel):
     @property
     def extra_tokens(self) -> int:
         """Tokens before the grid's."""
-        return 1 if self.dist_token is None else 2
+        registers = 0 if self.register_tokens is None else self.register_tokens.shape[1]
+        return (1 if self.dist_token is None else 2) + registers
 
     def new_table(self, *shape: int) -> paddle.Tensor:
         """A parameter for a token or a position table, truncated normal of std 0.02."""
@@ -183,20 +197,18 @@ class TokenTransformer(TokenModel):
         """Tokens (B, E + N, C) as the first block gets them: mixed, the class token first, with their positions.
 
         Raises:
-            ValueError: the images are not of `image_size`.
+            ValueError: images that patches do not fill.
         """
-        if tuple(x.shape[2:]) != self.image_size and -1 not in x.shape[2:]:
-            raise ValueError(
-                f"model wants images of {self.image_size[0]}x{self.image_size[1]} (h x w), "
-                f"got {x.shape[2]}x{x.shape[3]}; build it with image_size=({x.shape[2]}, {x.shape[3]})"
-            )
+        positions = self.positions_for(self.grid_of(x))
         x = self.embed(x)
         if mix is not None and given(mix.owner):
             x = exchange(x, mix.owner)
-        return self._with_positions(x, self.pos_embed)
+        return self._with_positions(x, positions)
 
     def _with_positions(self, x, positions: paddle.Tensor) -> paddle.Tensor:
         first = [self.cls_token] if self.dist_token is None else [self.cls_token, self.dist_token]
+        if self.register_tokens is not None:
+            first = [*first, self.register_tokens]
         x = paddle.concat([token.expand([x.shape[0], -1, -1]).astype(x.dtype) for token in first] + [x], axis=1)
         return F.dropout(x + positions, self.dropout, training=self.training)
 
@@ -266,13 +278,11 @@ class TokenTransformer(TokenModel):
         Raises:
             ValueError: no such block, or images that patches do not fill.
         """
-        depth, patch = len(self.blocks), self.image_size[0] // self.grid[0]
+        depth = len(self.blocks)
         unknown = [layer for layer in layers if not -depth <= layer < depth]
-        height, width = x.shape[2:]
-        if unknown or height % patch or width % patch:
-            raise ValueError(f"features wants blocks in -{depth} .. {depth - 1} and images of whole patches of {patch} "
-                             f"pixels, got blocks {list(layers)} and {height}x{width}")
-        grid = height // patch, width // patch
+        if unknown:
+            raise ValueError(f"features wants blocks in -{depth} .. {depth - 1}, got {list(layers)}")
+        grid = self.grid_of(x)
         wanted, kept = {layer % depth for layer in layers}, {}
         x = self._with_positions(self.embed(x), self.positions_for(grid))
         for number, block in enumerate(self.blocks):
@@ -283,18 +293,37 @@ class TokenTransformer(TokenModel):
         return [kept[layer % depth] for layer in layers]
 
     def positions_for(self, grid: tuple[int, int]) -> paddle.Tensor:
-        """The table of positions (1, E + rows * columns, C) for another grid of tokens: bicubic, the first tokens' as
-        they are."""
-        if tuple(grid) == self.grid:
-            return self.pos_embed
-        first, cells = self.pos_embed[:, :self.extra_tokens], self.pos_embed[:, self.extra_tokens:]
-        # (1, N, C) -> (1, C, rows, columns) and back
-        cells = cells.transpose([0, 2, 1]).reshape([1, -1, *self.grid])
-        cells = F.interpolate(cells, size=list(grid), mode="bicubic", align_corners=False)
-        return paddle.concat([first, cells.flatten(2).transpose([0, 2, 1])], axis=1)
+        """What is added to the tokens (1, E + rows * columns, C) on a grid of this size: the table, resized where the
+        model's own grid is another; zero for first tokens without a position."""
+        table = self.pos_embed
+        if grid != self.grid:
+            table = self._kept.resized(table, self.placed_tokens, self.grid, grid)
+        placed, missing = self.placed_tokens, self.extra_tokens - self.placed_tokens
+        if missing:
+            none = paddle.zeros([1, missing, table.shape[2]], table.dtype)
+            # no tensor without elements, which an exported program does not survive
+            parts = [table[:, :placed], none, table[:, placed:]] if placed else [none, table]
+            table = paddle.concat(parts, axis=1)
+        return table
+
+    def grid_of(self, x) -> tuple[int, int]:
+        """(rows, columns) of the tokens of images (B, 3, h, w); the model's own where a traced graph leaves sides open.
+
+        Raises:
+            ValueError: images that patches do not fill.
+        """
+        height, width = x.shape[2:]
+        if -1 in (height, width):
+            return self.grid
+        patch = self.image_size[0] // self.grid[0]
+        if height < patch or height % patch or width < patch or width % patch:
+            raise ValueError(f"wanted images of whole patches of {patch} pixels, got {height}x{width} (h x w); the "
+                             f"nearest are {_nearest(height, patch)}x{_nearest(width, patch)}")
+        return height // patch, width // patch
 
     def classes(self, x, mix: Mixed | None = None) -> TokenOutput:
-        """Class logits (B, K), those of the distillation head, and shares where `mix` asks for them."""
+        """Class logits (B, K), those of the distillation head, and shares where `mix` asks for them; without a head the
+        class token (B, C) in place of logits."""
         return self._classify(*self.encode(x, mix))
 
     def tokens(self, x, mix: Mixed | None = None) -> TokenOutput:
@@ -304,7 +333,7 @@ class TokenTransformer(TokenModel):
 
     def _classify(self, x, share, token_logits=None) -> TokenOutput:
         return TokenOutput(
-            class_logits=self.head(x[:, 0]),
+            class_logits=x[:, 0] if self.head is None else self.head(x[:, 0]),
             token_logits=token_logits,
             dist_logits=None if self.head_dist is None else self.head_dist(x[:, 1]),
             share=None if share is None else 1 - share[:, 0],
@@ -328,13 +357,17 @@ class TokenTransformer(TokenModel):
         """Evaluation logits, and logits of every token; of the class head where the token head has no say."""
         encoded = self.encode(x)[0]
         output = self._evaluate(encoded)
-        if output.token_logits is None:
+        if output.token_logits is None and self.head is not None:
             return TokenOutput(output.class_logits, self.head(encoded[:, self.extra_tokens :]))
         return output
 
     def forward(self, x):
-        """Evaluation logits (B, K) of images (B, 3, h, w), see `evaluate_tokens`."""
+        """Evaluation logits (B, K) of images (B, 3, h, w), see `evaluate_tokens`; without a head the class token."""
         return self._evaluate(self.encode(x)[0]).class_logits
+
+
+def _nearest(side: int, patch: int) -> int:
+    return max(1, round(side / patch)) * patch
 
 
 def trunk_of(shapes: Mapping[str, Sequence[int]], patch_size: int) -> dict[str, object]:

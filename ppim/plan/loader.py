@@ -13,6 +13,7 @@ from ppim.config import has_teacher, teaches_tokens
 from ppim.data.loader import TrainSamples
 from ppim.data.workers import AHEAD
 from ppim.geometry import HW
+from ppim.models.base import as_pair
 
 _TRIPLETS = 6  # of a token's target, about: the best classes of the few cells of its map that it covers
 _ERASED = 0.17  # of a picture where random erasing strikes: the mean of its draws
@@ -31,9 +32,10 @@ class Rate(NamedTuple):
 
 def batch_fields(config: CfgNode, grid: HW, classes: int, images: int) -> Fields:
     """Arrays of a batch of so many images as the loader ships it: everything that mixing may add is there."""
-    side, tokens, train, mix = config.DATA.IMAGE_SIZE, grid[0] * grid[1], config.TRAIN, config.MIX
-    erased = max(1, int(images * side * side * train.RANDOM_ERASE_PROB * _ERASED))
-    fields: Fields = {"image": ([images, 3, side, side], "uint8"), "label": ([images], "int64"),
+    (height, width), tokens = as_pair(config.DATA.IMAGE_SIZE), grid[0] * grid[1]
+    train, mix = config.TRAIN, config.MIX
+    erased = max(1, int(images * height * width * train.RANDOM_ERASE_PROB * _ERASED))
+    fields: Fields = {"image": ([images, 3, height, width], "uint8"), "label": ([images], "int64"),
                       "index": ([images], "int64"), "erase_at": ([erased], "int64"),
                       "erase_value": ([erased, 3], "float32")}
     fields.update(_targets("class", images, _TRIPLETS if config.TOKEN_LABEL.ENABLE else 1))

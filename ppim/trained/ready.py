@@ -68,7 +68,7 @@ def of_model(model: TokenModel, classes: str | None = None) -> Ready:
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         recipe, overrides = recognise(shapes, any_size=True).name, []
         known = imagenet_classes() if model.num_classes == ROWS else ()
-    size = ["DATA.IMAGE_SIZE", str(model.image_size[0]), "MODEL.NUM_CLASSES", str(model.num_classes)]
+    size = ["DATA.IMAGE_SIZE", str(list(model.image_size)), "MODEL.NUM_CLASSES", str(model.num_classes)]
     config = get_config(str(find_recipe(recipe)), [*overrides, *size])
     fits = len(known) <= model.num_classes
     ids, names = _called(known if fits else (), model.num_classes, classes, "the model")

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
 from paddle import nn
+
+from ppim.models.positions import resized
 
 _BATCH_NORM = {"running_mean": "_mean", "running_var": "_variance"}
 
@@ -50,21 +51,23 @@ def to_torch(model: nn.Layer, state: dict[str, np.ndarray]) -> dict[str, np.ndar
     return converted
 
 
-def resize_position(table: np.ndarray, extra: int, grid: tuple[int, int]) -> np.ndarray:
-    """A position table (1, extra + n * n, C) for another grid: (1, extra + rows * columns, C), bicubic.
+def resize_position(
+    table: np.ndarray, extra: int, grid: tuple[int, int], old: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """A position table (1, extra + N, C) for another grid: (1, extra + rows * columns, C), bicubic.
 
     The first `extra` tokens have no place on the grid and are kept as they are.
 
+    Args:
+        old: (rows, columns) of the N tokens; None: a square.
+
     Raises:
-        ValueError: what is left without the extra tokens is no square.
+        ValueError: what is left without the extra tokens is no such grid.
     """
     side = round(max(0, table.shape[1] - extra) ** 0.5)
-    if table.ndim != 3 or side < 1 or side * side != table.shape[1] - extra:
-        raise ValueError(f"wanted a position table of shape (1, {extra} + n * n, C), got {list(table.shape)}")
-    # (1, n * n, C) -> (1, C, n, n)
+    rows, columns = old or (side, side)
+    if table.ndim != 3 or side < 1 or rows * columns != table.shape[1] - extra:
+        wanted = f"{rows} * {columns}" if old else "n * n"
+        raise ValueError(f"wanted a position table of shape (1, {extra} + {wanted}, C), got {list(table.shape)}")
     cells = paddle.to_tensor(np.ascontiguousarray(table[:, extra:], dtype=np.float32))
-    cells = cells.reshape([1, side, side, -1]).transpose([0, 3, 1, 2])
-    cells = F.interpolate(cells, size=list(grid), mode="bicubic", align_corners=False)
-    # (1, C, rows, columns) -> (1, rows * columns, C)
-    cells = cells.flatten(2).transpose([0, 2, 1]).numpy()
-    return np.concatenate([table[:, :extra], cells], axis=1)
+    return np.concatenate([table[:, :extra], resized(cells, 0, (rows, columns), grid).numpy()], axis=1)

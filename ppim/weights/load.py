@@ -2,15 +2,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ppim.models.base import TokenModel, compare_states, describe_diff
+from ppim.weights.card import read_card
 from ppim.weights.convert import from_torch, resize_position
 from ppim.weights.read import find_weights, read_state
 from ppim.weights.recognise import recognise
+
+HW = tuple[int, int]
 
 
 class LoadReport(NamedTuple):
@@ -34,17 +37,27 @@ class LoadReport(NamedTuple):
         return "\n".join([f"weights from {self.source}", *(rows or ["  everything matched"]), *notes])
 
 
-def _resize_positions(model: TokenModel, state: dict[str, np.ndarray], wanted: dict[str, Any]) -> list[str]:
+def _resize_positions(
+    model: TokenModel, state: dict[str, np.ndarray], wanted: dict[str, Any], trained_at: Callable[[], HW | None]
+) -> list[str]:
     resized = []
     for name, extra in model.position_tables.items():
         if name in state and list(state[name].shape) != list(wanted[name].shape):
-            state[name] = resize_position(state[name], extra, model.grid)
+            patch, size = model.image_size[0] // model.grid[0], trained_at()
+            state[name] = resize_position(state[name], extra, model.grid, size and (size[0] // patch, size[1] // patch))
             resized.append(name)
     for name in model.fixed_tables:
         if name in state and list(state[name].shape) != list(wanted[name].shape):
             state[name] = wanted[name].numpy()
             resized.append(name)
     return resized
+
+
+def _size_on_card(path) -> HW | None:
+    """(height, width) of the pictures that weights know, as their card has it."""
+    size = (read_card(path) or {}).get("image_size")
+    is_pair = isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)
+    return (size[0], size[1]) if is_pair else None
 
 
 def _drop(state: dict[str, np.ndarray], names: list[str]) -> list[str]:
@@ -77,14 +90,21 @@ def load_state(
     strict: bool = True,
     new_heads: bool = False,
     source: str = "memory",
+    trained_at: Callable[[], HW | None] = lambda: None,
 ) -> LoadReport:
-    """`load_weights` for arrays that are already in memory; the model changes only if nothing is wrong."""
+    """`load_weights` for arrays that are already in memory; the model changes only if nothing is wrong.
+
+    Args:
+        trained_at: asked for the (height, width) of the pictures that the weights know, where a table of positions is
+            to be resized; None: squares.
+    """
     wanted, theirs = model.state_dict(), {name: tuple(np.shape(value)) for name, value in state.items()}
     try:
         state = model.rename(state)
         if layout == "torch":
             state = from_torch(model, state)
-        resized = _resize_positions(model, state, wanted)
+        state = model.adopted(state)
+        resized = _resize_positions(model, state, wanted, trained_at)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
     heads = tuple(f"{head}." for head in model.heads)
@@ -127,5 +147,6 @@ def load_weights(
         path = find_weights(path, which)
     weights = read_state(path, which)
     source = f"{path} ({weights.part})" if weights.part else str(path)
-    report = load_state(model, weights.state, weights.layout, strict=strict, new_heads=new_heads, source=source)
+    report = load_state(model, weights.state, weights.layout, strict=strict, new_heads=new_heads, source=source,
+                        trained_at=lambda: _size_on_card(path))
     return report._replace(averaged=weights.is_averaged)

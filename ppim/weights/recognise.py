@@ -17,8 +17,8 @@ class Recognised(NamedTuple):
     """A model's name, and what its weights leave open."""
 
     name: str
-    num_classes: int
-    twins: tuple[str, ...] = ()  # variants with the very same shapes, which only the user can tell apart
+    num_classes: int  # 0 where they have no head
+    twins: tuple[str, ...] = ()  # models with the very same shapes, of other families too: only the user can tell
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]], any_size: bool = False) -> Recognised:
@@ -30,11 +30,26 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], any_size: bool = False) -> 
     Raises:
         ValueError: no family has such names, or none of its published variants these sizes.
     """
-    for family in sorted(FAMILIES, key=lambda family: len(family.marks), reverse=True):
-        ours = family.model.rename(shapes)
-        if all(mark in ours for mark in family.marks):
-            return _among(family, ours, any_size)
-    raise ValueError(f"no published model has weights of such names: {', '.join(list(shapes)[:4])}, ...")
+    bearing = [(family, ours) for family in FAMILIES if (ours := _as_named_by(family, shapes))]
+    if not bearing:
+        raise ValueError(f"no published model has weights of such names: {', '.join(list(shapes)[:4])}, ...")
+    most = max(len(family.marks) for family, _ in bearing)
+    seen = [(family, _size_of(family, ours)) for family, ours in bearing if len(family.marks) == most]
+    found = [name for family, size in seen for name in _with(family, size)]
+    if any_size and not found:
+        found = [name for family, size in seen for name in _with(family, {**size, "image_size": None})]
+    if not found:
+        said = [f"no published {family.facts.type} has {_in_words(size)}" for family, size in seen]
+        raise ValueError(f"{'; '.join(said)}; name its recipe")
+    classes = next((ours["head.bias"][0] for _, ours in bearing if "head.bias" in ours), 0)
+    return Recognised(found[0], classes, tuple(found[1:]))
+
+
+def _as_named_by(family: Family, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]] | None:
+    """The shapes by the family's own names; None where they cannot be of it."""
+    ours = family.model.rename(shapes)
+    strangers = family.strangers and any(re.search(family.strangers, name) for name in ours)
+    return ours if all(mark in ours for mark in family.marks) and not strangers else None
 
 
 def recognise_file(path) -> Recognised:
@@ -58,20 +73,19 @@ def head_classes(path) -> int:
     return next(found, 0)
 
 
-def _among(family: Family, shapes: Mapping, any_size: bool) -> Recognised:
+def _size_of(family: Family, shapes: Mapping) -> dict[str, object]:
     try:
-        seen = family.model.size_of(shapes)
+        return family.model.size_of(shapes)
     except KeyError as missing:
         raise ValueError(f"weights of the model itself are missing: no {missing.args[0]}") from None
+
+
+def _in_words(size: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in size.items())
+
+
+def _with(family: Family, seen: Mapping[str, object]) -> list[str]:
+    """The names of the family's models that have what was seen; None for anything."""
     meant = {name: {**family.model.arguments(), **size} for name, size in family.facts.sizes.items()}
-    fitting = _with(meant, seen) or (any_size and _with(meant, {**seen, "image_size": None}))
-    if not fitting:
-        said = ", ".join(f"{key} {value}" for key, value in seen.items())
-        raise ValueError(f"no published {family.facts.type} has {said}; name its recipe")
-    return Recognised(fitting[0], shapes["head.bias"][0], tuple(fitting[1:]))
-
-
-def _with(meant: Mapping[str, Mapping[str, object]], seen: Mapping[str, object]) -> list[str]:
-    """The names of those that have what was seen; None for anything."""
     return [name for name, arguments in meant.items()
             if all(value is None or arguments[key] == value for key, value in seen.items())]

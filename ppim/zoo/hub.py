@@ -22,6 +22,7 @@ from ppim.models.base import TokenModel
 from ppim.names import normalise_name
 from ppim.weights.load import load_weights
 from ppim.weights.read import read_state
+from ppim.weights.recognise import head_classes
 from ppim.zoo.download import download, is_url
 
 NAMES = sorted(names())
@@ -39,24 +40,29 @@ def _rgb(picture):
     return as_rgb(picture) if isinstance(picture, Image.Image) else picture
 
 
-def evaluation_transforms(image_size: tuple[int, int]) -> T.Compose:
+def evaluation_transforms(image_size: tuple[int, int], row: zoo.Row | None = None) -> T.Compose:
     """PPIM's view for evaluation: a PIL picture to a normalised (3, h, w) tensor of `image_size`.
 
     The short side goes to 248 pixels for 224, else to the size itself, bicubic; then the centre is cut out. The
-    originals' view, which the recipes use, has `crop_pct` instead; see the model zoo's pages. Pictures of any mode
-    become RGB as photos of a data set do (`ppim.data.photos.as_rgb`); an EXIF orientation is not applied.
+    originals' view, which the recipes use, has `crop_pct` instead, and so have models that PPIM has not; see the model
+    zoo's pages. Pictures of any mode become RGB as photos of a data set do (`ppim.data.photos.as_rgb`); an EXIF
+    orientation is not applied.
+
+    Args:
+        row: the published model that is to see them; None: as PPIM's.
     """
+    side, row = max(image_size), row or zoo.ROWS[0]
     return T.Compose([
         _rgb,
-        T.Resize(zoo.ppim_resize(max(image_size)), interpolation="bicubic"),
+        T.Resize(row.short_side(side), interpolation="bicubic"),
         T.CenterCrop(image_size),
         T.ToTensor(),
-        T.Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
+        T.Normalize(mean=list(row.mean), std=list(row.std)),
     ])
 
 
 def published_weights(name: str) -> Path:
-    """The published Paddle file of a model, downloaded into Paddle's cache unless it is there.
+    """The published file of a model, Paddle's where there is one, downloaded into Paddle's cache unless it is there.
 
     Raises:
         ValueError: none has been published.
@@ -67,10 +73,11 @@ def published_weights(name: str) -> Path:
         elsewhere = [file.url for file in row.files] if row else []
         hint = f"there is {elsewhere[0]}: fetch it and give its path" if elsewhere else "train it, or give a path"
         known = ", ".join(row.name for row in zoo.ROWS if row.download)
-        raise ValueError(f"no Paddle weights of {name!r} have been published; {hint}. pretrained=True knows: {known}")
+        raise ValueError(f"no weights of {name!r} that can be fetched have been published; {hint}. pretrained=True "
+                         f"knows: {known}")
     folder = Path(paddle.utils.download.WEIGHTS_HOME)
     by_paddle = folder / row.download.url.rpartition("/")[2]  # what Paddle's own download, PPIM's, calls it
-    if by_paddle.is_file():
+    if row.download.is_paddle and by_paddle.is_file():
         return by_paddle
     return download(row.download.url, folder, row.download.name, check=read_state)
 
@@ -84,11 +91,12 @@ def _find_weights(name: str, pretrained) -> str:
 
 
 def _load(model: TokenModel, path: str) -> None:
-    """Strictly, but for heads: a model of another number of classes than ImageNet's gets fresh ones, with a warning."""
+    """Strictly, but for heads: a model of another number of classes than the file's gets fresh ones, with a warning,
+    and so does any model of a file without a head."""
     try:
         report = load_weights(model, path)
     except ValueError:
-        if model.num_classes == zoo.CLASSES:
+        if model.num_classes == zoo.CLASSES and head_classes(path):
             raise
         report = load_weights(model, path, new_heads=True)
     if any(report._replace(source="")):
@@ -104,7 +112,7 @@ def _entry(name: str) -> Callable:
         model = create_model(name, **known)
         if path:
             _load(model, path)
-        return (model, evaluation_transforms(model.image_size)) if return_transforms else model
+        return (model, evaluation_transforms(model.image_size, zoo.find(name))) if return_transforms else model
 
     build.__name__ = build.__qualname__ = name
     row = zoo.find(name)

@@ -142,7 +142,7 @@ def test_a_network_of_others_may_be_shown_photos_of_two_sides(folder):
 @pytest.mark.parametrize(("words", "told"), [
     ([], "wanted one annotator"), (["--load", "a", "--masks", "b"], "got --load and --masks"),
     (["--masks", "b", "--labelled", "c"], "--masks needs none"), (["--load", "a", "--cells", "BCHW"], "--annotator"),
-    (["--load", "a", "--input-size", "8", "16"], "--input-size wants one side"),
+    (["--load", "a", "--input-size", "8", "16", "4"], "--input-size wants HEIGHT WIDTH, or one side"),
     (["--annotator", "a", "--input-size", "8", "16", "4"], "--input-size wants HEIGHT WIDTH, or one side"),
     (["--load", "a", "--labelled-masks", "c"], "--labelled DIR"), (["--masks", "b", "--grid", "1", "2", "3"], "ROWS"),
 ])

@@ -57,6 +57,16 @@ def test_the_length_of_a_step_is_the_rates(adaptive, factor, level):
     assert network.step_is_as_long_as_the_rate(change * 1e-6, np.ones(50), gradient, 1e-9, True).level == "unknown"
 
 
+def test_gradients_behind_layer_scale_are_not_taken_for_a_wrong_rate():
+    """Clipped, they are no larger than AdamW's epsilon; the others tell."""
+    gradient = np.concatenate([np.full(90, 2e-6), np.full(10, 0.5)])
+    clipped = gradient / 40
+    change = -1e-3 * clipped / (clipped + 1e-8)
+    assert np.median(np.abs(change)) < 0.9e-3
+    assert network.step_is_as_long_as_the_rate(change, np.zeros(100), gradient, 1e-3, True).level == "fine"
+    assert network.step_is_as_long_as_the_rate(change / 2, np.zeros(100), gradient, 1e-3, True).level == "error"
+
+
 @pytest.mark.smoke
 def test_a_dead_and_an_endless_channel_are_named_by_layer_and_number():
     paddle.seed(1)

@@ -21,7 +21,7 @@ from ppim.config import get_config
         (["DATA.CROP_RATIO", "[1.0]"], "DATA.CROP_RATIO wants [least, most] with 0 < least <= most; got [1.0]"),
         (["TRAIN.CUTMIX_MINMAX", "[0.2, 1.0]"], "TRAIN.CUTMIX_MINMAX wants [least, most] with 0 < least <= most < 1"),
         (["TRAIN.CUTMIX_MINMAX", "[0.2, 'wide']"], "TRAIN.CUTMIX_MINMAX wants [least, most]"),
-        (["MODEL.DENSE_HEAD", "True"], "MODEL.DENSE_HEAD is for MODEL.TYPE DeiT or T2T-ViT, got LV-ViT"),
+        (["MODEL.DENSE_HEAD", "True"], "MODEL.DENSE_HEAD is for MODEL.TYPE DeiT, T2T-ViT, ViT, got LV-ViT"),
     ],
 )
 def test_what_makes_no_sense_together_is_refused_in_words_that_help(options, words):

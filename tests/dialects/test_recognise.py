@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import paddle
 import pytest
 from safetensors.numpy import save_file
 
@@ -11,6 +12,10 @@ from ppim.names import normalise_name
 from ppim.weights.recognise import head_classes, recognise, recognise_file
 
 MODELS = sorted(path.stem for path in (Path(__file__).parents[3] / "shared" / "reference" / "models").glob("*.json"))
+
+
+TWINS = {"t2t_vit_14": "t2t_vit_14_resnext", "deit_tiny": "vit_tiny", "deit_small": "vit_small",
+         "deit_base": "vit_base", "deit_base_384": "vit_base_384"}
 
 
 def published(name: str) -> str:
@@ -23,7 +28,33 @@ def test_the_original_pytorch_files(reference, name):
     shapes = json.loads((reference / "models" / f"{name}.json").read_text())["state"]
     found = recognise(shapes)
     assert (found.name, found.num_classes) == (published(name), 1000)
-    assert found.twins == (("t2t_vit_14_resnext",) if "t2t_vit_14" == found.name else ())
+    assert found.twins == tuple(twin for name, twin in TWINS.items() if name == found.name)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny", "vit_small", "vit_base_384", "vit_small_32_384", "deit3_small",
+                                  "deit3_huge", "dinov2_small", "dinov2_small_reg"])
+def test_plain_vision_transformers_are_told_apart_but_for_those_that_are_deits_in_every_shape(name):
+    with paddle.LazyGuard():
+        model = create_model(name)
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    deit = {twin: ours for ours, twin in TWINS.items()}.get(name)
+    found = recognise(shapes)
+    assert (found.name, found.twins) == ((deit, (name,)) if deit else (name, ()))
+    assert found.num_classes == (0 if name.startswith("dinov2") else 1000)
+
+
+def test_files_of_other_projects_are_of_their_own_family_at_any_size():
+    with paddle.LazyGuard():
+        deit3, dino = create_model("deit3_small", image_size=256), create_model("dinov2_small_reg")
+    ours = {key: tuple(value.shape) for key, value in deit3.state_dict().items()}
+    theirs = {key.replace(".ls1.gamma", ".gamma_1").replace(".ls2.gamma", ".gamma_2"): shape
+              for key, shape in ours.items()}
+    for shapes in (ours, theirs):
+        assert recognise(shapes, any_size=True) == ("deit3_small", 1000, ("deit3_small_384",))
+    timms = {key.replace("register_tokens", "reg_token"): tuple(value.shape)
+             for key, value in dino.state_dict().items()}
+    timms["pos_embed"] = (1, 37 * 37, 384)
+    assert recognise(timms) == ("dinov2_small_reg", 0, ())
 
 
 @pytest.mark.parametrize("project", ["ppim", "paddlevit"])

@@ -48,8 +48,8 @@ def test_a_network_without_exact_cell_logits_is_refused_by_name_too():
 def test_an_unknown_family_is_an_error_naming_the_known_ones():
     config = get_config(None)
     config.defrost()
-    config.MODEL.TYPE = "ViT"
-    with pytest.raises(ValueError, match="MODEL.TYPE wants one of DeiT, LV-ViT, T2T-ViT, paddle_vision.*'ViT'"):
+    config.MODEL.TYPE = "ResViT"
+    with pytest.raises(ValueError, match="MODEL.TYPE wants one of DeiT, LV-ViT, T2T-ViT, ViT, paddle_vision.*'ResViT'"):
         build_model(config)
 
 

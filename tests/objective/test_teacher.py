@@ -200,7 +200,7 @@ def test_a_recipe_may_name_a_teacher_and_training_says_so(tiny_config, tiny_data
         ([*DEIT, "DISTILL.DENSE_WEIGHT", "1"], "MODEL.DENSE_HEAD True"),
         (["MODEL.TYPE", "T2T-ViT", "MODEL.NAME", "t2t_vit_7", "MODEL.DISTILLED", "True"],
          "MODEL.DISTILLED is for MODEL.TYPE DeiT"),
-        (["MODEL.DENSE_HEAD", "True"], "DeiT or T2T-ViT, got LV-ViT"),
+        (["MODEL.DENSE_HEAD", "True"], "DeiT, T2T-ViT, ViT, got LV-ViT"),
     ],
 )
 def test_a_configuration_that_cannot_teach_says_what_it_lacks(wrong, words):

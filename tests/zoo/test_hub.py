@@ -15,8 +15,9 @@ from PIL import Image
 import ppim
 from ppim import zoo
 from ppim.config import get_config
-from ppim.data.transforms import eval_view
+from ppim.data.transforms import apply_all, eval_view, to_array
 from ppim.models import create_model, list_models
+from ppim.weights.convert import to_torch
 from ppim.weights.write import save_state
 from ppim.zoo import hub
 from tests.helpers import ROOT, free_port, run_python
@@ -39,7 +40,8 @@ def test_every_vision_transformer_is_a_function_of_the_package():
 
 @pytest.mark.parametrize("name", hub.NAMES)
 def test_a_function_builds_the_model_of_its_name(name):
-    ours, theirs = getattr(hub, name)(class_dim=3, depth=1), create_model(name, num_classes=3, depth=1)
+    with paddle.LazyGuard():  # shapes without storage
+        ours, theirs = getattr(hub, name)(class_dim=3, depth=1), create_model(name, num_classes=3, depth=1)
     assert type(ours) is type(theirs)
     assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
 
@@ -138,6 +140,40 @@ def test_the_published_file_is_used_where_it_has_been_downloaded_before(as_paddl
     assert same(hub.t2t_vit_7(pretrained=True), model)
 
 
+@pytest.mark.filterwarnings("error:weights from")
+@pytest.mark.parametrize(("name", "file"), [
+    ("vit_small_patch16_224", "vit_small_patch16_224.augreg_in21k_ft_in1k.safetensors"),
+    ("dinov2_vits14_reg", "dinov2_vits14_reg4_pretrain.pth"), ("deit3_small", "deit_3_small_224_21k.pth"),
+])
+def test_where_nobody_has_a_file_for_paddle_that_of_pytorch_is_taken(name, file, cache, monkeypatch):
+    """Under a name of its own, which many addresses of the same last part need."""
+    small = {"depth": 1, "embed_dim": 12, "image_size": 28 if "dinov2" in name else 32}
+    model = create_model(name, **small)
+    cache.mkdir()
+    state = to_torch(model, {key: value.numpy() for key, value in model.state_dict().items()})
+    save_state(state, cache / "theirs.safetensors", "torch")
+    (cache / "theirs.safetensors").rename(cache / file)  # formats are told by content
+    (cache / "model.safetensors").write_text("another's")
+    assert same(getattr(hub, name)(pretrained=True, **small), model)
+    with pytest.warns(UserWarning, match="head"):
+        getattr(hub, name)(pretrained=True, class_dim=3, **small)
+
+
+def test_each_families_own_view_is_given():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8))
+    with paddle.LazyGuard():
+        views = {name: getattr(hub, name)(return_transforms=True, depth=1)[1](picture).numpy()
+                 for name in ("vit_small", "deit3_small", "deit_small")}
+    for name, side in (("vit_small", 248), ("deit3_small", 224)):
+        row = zoo.find(name)
+        first, then = eval_view((224, 224), row.crop_pct)
+        assert first.least_wh == (side, side)
+        seen = views[name] * np.array(row.std, "float32")[:, None, None] + np.array(row.mean, "float32")[:, None, None]
+        wanted = to_array(apply_all((first, then), picture)) / 255
+        assert np.abs(seen - wanted).max() < 1.1 / 255
+    assert np.abs(views["vit_small"] - views["deit_small"]).max() > 0.5
+
+
 def test_offline_one_is_told_which_file_to_put_where(tmp_path):
     proxy = f"http://127.0.0.1:{free_port()}"
     environment = {"HOME": str(tmp_path), "https_proxy": proxy, "HTTPS_PROXY": proxy, "no_proxy": "", "NO_PROXY": ""}
@@ -149,8 +185,8 @@ def test_offline_one_is_told_which_file_to_put_where(tmp_path):
 
 
 def test_without_a_published_file_the_error_tells_what_there_is():
-    with pytest.raises(ValueError, match=r"releases/download/v0\.2\.0/lvvit_t\.pth.*lvvit_s"):
-        hub.lvvit_t(pretrained=True)
+    with pytest.raises(ValueError, match=r"lvvit_l.*train it.*pretrained=True knows: .*lvvit_s.*dinov2_large_reg"):
+        hub.lvvit_l(pretrained=True)
     with pytest.raises(ValueError, match="train it"):
         hub.lvvit_demo(pretrained=True)
 

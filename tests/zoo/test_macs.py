@@ -46,6 +46,22 @@ def t2t_size(size, depth, dim, ratio, performer=True) -> tuple:
     return parameters, layers + n * 576 * dim + dim * 1000, attention
 
 
+def vit_size(size, dim, patch=16, depth=12, classes=1000, scale=False, registers=0, placed=True) -> tuple:
+    n = (size // patch) ** 2
+    parameters, layers, attention = body(n + 1 + registers, depth, dim, 4, True)
+    of_patch = 3 * patch * patch * dim
+    parameters += of_patch + dim + (1 + registers) * dim + (n + placed) * dim + (dim + 1) * classes
+    return parameters + 2 * scale * depth * dim, layers + n * of_patch + dim * classes, attention
+
+
+def deit3_size(size, dim, patch=16, depth=12) -> tuple:
+    return vit_size(size, dim, patch, depth, scale=True, placed=False)
+
+
+def dinov2_size(dim, depth, registers) -> tuple:
+    return vit_size(518, dim, 14, depth, classes=0, scale=True, registers=registers)
+
+
 SIZES = {
     "lvvit_tiny": lvvit_size(224, 12, 240), "lvvit_s": lvvit_size(224, 16, 384), "lvvit_m": lvvit_size(224, 20, 512),
     "lvvit_l": lvvit_size(224, 24, 768, 128), "lvvit_s_384": lvvit_size(384, 16, 384),
@@ -63,6 +79,18 @@ SIZES = {
     "deit_small_distilled": deit_size(224, 384, 2),
     "deit_base_distilled": deit_size(224, 768, 2), "deit_base_384": deit_size(384, 768),
     "deit_base_distilled_384": deit_size(384, 768, 2),
+    "vit_tiny": vit_size(224, 192), "vit_small": vit_size(224, 384), "vit_base": vit_size(224, 768),
+    "vit_large": vit_size(224, 1024, depth=24), "vit_small_32": vit_size(224, 384, 32),
+    "vit_base_32": vit_size(224, 768, 32), "vit_tiny_384": vit_size(384, 192), "vit_small_384": vit_size(384, 384),
+    "vit_base_384": vit_size(384, 768), "vit_large_384": vit_size(384, 1024, depth=24),
+    "vit_small_32_384": vit_size(384, 384, 32), "vit_base_32_384": vit_size(384, 768, 32),
+    "deit3_small": deit3_size(224, 384), "deit3_medium": deit3_size(224, 512), "deit3_base": deit3_size(224, 768),
+    "deit3_large": deit3_size(224, 1024, depth=24), "deit3_huge": deit3_size(224, 1280, 14, 32),
+    "deit3_small_384": deit3_size(384, 384), "deit3_base_384": deit3_size(384, 768),
+    "deit3_large_384": deit3_size(384, 1024, depth=24),
+    "dinov2_small": dinov2_size(384, 12, 0), "dinov2_base": dinov2_size(768, 12, 0),
+    "dinov2_large": dinov2_size(1024, 24, 0), "dinov2_small_reg": dinov2_size(384, 12, 4),
+    "dinov2_base_reg": dinov2_size(768, 12, 4), "dinov2_large_reg": dinov2_size(1024, 24, 4),
 }
 SMALL = [name for name, (_, layers, _) in SIZES.items() if layers < 5e9]
 PUBLISHED_PARAMETERS = {  # as the papers' code counts them

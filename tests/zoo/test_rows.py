@@ -67,9 +67,27 @@ def test_deits_figures_stand_as_its_evaluation_prints_them(name, top1, top5):
     assert published in zoo.find(name).accuracy
 
 
+@pytest.mark.parametrize(("name", "top1", "alone"), [  # the authors' tables: after ImageNet-21k, of ImageNet-1k alone
+    ("small", 83.1, 81.4), ("small_384", 84.8, 83.4), ("base", 85.7, 83.8), ("base_384", 86.7, 85.0),
+    ("large", 87.0, 84.9), ("large_384", 87.7, 85.8), ("huge", 87.2, 85.2)])
+def test_deit3s_figures_stand_as_in_its_tables(name, top1, alone):
+    given = {accuracy.source: accuracy.top1 for accuracy in zoo.find(f"deit3_{name}").accuracy}
+    assert (given["original"], given["original, ImageNet-1k alone"]) == (top1, alone)
+
+
+@pytest.mark.parametrize(("name", "knn", "linear"), [
+    ("small", 79.0, 81.1), ("small_reg", 79.1, 80.9), ("base", 82.1, 84.5), ("base_reg", 82.0, 84.6),
+    ("large", 83.5, 86.3), ("large_reg", 83.8, 86.7)])
+def test_dinov2s_figures_stand_as_in_its_table(name, knn, linear):
+    row = zoo.find(f"dinov2_{name}")
+    assert {accuracy.source: accuracy.top1 for accuracy in row.accuracy} == {"original": linear, "original, k-NN": knn}
+    assert row.download.url.endswith(f"dinov2_vit{name[0]}14{'_reg4' * name.endswith('reg')}_pretrain.pth")
+
+
 def test_every_figure_says_its_view_where_the_source_does():
     views = {(row.name, a.source): a.crop_pct for row in zoo.ROWS for a in row.accuracy}
-    assert [key for key, view in views.items() if view is None] == [("t2t_vit_24_token_labeling", "original")]
+    silent = [name for (name, source), view in views.items() if view is None and not name.startswith("deit3_")]
+    assert silent == ["t2t_vit_24_token_labeling"]
     assert views["t2t_vit_14_384", "original"] == 0.9 and views["t2t_vit_14_384", "PaddleViT"] == 1.0
     assert views["lvvit_s_384", "original"] == 0.9 and views["lvvit_s_384", "PPIM"] == 1.0
     for row in zoo.ROWS:
@@ -102,17 +120,20 @@ def recipes() -> list:
 
 @each_row
 def test_the_view_is_the_recipes(row, recipes):
-    views = {(data.IMAGE_SIZE, data.CROP_PCT, data.INTERPOLATION) for name, data in recipes if name == row.name}
-    assert views == {(row.image_size, row.crop_pct, row.interpolation)}
+    views = {(data.IMAGE_SIZE, data.CROP_PCT, data.INTERPOLATION, *data.IMAGENET_MEAN, *data.IMAGENET_STD)
+             for name, data in recipes if name == row.name}
+    assert views == {(row.view_size, row.crop_pct, row.interpolation, *row.mean, *row.std)}
 
 
 @each_row
 def test_links_and_figures_are_plausible(row):
     assert all(re.fullmatch(r"https://[^\s()]+", file.url) for file in row.files)
     assert all(60 < a.top1 < 100 and (a.top5 is None or a.top1 < a.top5 < 100) for a in row.accuracy)
-    # sources measured the same weights, or a port of them
-    top1 = [accuracy.top1 for accuracy in row.accuracy]
-    assert not top1 or max(top1) - min(top1) < 0.3
+    # sources measured the same weights, or a port of them; what differs stands behind a comma
+    for kind in {accuracy.source.partition(",")[2] for accuracy in row.accuracy}:
+        top1 = [accuracy.top1 for accuracy in row.accuracy if accuracy.source.partition(",")[2] == kind]
+        assert max(top1) - min(top1) < 0.3
+    assert all(file.licence == "Apache-2.0" for file in row.files if row.family == "ViT")
 
 
 def test_no_link_stands_for_two_models_unless_it_was_published_so():
