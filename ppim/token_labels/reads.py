@@ -1,10 +1,14 @@
 """What do the points at which a row reads a map tell: where do they lie, do they say anything, and how surely?"""
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ppim.geometry import HW
 from ppim.token_labels.maps import LabelMap
+
+_TIE = 1e-9  # of a half, which rounding must not decide
 
 
 def bilinear(points: np.ndarray, map_hw: HW) -> tuple[np.ndarray, np.ndarray]:
@@ -25,31 +29,72 @@ def bilinear(points: np.ndarray, map_hw: HW) -> tuple[np.ndarray, np.ndarray]:
     return cells, np.stack([1 - x - y + low, x - low, y - low, low])
 
 
-def blank_rows(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row: np.ndarray, rows: int) -> np.ndarray:
-    """(rows,) bool: the rows of which the map says nothing, more than half of what they read being blank cells.
+class Points(NamedTuple):
+    """Rows that read cells at points: n of them at each of P, four where they read bilinearly."""
+
+    cells: np.ndarray  # (n, P) flat indices
+    shares: np.ndarray  # (n, P) float64, of a row's sum
+    row: np.ndarray  # (P,)
+    rows: int  # R
+
+    @classmethod
+    def read(cls, points: np.ndarray, weight: np.ndarray, row: np.ndarray, rows: int, map_hw: HW) -> Points:
+        """Rows that average a map over points.
+
+        Args:
+            points: (P, 2) in the map's frame; weight: (P,) share of each point in its row (0 = does not count; a row
+                without weight reads nothing); row: (P,) in 0 .. rows - 1.
+        """
+        cells, shares = bilinear(points, tuple(map_hw))
+        shares *= weight
+        return cls(cells, shares, row, rows)
+
+    @property
+    def covered(self) -> np.ndarray:
+        """(R,): all that a row reads, 1 or 0."""
+        return np.bincount(self.row, self.shares.sum(axis=0), self.rows)
+
+    def mean(self, plane: np.ndarray) -> np.ndarray:
+        """(h, w) -> (R,): what each row reads of it."""
+        return np.bincount(self.row, (plane.ravel()[self.cells] * self.shares).sum(axis=0), self.rows)
+
+    def sums(self, values: np.ndarray, slots: np.ndarray, count: int) -> np.ndarray:
+        """(R, count): what each row reads of `values`, apart for each of `count` slots.
+
+        Args:
+            values: (K, h, w) float64; slots: (K, h, w) integers below `count`.
+        """
+        # (K, h, w) -> (cells, K) -> (n, P, K): where each read lands in the (R, count) table
+        values, slots = (np.ascontiguousarray(one.reshape(len(one), -1).T) for one in (values, slots))
+        keys = slots.take(self.cells, axis=0)
+        keys += (self.row * count)[:, None]
+        reads = values.take(self.cells, axis=0)
+        reads *= self.shares[:, :, None]
+        return np.bincount(keys.ravel(), reads.ravel(), self.rows * count).reshape(self.rows, count)
+
+
+def blank_rows(label_map: LabelMap, reads) -> np.ndarray:
+    """(R,) bool: the rows of which the map says nothing, more than half of what they read being blank cells.
 
     A cell is blank where all the classes it keeps have the same score: maps of masks and of drawn pictures are, where
-    there is no object. Arguments as of `targets.sample_map`.
+    there is no object.
+
+    Args:
+        reads: `Points` or `axes.Axes`.
     """
     scores = label_map.scores
     if len(scores) < 2:
-        return np.zeros(rows, bool)
-    telling = (scores.max(axis=0) > scores.min(axis=0)).ravel()
-    cells, shares = bilinear(points, scores.shape[1:])
-    told = np.bincount(row, (telling[cells] * shares).sum(axis=0) * weight, minlength=rows)
-    return told < 0.5 * np.bincount(row, weight, minlength=rows)
+        return np.zeros(len(reads.covered), bool)
+    telling = (scores.max(axis=0) > scores.min(axis=0)).astype(np.float64)
+    return reads.mean(telling) < (0.5 - _TIE) * reads.covered
 
 
-def confidence(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row: np.ndarray, rows: int,
-               num_classes: int) -> np.ndarray:
-    """(rows,) float32 in [1 / C, 1]: the probability of each cell's best class, averaged over what a row reads; what a
-    row does not read is taken to be uniform, as in its target. Arguments as of `targets.sample_map`.
+def confidence(label_map: LabelMap, reads, num_classes: int) -> np.ndarray:
+    """(R,) float32 in [1 / C, 1]: the probability of each cell's best class, averaged over what a row reads; what a
+    row does not read is taken to be uniform, as in its target. `reads` as of `blank_rows`.
     """
-    kept = len(label_map.scores)
-    probs = np.exp(label_map.scores.reshape(kept, -1).astype(np.float64) - label_map.log_z.reshape(-1))
+    probs = np.exp(label_map.scores.astype(np.float64) - label_map.log_z)
     # half precision can bring the sum slightly above one, see `targets`
     total = probs.sum(axis=0)
-    best = probs.max(axis=0) / (np.maximum(total, 1) if kept < num_classes else total)
-    cells, shares = bilinear(points, label_map.scores.shape[1:])
-    read = np.bincount(row, (best[cells] * shares).sum(axis=0) * weight, minlength=rows)
-    return (read + (1 - np.bincount(row, weight, minlength=rows)) / num_classes).astype(np.float32)
+    best = probs.max(axis=0) / (np.maximum(total, 1) if len(probs) < num_classes else total)
+    return (reads.mean(best) + (1 - reads.covered) / num_classes).astype(np.float32)

@@ -19,8 +19,9 @@ import numpy as np
 
 from ppim.geometry import HW, Step, trace
 from ppim.token_labels.maps import LabelMap
-from ppim.token_labels.reads import blank_rows
-from ppim.token_labels.targets import WHOLE, SparseTargets, sample_map, split_class, view_points
+from ppim.token_labels.points import WHOLE, view_points
+from ppim.token_labels.reads import Points, blank_rows
+from ppim.token_labels.targets import SparseTargets, read_targets, split_class
 
 Move = tuple[Any, ...]  # (name,) or (name, value) of `warp`
 
@@ -81,7 +82,8 @@ def released_targets(label_map: LabelMap, ops: list[Move], crop: tuple[float, ..
     box = Step(np.array([[max(height, 1 / shape[1]), 0, top], [0, max(width, 1 / shape[0]), left]], np.float64))
     points, row, asked = view_points([box], WHOLE, shape, grid)
     points, _ = trace(points, [box])
-    found = sample_map(label_map, points, 1 / asked[row], row, len(asked), num_classes, smoothing, "released")
+    reads = Points.read(points, 1 / asked[row], row, len(asked), shape)
+    found = read_targets(label_map, reads, num_classes, smoothing, "released")
     if blank == "ignore":
-        found.const[1:, 2][blank_rows(label_map, points, 1 / asked[row], row, len(asked))[1:]] = 0
+        found.const[1:, 2][blank_rows(label_map, reads)[1:]] = 0
     return split_class(found)

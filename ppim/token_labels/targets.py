@@ -7,27 +7,26 @@ A target is a distribution over C classes in which all but a few classes share o
 so a sample ships a few triplets (row, id, weight) and three constants per row, and nothing of size tokens x classes
 exists before the logits (`ppim.objective.losses`). Everything is linear in the target, so mixing adds weights.
 
-Per token the map is read at regular points, bilinearly, as torchvision's adaptive, aligned ROI-align does; points
-are followed back to the photo through `ppim.geometry`. Targets as in token labeling (arXiv 2104.10858, section 3).
+Per token the map is read at regular points, bilinearly (`ppim.token_labels.points`); points are followed back to the
+photo through `ppim.geometry`. Targets as in token labeling (arXiv 2104.10858, section 3).
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ppim.geometry import HW, Step, Window, trace
+from ppim.geometry import HW, Step
+from ppim.token_labels.axes import Axes
 from ppim.token_labels.maps import LabelMap
-from ppim.token_labels.reads import bilinear, blank_rows, confidence
+from ppim.token_labels.points import view_of
+from ppim.token_labels.reads import Points, blank_rows, confidence
 
 TARGETS = ("released", "probs")
 FILLS = ("uniform", "ignore")
 BLANKS = ("uniform", "ignore")
 WEIGHTS = ("none", "confidence")
-WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 class SparseTargets(NamedTuple):
@@ -103,118 +102,50 @@ def with_ground_truth(class_targets: SparseTargets, labels: np.ndarray, num_clas
                                          truth.weight * (1 - ratio)]), const)
 
 
-@lru_cache(maxsize=1024)
-def _layout(grid: HW, per_token: HW, per_class: HW) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sampling points of the class token (row 0) and of all tokens (rows 1 ..), in the view's frame.
-
-    Args:
-        grid: (rows, columns) of tokens; per_token, per_class: points per token as (n_y, n_x).
-
-    Returns:
-        points (P, 2), the row of each point (P,) and the number of points of each row (R,).
-    """
-    points, row = [], []
-    for (rows, columns), (n_y, n_x), first in (((1, 1), per_class, 0), (grid, per_token, 1)):
-        y, x = np.mgrid[:rows * n_y, :columns * n_x]
-        points.append(np.stack([(x.ravel() + 0.5) / (columns * n_x), (y.ravel() + 0.5) / (rows * n_y)]))
-        row.append(first + ((y // n_y) * columns + x // n_x).ravel())
-    # (2, P) -> (P, 2), kept as long rows in memory
-    points, row = np.concatenate(points, axis=1).T, np.concatenate(row)
-    count = np.bincount(row)
-    for array in (points, row, count):
-        array.setflags(write=False)
-    return points, row, count
-
-
-def _points_per_token(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW) -> tuple[int, int]:
-    """(n_y, n_x): the sides of a token in map cells along its own axes, rounded up (adaptive ROI-align)."""
-    matrix = np.eye(2)
-    for step in steps:
-        matrix = matrix @ step.matrix[:, :2]
-    x0, y0, x1, y1 = window
-    cells_x, cells_y = map_hw[1] / (x1 - x0), map_hw[0] / (y1 - y0)
-    (a, b), (c, d) = matrix.tolist()
-    side_x = math.hypot(a * cells_x, c * cells_y) / grid[1]
-    side_y = math.hypot(b * cells_x, d * cells_y) / grid[0]
-    # Rounding noise of a side of exactly 2 cells must not ask for 3 points.
-    return max(1, math.ceil(side_y - 1e-4)), max(1, math.ceil(side_x - 1e-4))
-
-
-def view_points(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW,
-                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where a map is read for the class token (row 0) and the tokens (rows 1 ..) of a view.
-
-    Returns:
-        points (P, 2) in the view's frame, the row of each point (P,) and the number of points of each row (R,).
-    """
-    return _layout(tuple(grid), _points_per_token(steps, window, map_hw, grid),
-                   _points_per_token(steps, window, map_hw, (1, 1)))
-
-
-def _sum_by_id(values: np.ndarray, ids: np.ndarray, cells: np.ndarray, shares: np.ndarray, row: np.ndarray, rows: int,
-               num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate sparse cells: for each row and each class id of the map, the sum of share * value.
-
-    Args:
-        values, ids: (cells, K); cells, shares: (4, P); row: (P,).
-
-    Returns:
-        sums (rows, D) and the D distinct ids (D,) of the map, ascending.
-    """
-    place = np.zeros(num_classes, np.intp)
-    place[ids] = 1
-    distinct = np.flatnonzero(place)
+def _slots(ids: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The D distinct ids of a map (D,), ascending, and the place of each of its ids among them, of the shape of ids."""
+    here = np.zeros(num_classes, bool)
+    here[ids] = True
+    distinct = np.flatnonzero(here)
+    place = np.empty(num_classes, np.intp)
     place[distinct] = np.arange(len(distinct))
-    # (4, P) -> (4, P, K): where each read lands in the (rows, D) table
-    keys = place[ids].take(cells, axis=0)
-    keys += (row * len(distinct))[:, None]
-    reads = values.take(cells, axis=0)
-    reads *= shares[:, :, None]
-    sums = np.bincount(keys.ravel(), reads.ravel(), minlength=rows * len(distinct))
-    return sums.reshape(rows, len(distinct)), distinct
+    return place.take(ids), distinct.astype(np.int32)
 
 
-def sample_map(label_map: LabelMap, points: np.ndarray, weight: np.ndarray, row: np.ndarray, rows: int,
-               num_classes: int, smoothing: float, target: str) -> SparseTargets:
-    """The targets of rows that average a map over points.
+def read_targets(label_map: LabelMap, reads: Axes | Points, num_classes: int, smoothing: float,
+                 target: str) -> SparseTargets:
+    """The targets of rows that average a map over what they read of it.
 
     Args:
         label_map: its window is not looked at.
-        points: (P, 2) in the map's frame; weight: (P,) share of each point in its row (0 = does not count; a row
-            without weight gets the uniform target); row: (P,) in 0 .. rows - 1.
+        reads: of R rows; one that reads nothing gets the uniform target.
         target: 'released' or 'probs', see `token_targets`.
 
     Returns:
-        SparseTargets of `rows` rows with row weight 1, triplets in the order of the rows.
+        SparseTargets of R rows with row weight 1, triplets in the order of the rows.
     """
-    kept, *map_hw = label_map.scores.shape
-    # (K, h, w) -> (cells, K)
-    values = label_map.scores.reshape(kept, -1).T.astype(np.float64)
-    ids = np.ascontiguousarray(label_map.ids.reshape(kept, -1).T)
-    cells, shares = bilinear(points, tuple(map_hw))
-    shares *= weight
+    values = label_map.scores.astype(np.float64)
     if target == "probs":
-        values, rest = _beyond_rest(values, label_map.log_z.reshape(-1, 1), num_classes)
-    sums, distinct = _sum_by_id(values, ids, cells, shares, row, rows, num_classes)
+        values, rest = _beyond_rest(values, label_map.log_z, num_classes)
+    slots, distinct = _slots(label_map.ids, num_classes)
+    sums = reads.sums(values, slots, len(distinct))
     at = np.flatnonzero(sums != 0)
-    hit, column = np.divmod(at, len(distinct))
-    extra = sums.ravel()[at]
+    hit = at // len(distinct)
+    extra = sums.ravel().take(at)
     if target == "probs":
-        covered = np.bincount(row, weight, minlength=rows)
-        background = np.bincount(row, (rest[cells] * shares).sum(axis=0), minlength=rows)
-        background += (1 - covered) / num_classes
+        background = reads.mean(rest) + (1 - reads.covered) / num_classes
     else:
         extra, background = _softmax_with_zeros(extra, hit, sums.max(axis=1), num_classes)
     scale, floor = 1 - smoothing + smoothing / num_classes, smoothing / num_classes
-    const = np.empty((rows, 3), np.float32)
+    const = np.empty((len(sums), 3), np.float32)
     const[:, 0], const[:, 1], const[:, 2] = background * scale + floor, scale + smoothing, 1
-    return SparseTargets(hit.astype(np.int32), distinct[column].astype(np.int32), (extra * scale).astype(np.float32),
-                         const)
+    return SparseTargets(hit.astype(np.int32), distinct.take(at - hit * len(distinct)),
+                         (extra * scale).astype(np.float32), const)
 
 
 def _softmax_with_zeros(scores: np.ndarray, row: np.ndarray, largest: np.ndarray,
                         num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """A softmax over all classes, of which only some have a score, (S,) of rows `row`; the others' is zero.
+    """A softmax over all classes, of which only some have a score, (S,) of ascending rows `row`; the others' is zero.
 
     Shifted by the `largest` score of each row, so that no exponential overflows. Where no class is without a score,
     none has the background, and zero must not set the scale.
@@ -227,22 +158,22 @@ def _softmax_with_zeros(scores: np.ndarray, row: np.ndarray, largest: np.ndarray
     complete = count == num_classes
     shift = np.where(complete, largest, np.maximum(largest, 0))
     zero = np.exp(np.where(complete, -np.inf, -shift))
-    extra = np.exp(scores - shift[row])
+    extra = np.exp(scores - np.repeat(shift, count))
     background = 1 / ((num_classes - count) * zero + np.bincount(row, extra, minlength=rows))
-    extra -= zero[row]
-    extra *= background[row]
+    extra -= np.repeat(zero, count)
+    extra *= np.repeat(background, count)
     return extra, background * zero
 
 
 def _beyond_rest(scores: np.ndarray, log_z: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities of the kept classes beyond what each other class has: (cells, K) and that rest (cells,)."""
+    """Probabilities of the kept classes beyond what each other class has: (K, h, w) and that rest (h, w)."""
     probs = np.exp(scores - log_z)
-    total = probs.sum(axis=1)
-    others = num_classes - probs.shape[1]
+    total = probs.sum(axis=0)
+    others = num_classes - len(probs)
     # Half precision can bring the sum slightly above one; where every class is kept it must be one.
-    probs /= (np.maximum(total, 1) if others else total)[:, None]
+    probs /= np.maximum(total, 1) if others else total
     rest = np.maximum(1 - total, 0) / others if others else np.zeros_like(total)
-    return probs - rest[:, None], rest
+    return probs - rest, rest
 
 
 def split_class(targets: SparseTargets) -> tuple[SparseTargets, SparseTargets]:
@@ -300,23 +231,12 @@ def token_targets(label_map: LabelMap, steps: Sequence[Step], grid: HW, num_clas
         ValueError: an unknown target, fill or weight; 'probs' or 'confidence' for a map without log_z.
     """
     _check(label_map, target, fill, weight)
-    points, row, asked = view_points(steps, label_map.window, label_map.scores.shape[1:], grid)
-    if any(offset):
-        points = points + (row > 0)[:, None] * np.asarray(offset)
-    points, inside = trace(points, steps)
-    shown = labelled = np.bincount(row, inside)
-    if label_map.window != WHOLE:
-        x0, y0, x1, y1 = label_map.window
-        points = (points - (x0, y0)) / (x1 - x0, y1 - y0)
-        inside &= ((points >= 0) & (points <= 1)).all(axis=1)
-        labelled = np.bincount(row, inside)
-    share = np.where(2 * labelled >= asked, 1 / np.maximum(labelled, 1), 0)
-    targets = sample_map(label_map, points, inside * share[row], row, len(asked), num_classes, smoothing, target)
+    view = view_of(steps, label_map.window, label_map.scores.shape[1:], grid, offset)
+    targets = read_targets(label_map, view.reads, num_classes, smoothing, target)
     if weight == "confidence":
-        sure = confidence(label_map, points, inside * share[row], row, len(asked), num_classes)
-        targets.const[1:, 2] = sure[1:]
-    unusable = share == 0 if fill == "ignore" else (share == 0) & (2 * shown >= asked)
+        targets.const[1:, 2] = confidence(label_map, view.reads, num_classes)[1:]
+    unusable = ~view.labelled if fill == "ignore" else ~view.labelled & view.shown
     if blank == "ignore":
-        unusable[1:] |= blank_rows(label_map, points, inside * share[row], row, len(asked))[1:]
+        unusable[1:] |= blank_rows(label_map, view.reads)[1:]
     targets.const[unusable, 2] = 0
     return split_class(targets)
