@@ -20,6 +20,7 @@ import numpy as np
 WH = tuple[int, int]  # width, height of a picture in pixels
 HW = tuple[int, int]  # height, width; of a grid its rows, columns
 Window = tuple[float, float, float, float]  # x0, y0, x1, y1 of a part of a photo in its unit coordinates
+WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 
 
 class Step(NamedTuple):

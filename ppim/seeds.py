@@ -18,14 +18,26 @@ dropout a process: any number of them trains on the same data.
 from __future__ import annotations
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 SAMPLE, ORDER, MIX, PLACE, STAND_IN, CLASS = range(6)  # streams that never meet
 SPLITS = ("train", "val")  # of pictures of our own, as they are numbered in keys
 
 
+class _Key(ISeedSequence):
+    """A key as it is. Told only a key, numpy would still ask the system for randomness, of which it makes no use."""
+
+    def __init__(self, key: list[int]):
+        self._key = key
+
+    def generate_state(self, n_words: int, dtype=np.uint64) -> np.ndarray:
+        """The key, two words."""
+        return np.array(self._key, np.uint64)
+
+
 def _generator(key: list[int], stream: int, *place: int) -> np.random.Generator:
     """A counter-based one, since building it costs microseconds; draws count in the first of its four words."""
-    return np.random.Generator(np.random.Philox(key=key, counter=[0, stream, *place]))
+    return np.random.Generator(np.random.Philox(_Key(key), counter=[0, stream, *place]))
 
 
 def sample_rng(seed: int, epoch: int, index: int, copy: int = 0) -> np.random.Generator:

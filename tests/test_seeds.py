@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import numpy as np
 import pytest
 
 from ppim.seeds import dropout_seed, mix_rng, order_rng, picture_rng, sample_rng
@@ -16,6 +17,13 @@ def test_a_draw_depends_on_every_part_of_its_key_and_on_nothing_else(rng_of, par
     first = [rng_of(*key).random(3).tolist() for key in keys]
     assert len({tuple(draw) for draw in first}) == len(keys)
     assert [rng_of(*key).random(3).tolist() for key in keys] == first
+
+
+def test_a_draw_is_philoxs_own_of_this_key_and_this_counter():
+    theirs = np.random.Generator(np.random.Philox(key=[7, 2**40], counter=[0, 0, 2**33, 3]))
+    ours = sample_rng(7, 2**40, 2**33, 3)
+    assert ours.standard_normal(9).tolist() == theirs.standard_normal(9).tolist()
+    assert ours.integers(2**40, size=9).tolist() == theirs.integers(2**40, size=9).tolist()
 
 
 def test_streams_with_the_same_numbers_never_meet():

@@ -15,10 +15,9 @@ import numpy as np
 
 from ppim.checks.choice import FEWEST, choose
 from ppim.checks.patterns import centred, classes_of, laid, of_map, together
-from ppim.geometry import WH, Window, centre_window
+from ppim.geometry import WH, WHOLE, Window, centre_window
 from ppim.token_labels.maps import LabelMap
 from ppim.token_labels.orientations import ORIENTATIONS, as_seen
-from ppim.token_labels.targets import WHOLE
 
 PCTS = (1.0, 0.875)  # centre crops that are tried unless others are stated
 _OTHERS = (1, 7, 23, 41)  # the map of a photo so many places on stands for "another photo's"

@@ -172,9 +172,11 @@ def draw_erasing(rng: np.random.Generator, policy: Policy) -> tuple[np.ndarray, 
             continue
         top, left, h, w = box
         pixels = (np.arange(top, top + h)[:, None] * width + np.arange(left, left + w)).ravel()
-        kept = ~np.isin(at, pixels)
-        at = np.concatenate([at[kept], pixels])
-        value = np.concatenate([value[kept], _erase_value(rng, h * w, policy.erase_mode)])
+        if len(at):
+            kept = ~np.isin(at, pixels)
+            at, value = at[kept], value[kept]
+        at = np.concatenate([at, pixels])
+        value = np.concatenate([value, _erase_value(rng, h * w, policy.erase_mode)])
     return at, value
 
 

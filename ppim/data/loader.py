@@ -14,10 +14,10 @@ shipped is numpy: uint8 images, sparse targets, and what mixing is to do to them
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,7 @@ from ppim.data.augment import Policy, draw_erasing, draw_view
 from ppim.data.bad_photos import first_readable
 from ppim.data.balance import weighted
 from ppim.data.images import ImageList
+from ppim.data.making import Making, Samples
 from ppim.data.transforms import HFlip, Operation, apply_all, history, to_array
 from ppim.data.workers import FORKS, Lost, Thread, Workers
 from ppim.geometry import HW, WH
@@ -34,11 +35,22 @@ from ppim.seeds import place_rng, sample_rng, stand_in_rng
 from ppim.token_labels.controls import misplaced, offset
 from ppim.token_labels.released import Move, released_targets
 from ppim.token_labels.store import Maps, expect
-from ppim.token_labels.targets import SparseTargets, best_class, concat, label_targets, token_targets, with_ground_truth
+from ppim.token_labels.targets import SparseTargets, best_class, label_targets, token_targets, with_ground_truth
+
+
+class _Begun(NamedTuple):
+    """A training sample whose pixels are there."""
+
+    key: tuple[int, int, int]  # (epoch, index of the photo it was made of, copy)
+    image: np.ndarray  # (3, h, w) uint8
+    ops: Sequence[Operation]
+    wh: WH  # of the photo
+    rng: np.random.Generator  # of the sample, its view drawn
+    bad: list[str]  # what was wrong with photos for which this one stands in
 
 
 @dataclass(frozen=True)
-class TrainSamples:
+class TrainSamples(Samples):
     """Training samples by (epoch, index, copy).
 
     Raises:
@@ -91,20 +103,25 @@ class TrainSamples:
         _, photo, _ = self._readable(*key[:2])
         return photo, draw_view(sample_rng(self.seed, *key), photo.size, self.policy)
 
-    def __getitem__(self, key: tuple[int, int, int]) -> dict[str, Any]:
-        epoch, index, copy = key
+    def begin(self, key: tuple[int, int, int]) -> _Begun:
+        """The view of a sample's photo."""
         if self.maps is not None:
-            expect(self.maps, self.images.paths[index])
-        index, photo, bad = self._readable(epoch, index)
+            expect(self.maps, self.images.paths[key[1]])
+        index, photo, bad = self._readable(*key[:2])
         rng = sample_rng(self.seed, *key)
         ops = draw_view(rng, photo.size, self.policy)
-        erase_at, erase_value = draw_erasing(rng, self.policy)
+        return _Begun((key[0], index, key[2]), to_array(apply_all(ops, photo)), ops, photo.size, rng, bad)
+
+    def finish(self, begun: _Begun) -> dict[str, Any]:
+        """The sample, all but its pixels."""
+        index = begun.key[1]
+        erase_at, erase_value = draw_erasing(begun.rng, self.policy)
         label = self.images.labels[index]
-        sample = {"image": to_array(apply_all(ops, photo)), "label": label, "index": np.int64(index),
+        sample = {"image": begun.image, "label": label, "index": np.int64(index),
                   "erase_at": erase_at, "erase_value": erase_value}
         sample["class_targets"] = label_targets(label[None], self.num_classes, self.smoothing)
         if self.maps is not None:
-            of_map, sample["token_targets"] = self._map_targets((epoch, index, copy), ops, photo.size)
+            of_map, sample["token_targets"] = self._map_targets(begun.key, begun.ops, begun.wh)
             # where the map does not say what the view shows, its class is the photo's own label
             if of_map.const[0, 2] > 0 and self.class_target == "map":
                 sample["class_targets"] = of_map
@@ -115,7 +132,7 @@ class TrainSamples:
             for kind in ("class_targets", "token_targets"):
                 if kind in sample:
                     sample[kind] = weighted(sample[kind], self.weights[label])
-        return {**sample, "bad": bad} if bad else sample
+        return {**sample, "bad": begun.bad} if begun.bad else sample
 
     def _readable(self, epoch: int, index: int) -> tuple[int, Image.Image, list[str]]:
         """The photo of sample `index` or of the one that stands in for it: whose, the photo, what was wrong before."""
@@ -153,7 +170,7 @@ def released_history(ops: Sequence[Operation], wh: WH) -> tuple[list[Move], tupl
 
 
 @dataclass(frozen=True)
-class EvalSamples:
+class EvalSamples(Samples):
     """Evaluation samples by index; with label maps each has the best class of its tokens."""
 
     images: ImageList
@@ -185,59 +202,6 @@ class EvalSamples:
                                       history(self.ops, photo.size), self.grid, self.num_classes, fill="ignore")
             sample["token_best"] = best_class(tokens)
         return sample
-
-
-def collate(samples: Sequence[Mapping[str, Any]], mixed: Mixed | None = None) -> dict[str, np.ndarray]:
-    """Samples and their mix -> the batch of this file's head. No array is ever empty, which Paddle's workers do not
-    survive."""
-    batch = {name: np.stack([sample[name] for sample in samples])
-             for name in ("image", "label", "index", "token_best") if name in samples[0]}
-    for kind in ("class", "token"):
-        if f"{kind}_targets" in samples[0]:
-            joined = concat([sample[f"{kind}_targets"] for sample in samples])
-            batch.update({f"{kind}_{field}": value for field, value in joined._asdict().items()})
-    if "erase_at" in samples[0]:
-        plane = samples[0]["image"].shape[1] * samples[0]["image"].shape[2]
-        at = np.concatenate([sample["erase_at"] + i * plane for i, sample in enumerate(samples)])
-        value = np.concatenate([sample["erase_value"] for sample in samples])
-        if not len(at):  # a pixel that keeps its value, see pixels.erase
-            at, value = np.zeros(1, np.int64), np.full((1, 3), np.nan, np.float32)
-        batch["erase_at"], batch["erase_value"] = at, value
-    bad = [line for sample in samples for line in sample.get("bad", ())]
-    if bad:
-        batch["bad"] = bad
-    return {**batch, **mixed.as_fields()} if mixed else batch
-
-
-@dataclass(frozen=True)
-class _Reporting:
-    """Makes whole batches. What is wrong with a sample is handed over as a record that names its file, because an
-    exception here would end the thread that feeds Paddle's queue, and the run would wait for ever."""
-
-    samples: Any
-    mix: Callable[[int], Mixed] | None
-
-    def __call__(self, number: int, keys: Sequence, tell: Callable[[str], None]) -> dict[str, Any]:
-        path = ""
-        try:
-            samples: list[Any] = [None] * len(keys)
-            for place in self.samples.in_order_of_reading(keys):
-                path = self.samples.path(keys[place])
-                tell(path)
-                samples[place] = self.samples[keys[place]]
-            path = ""
-            return collate(samples, self.mix(number) if self.mix else None)
-        except Exception as error:
-            return {"error": _in_a_line(path, error), "index": np.zeros(1, np.int64)}
-
-
-def _in_a_line(path: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, (ValueError, OSError)) and text:
-        return text if path in text else f"{path}: {text}"
-    # nothing a decoder means to say; whoever looks for the reason wants to know its kind
-    where = f"{path}: cannot be made a sample" if path else "a batch cannot be made"
-    return f"{where} ({type(error).__name__}{': ' if text else ''}{text})"
 
 
 @dataclass(frozen=True)
@@ -275,7 +239,7 @@ class SampleError(ValueError):
 class Loader:
     """Batches as dicts of Paddle tensors; iterating raises `SampleError` where one cannot be made."""
 
-    make: _Reporting
+    make: Making
     batches: Sized
     workers: int
     first: int
@@ -313,4 +277,4 @@ def make_loader(samples, batches, workers: int, mix: Callable[[int], Mixed] | No
         mix: number of a micro-batch -> what mixing does to its rows (`batches`: `TrainBatches`); None: nothing.
         timeout: seconds that a sample may take before it counts as lost; 0: any.
     """
-    return Loader(_Reporting(samples, mix), batches, workers, batches.start if mix else 0, timeout)
+    return Loader(Making(samples, mix), batches, workers, batches.start if mix else 0, timeout)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from ppim.data.preprocess import EXIF, FORMATS, SUFFIXES, as_rgb, decode, stated_size
+from ppim.data.preprocess import EXIF, FORMATS, SUFFIXES, as_rgb, decode, decode_turned, stated_size
 from ppim.files import open_regular
 
 __all__ = ["EXIF", "FORMATS", "SUFFIXES", "as_rgb", "photo_size", "read_photo", "read_turned"]
@@ -31,13 +31,13 @@ def read_photo(path: str | os.PathLike[str], exif: str = "ignore",
         FileNotFoundError: no such file.
         ValueError: anything else that keeps the file from being read, in one line with its path.
     """
-    return read_turned(path, exif, opened)[0]
+    return _read(path, lambda file: decode(file, exif), opened)
 
 
 def read_turned(path: str | os.PathLike[str], exif: str = "ignore",
                 opened: Callable[[], BinaryIO] | None = None) -> tuple[Image.Image, bool]:
     """The photo as of `read_photo`, and whether it carries an EXIF orientation that turns or mirrors it."""
-    return _read(path, lambda file: decode(file, exif), opened)
+    return _read(path, lambda file: decode_turned(file, exif), opened)
 
 
 def photo_size(path: str | os.PathLike[str], exif: str = "ignore") -> tuple[int, int]:

@@ -33,8 +33,8 @@ INTERPOLATION = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampl
 # ---- from bytes to RGB ---------------------------------------------------------------------------------------------
 
 
-def decode(file: BinaryIO, exif: str = "ignore") -> tuple[Image.Image, bool]:
-    """An open image file as 8-bit RGB, decoded completely, and whether it notes an orientation that turns it.
+def decode(file: BinaryIO, exif: str = "ignore") -> Image.Image:
+    """An open image file as 8-bit RGB, decoded completely.
 
     Args:
         exif: `apply` turns the picture upright as its EXIF orientation says, `ignore` leaves it as it is stored.
@@ -45,9 +45,15 @@ def decode(file: BinaryIO, exif: str = "ignore") -> tuple[Image.Image, bool]:
     """
     with _open(file) as image:
         image.load()
-        method = _UPRIGHT.get(_orientation(image))
-        photo, turned = as_rgb(image), method is not None
-        return (photo.transpose(method) if turned and exif == "apply" else photo), turned
+        return _upright(image) if exif == "apply" else as_rgb(image)
+
+
+def decode_turned(file: BinaryIO, exif: str = "ignore") -> tuple[Image.Image, bool]:
+    """The same, and whether the file notes an orientation that turns or mirrors it."""
+    with _open(file) as image:
+        image.load()
+        turned = _orientation(image) in _UPRIGHT
+        return _upright(image) if exif == "apply" else as_rgb(image), turned
 
 
 def stated_size(file: BinaryIO, exif: str = "ignore") -> tuple[int, int]:
@@ -94,6 +100,12 @@ def _from_floats(values: np.ndarray) -> Image.Image:
         raise ValueError(f"float grey values from {low:g} to {high:g}, wanted 0 (black) to 1 (white); save it with 8 "
                          "or 16 bits a value")
     return Image.fromarray(np.rint(values.astype(np.float64) * 255).astype(np.uint8))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    method = _UPRIGHT.get(_orientation(image))
+    photo = as_rgb(image)
+    return photo if method is None else photo.transpose(method)
 
 
 def _orientation(image: Image.Image) -> object:

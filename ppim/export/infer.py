@@ -116,7 +116,7 @@ def read(path: str) -> np.ndarray:
     """
     try:
         with open(path, "rb") as file:
-            photo, _ = decode(file, SETTINGS["exif"])
+            photo = decode(file, SETTINGS["exif"])
     except FileNotFoundError:
         raise ValueError(f"{path}: no such photo") from None
     except Exception as error:  # decoders raise errors of any kind on damaged files

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppim.geometry import HW, Step, Window
+from ppim.geometry import HW, WHOLE, Step, Window
 from ppim.token_labels.reads import Points
 
-WHOLE = (0.0, 0.0, 1.0, 1.0)
-_FEW = 160  # classes of a map up to which products are quicker than sums of what is read
+_FEW = 96  # classes of a map up to which products are quicker than sums of what is read
 
 
 class Axes(NamedTuple):

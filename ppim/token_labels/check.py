@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppim.geometry import HW
+from ppim.geometry import HW, WHOLE
 from ppim.token_labels.maps import LabelMap, MapError, stem_of
 from ppim.token_labels.store import Maps
-from ppim.token_labels.targets import WHOLE, best_class, token_targets
+from ppim.token_labels.targets import best_class, token_targets
 
 _CELL: HW = (1, 1)  # the class is that of one token over the whole map
 _SHARE_ABOVE_ONE = 1e-2  # by which half precision may bring probabilities above one

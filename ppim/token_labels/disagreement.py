@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ppim.geometry import WHOLE
 from ppim.token_labels.maps import LabelMap
 from ppim.token_labels.store import Maps
-from ppim.token_labels.targets import WHOLE, dense, token_targets
+from ppim.token_labels.targets import dense, token_targets
 
 _CELL = (1, 1)  # one token over the whole map
 _LEAST = 1e-12  # what a probability counts at least

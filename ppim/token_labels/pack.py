@@ -20,6 +20,8 @@ from ppim.token_labels.maps import LabelMap, MapError, stem_of
 from ppim.token_labels.record import as_array, is_sound
 from ppim.token_labels.shards import look_over
 
+_MOST_EXPECTED = 4096
+
 
 class MapPack:
     """The label maps of a data set in a pack.
@@ -40,7 +42,7 @@ class MapPack:
         self._index = Index(Path(path) / INDEX)
         self._files: dict[int, object] = {}
         self._owner = os.getpid()
-        self._last: tuple[str, int | None] = ("", None)
+        self._expected: dict[str, int | None] = {}  # rows that were looked up already
         check_reading(reading)
         if self.manifest.highest_id >= num_classes:
             raise ValueError(f"{path}: class ids must lie in 0 .. {num_classes - 1}, this pack has some up to "
@@ -72,7 +74,10 @@ class MapPack:
 
     def expect(self, image_relative_path: str) -> None:
         """Have the system fetch the map of an image that will be read soon. Nothing is waited for, nothing raised."""
-        row = self._row(stem_of(image_relative_path))
+        stem = stem_of(image_relative_path)
+        if len(self._expected) >= _MOST_EXPECTED:
+            self._expected.clear()
+        row = self._expected[stem] = self._row(stem)
         if row is not None:
             shard, place = divmod(row, self.manifest.shard_maps)
             os.posix_fadvise(self._descriptor(shard), place * self._bytes, self._bytes, os.POSIX_FADV_WILLNEED)
@@ -135,11 +140,7 @@ class MapPack:
         return np.frombuffer(data, self._record, 1)[0]
 
     def _row(self, stem: str) -> int | None:
-        last, row = self._last  # what is expected is read next
-        if last != stem:
-            row = self._index.find(stem)
-            self._last = stem, row
-        return row
+        return self._expected[stem] if stem in self._expected else self._index.find(stem)
 
     def _descriptor(self, shard: int) -> int:
         if self._owner != os.getpid():

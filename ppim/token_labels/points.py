@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppim.geometry import HW, Step, Window, trace
-from ppim.token_labels.axes import WHOLE, Axes, along_axes
+from ppim.geometry import HW, WHOLE, Step, Window, trace
+from ppim.token_labels.axes import Axes, along_axes
 from ppim.token_labels.reads import Points
 
 

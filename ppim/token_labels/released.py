@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ppim.geometry import HW, Step, trace
+from ppim.geometry import HW, WHOLE, Step, trace
 from ppim.token_labels.maps import LabelMap
-from ppim.token_labels.points import WHOLE, view_points
+from ppim.token_labels.points import view_points
 from ppim.token_labels.reads import Points, blank_rows
 from ppim.token_labels.targets import SparseTargets, read_targets, split_class
 

@@ -11,6 +11,7 @@ import paddle
 
 from ppim.data.batches import EvalBatches
 from ppim.data.loader import make_loader
+from ppim.data.making import Samples
 from ppim.data.paths import Meant, meant
 from ppim.data.photos import read_photo
 from ppim.data.transforms import Operation, apply_all, eval_view, to_array
@@ -111,7 +112,7 @@ def answers(ready: Ready, photos: Sequence[Meant]) -> Iterator[tuple[Meant, np.n
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _Shown(Samples):
     """Photos as the model is shown them; `label` is 1 where the photo can be read, else grey stands for it."""
 
     photos: Sequence[Meant]
@@ -125,10 +126,6 @@ class _Shown:
     def path(self, index: int) -> str:
         """The file of a sample."""
         return self.photos[index].path
-
-    def in_order_of_reading(self, keys: Sequence[int]) -> Sequence[int]:
-        """Places in `keys`, as they come."""
-        return range(len(keys))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         photo = self.photos[index]

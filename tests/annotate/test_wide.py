@@ -9,7 +9,7 @@ from PIL import Image
 from ppim import config as configuration
 from ppim.annotate.generate import View, generate, image_files, look, write_card
 from ppim.data.datasets import find_images
-from ppim.data.loader import collate
+from ppim.data.making import collate
 from ppim.engine import build
 from ppim.models import create_model
 from ppim.objective.objective import Objective

@@ -4,7 +4,7 @@ import paddle
 import pytest
 
 from ppim.checks import network, pixels, processes, recipe, samples, weights
-from ppim.data.loader import collate
+from ppim.data.making import collate
 from ppim.data.transforms import eval_view
 from tests.helpers import small_lvvit
 

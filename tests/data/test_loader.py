@@ -14,7 +14,8 @@ from PIL import Image
 from ppim.data.augment import Policy, draw_view, parse_rand_augment
 from ppim.data.batches import EvalBatches, TrainBatches, rank_rows
 from ppim.data.datasets import find_images
-from ppim.data.loader import EvalSamples, TrainSamples, collate, make_loader, released_history
+from ppim.data.loader import EvalSamples, TrainSamples, make_loader, released_history
+from ppim.data.making import collate
 from ppim.data.transforms import Colour, CropResize, HFlip, Warp, eval_view
 from ppim.mixing import Mixed
 from ppim.seeds import sample_rng

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from ppim.data.loader import SampleError, make_loader
+from ppim.data.making import Samples
 from ppim.data.workers import Lost, Thread, Workers
 from tests.helpers import ROOT, children_of, wait_until
 
@@ -173,7 +174,7 @@ def test_workers_end_with_a_parent_that_is_killed_and_leave_no_memory_behind():
     wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in team))
 
 
-class Photos:
+class Photos(Samples):
     """Samples of which one cannot be made."""
 
     def __init__(self, error):
@@ -184,9 +185,6 @@ class Photos:
 
     def path(self, key):
         return f"photos/{key}.jpg"
-
-    def in_order_of_reading(self, keys):
-        return range(len(keys))
 
     def __getitem__(self, key):
         if key == 5:

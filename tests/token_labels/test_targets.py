@@ -95,6 +95,26 @@ def test_by_confidence_a_token_counts_as_much_as_the_annotator_is_sure_and_its_t
         assert sparse.const[:, 2].max() <= 1
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([9, 400]), st.sampled_from(["released", "probs"]), st.booleans())
+def test_along_the_axes_a_map_is_read_as_at_points(seed, classes, target, is_beside):
+    """A shear by next to nothing moves no point, but asks for every point by itself; 400 classes are too many for
+    products."""
+    rng = np.random.default_rng(seed)
+    window = geometry.centre_window(PHOTO, 0.83) if rng.random() < 0.5 else WHOLE
+    label_map = random_map(rng, 4, classes, (11, 12), window)
+    steps = [random_step(rng, name) for name in rng.choice(["crop", "hflip", "translate"], rng.integers(1, 4))]
+    how = {"target": target, "weight": "confidence", "fill": "ignore", "blank": "ignore",
+           "offset": (0.1, -0.2) if is_beside else (0.0, 0.0)}
+    along = token_targets(label_map, steps, (5, 4), classes, **how)
+    apart = token_targets(label_map, [geometry.shear_x(1e-300, PHOTO), *steps], (5, 4), classes, **how)
+    for one, other in zip(along, apart):
+        for field in ("row", "id"):
+            np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
+        np.testing.assert_allclose(one.weight, other.weight, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(one.const, other.const, rtol=1e-6)
+
+
 def test_confidence_is_the_best_classes_probability_and_a_blank_cell_has_none():
     """Two cells side by side: one certain of class 2, one that says nothing of four classes."""
     label_map = LabelMap(np.array([[[9.0, 0.0]], [[1.0, 0.0]]], np.float32), np.array([[[2, 0]], [[0, 1]]], np.int32),
@@ -118,6 +138,16 @@ def test_a_target_sums_to_one_and_the_released_surplus(case, smoothing, target):
         np.testing.assert_allclose(dense(sparse, case.classes).sum(axis=1), sparse.const[:, 1], rtol=1e-5)
         assert (np.diff(sparse.row) >= 0).all()
         assert [a.dtype for a in sparse] == [np.int32, np.int32, np.float32, np.float32]
+
+
+@pytest.mark.parametrize("shear", [0.0, 1e-300])  # along the axes, and point by point
+def test_a_token_of_which_half_is_blank_is_told_whatever_rounding_says(shear):
+    """The left cell is blank, the right one is not; every crop is about the middle."""
+    half = LabelMap(np.array([[[0, 9]], [[0, 1]]], np.float32), np.array([[[0, 0]], [[1, 1]]], np.int32))
+    for width in range(1, 64):
+        crop = geometry.crop(32 - width / 2.1, 0, width / 1.05, 48, PHOTO)
+        _, tokens = token_targets(half, [geometry.shear_x(shear, PHOTO), crop], (1, 1), 4, blank="ignore")
+        assert tokens.const[0, 2] == 1
 
 
 def test_every_view_of_one_colour_gets_that_colour_and_fill_gets_the_uniform_target():
