@@ -2,14 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import paddle
 
 from ppim.bench.machine import Machine
+from ppim.bench.material import drawn_map
 from ppim.bench.rounds import Seconds, exponent, take_turns, times_as_fast
 from ppim.bench.row import Row
-from ppim.bench.samples import CELLS, KEPT
 from ppim.engine.inference import Inferred, has_products
 from ppim.engine.optimizer import build_optimizer, take_step
 from ppim.geometry import crop
@@ -25,41 +26,47 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Batch = dict[str, paddle.Tensor]
 
 
-def drawn_batch(model: TokenModel, size: int, mixed: bool = False, shares: bool = False) -> Batch:
-    """Random pictures with the targets of random crops of random maps; with `mixed`, cutmix on the grid of tokens."""
+def drawn_batch(model: TokenModel, size: int, shares: bool = False, **mix: float) -> Batch:
+    """Random pictures with the targets of random crops of random maps; `mix` as of `mixing.draw_mix`, by default none.
+    """
     rng = np.random.default_rng(0)
     classes = model.num_classes
     pairs = []
     for _ in range(size):
-        ids = rng.choice(classes, min(25, classes), replace=False)
-        ids = ids[np.argsort(rng.random((len(ids), *CELLS)), axis=0)[:min(KEPT, len(ids))]].astype(np.int32)
-        label_map = LabelMap(rng.normal(5, 2, ids.shape).astype(np.float32), ids)
+        scores, ids, _ = drawn_map(rng, classes)
+        label_map = LabelMap(scores.astype(np.float32), ids.astype(np.int32))
         view = crop(*rng.uniform(0, 100, 2), 300, 250, (500, 375))
         pairs.append(token_targets(label_map, [view], model.grid, classes))
     batch = {"image": rng.integers(0, 256, (size, 3, *model.image_size)).astype("uint8"),
-             "erase_at": np.zeros(1, "int64"), "erase_value": np.full((1, 3), np.nan, "float32")}
+             "index": np.arange(size), "erase_at": np.zeros(1, "int64"),
+             "erase_value": np.full((1, 3), np.nan, "float32")}
     for kind, targets in zip(("class", "token"), map(concat, zip(*pairs))):
         batch |= {f"{kind}_{name}": value for name, value in targets._asdict().items()}
-    if mixed:
-        mix = draw_mix(rng, size, model.image_size, model.grid, cutmix_alpha=1.0)
-        batch |= mixed_rows(mix, model.image_size, model.grid, with_shares=shares).as_fields()
+    if mix:
+        drawn = draw_mix(rng, size, model.image_size, model.grid, **mix)
+        batch |= mixed_rows(drawn, model.image_size, model.grid, with_shares=shares).as_fields()
     return {name: paddle.to_tensor(value) for name, value in batch.items()}
 
 
-def step_of(model: TokenModel, batch: Batch, dense_weight: float = 0.0) -> Callable[[], object]:
-    """A training step with AdamW."""
+def stepping(model: TokenModel, dense_weight: float = 0.0) -> Callable[[Batch], float]:
+    """A training step with AdamW; it gives the loss."""
     model.train()
     optimizer = build_optimizer(model, "AdamW", weight_decay=0.05)
     optimizer.set_lr(1e-6)
     objective, scaler = Objective(model, 1.0, dense_weight, MEAN, STD), paddle.amp.GradScaler(enable=False)
 
-    def step():
+    def step(batch: Batch) -> float:
         terms = objective(batch)
         terms.total.backward()
         take_step(optimizer, scaler)
         return terms.total.item()
 
     return step
+
+
+def step_of(model: TokenModel, batch: Batch, dense_weight: float = 0.0) -> Callable[[], float]:
+    """The same with always the same batch."""
+    return partial(stepping(model, dense_weight), batch)
 
 
 def measure(name: str, size: int, rounds: int, machine: Machine) -> list[Row]:
@@ -95,7 +102,7 @@ def measure_alignment(name: str, size: int, rounds: int) -> list[Row]:
     for rule in ("area", "alignment"):
         model = create_model(name)
         model.share_rule = rule
-        ways[rule] = step_of(model, drawn_batch(model, size, mixed=True, shares=rule != "area"))
+        ways[rule] = step_of(model, drawn_batch(model, size, rule != "area", cutmix_alpha=1.0))
     seconds = take_turns(ways, rounds)
     return [Row("network", f"{name}, {size} images: step with alignment", size / float(np.median(seconds["alignment"])),
                 "/s", None, times_as_fast(seconds["alignment"], seconds["area"]), "shares by area")]

@@ -1,15 +1,18 @@
 """What do others do with the same? PyTorch and timm, in a Python of their own.
 
 This file is run by that Python too, so nothing of ours is imported: `python peers.py FOLDER ROUNDS THREADS BATCH`
-prints one JSON object {name: seconds in every round}.
+prints one JSON object {name: seconds in every round}; `python peers.py samples` reads a JSON list of photos, prints one
+of names of what it can do, and then for every name it reads the processor's seconds that doing it took.
 """
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 MODEL = "deit_small_patch16_224"  # ours: deit_small
@@ -33,25 +36,49 @@ def ask(python: str, folder: str, rounds: int, threads: int, batch: int) -> dict
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+@contextlib.contextmanager
+def samples_on_call(python: str, photos: Sequence[str]) -> Iterator[dict[str, Callable[[], float]]]:
+    """A peer that waits until it is called: by name, what makes samples of all photos once and gives the processor's
+    seconds that this took.
+
+    Args:
+        python: as of `ask`; photos: paths.
+
+    Raises:
+        ValueError: it cannot be run.
+    """
+    words = [python, __file__, "samples"]
+    try:
+        peer = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                text=True)
+    except OSError as error:
+        raise ValueError(f"--peer {python}: {error.strerror}") from None
+
+    def told(line: str) -> object:
+        print(line, file=peer.stdin, flush=True)
+        answer = peer.stdout.readline()
+        if not answer:
+            raise ValueError(f"--peer {python} wants a Python with torch, torchvision and timm")
+        return json.loads(answer)
+
+    with peer:
+        try:
+            names = told(json.dumps([str(photo) for photo in photos]))
+            yield {name: functools.partial(told, name) for name in names}
+        finally:
+            peer.kill()
+
+
 def main(folder: str, rounds: int, threads: int, batch: int) -> None:
     """Run by the peer's Python."""
     import timm
     import torch
-    from PIL import Image
-    from timm.data import create_transform
 
     torch.set_num_threads(threads)
-    make = create_transform((3, 224, 224), is_training=True, auto_augment="rand-m9-mstd0.5-inc1", re_prob=0.25,
-                            interpolation="bicubic")
     photos = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))[:100]
     model = timm.create_model(MODEL).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
     images, labels = torch.randn(batch, 3, 224, 224), torch.randint(0, 1000, (batch,))
-
-    def samples():
-        for path in photos:
-            with contextlib.suppress(ValueError):  # newer Pillows refuse an operation that timm draws at times
-                make(Image.open(path).convert("RGB"))
 
     def forward(half: bool):
         model.eval()
@@ -65,7 +92,7 @@ def main(folder: str, rounds: int, threads: int, batch: int) -> None:
         loss.backward()
         optimizer.step()
 
-    found = {"sample": _timed(samples, rounds, time.process_time, len(photos)),
+    found = {"sample": _timed(_samples(photos)["timm"], rounds, time.process_time, len(photos)),
              "forward": _timed(lambda: forward(False), rounds),
              "forward bfloat16": _timed(lambda: forward(True), rounds), "step": _timed(step, rounds)}
     print(json.dumps(found, allow_nan=False))
@@ -81,5 +108,36 @@ def _timed(action, rounds: int, clock=time.perf_counter, parts: int = 1) -> list
     return seconds
 
 
+def serve() -> None:
+    """Run by the peer's Python: samples whenever a name is read."""
+    import torch
+
+    torch.set_num_threads(1)
+    ways = _samples(json.loads(sys.stdin.readline()))
+    print(json.dumps(list(ways)), flush=True)
+    for line in sys.stdin:
+        start = time.process_time()
+        ways[line.strip()]()
+        print(time.process_time() - start, flush=True)
+
+
+def _samples(photos: Sequence) -> dict[str, Callable[[], None]]:
+    """timm's samples as its loader has them made: normalised and erased there, or left to its prefetcher as bytes."""
+    from PIL import Image
+    from timm.data import create_transform
+
+    def making(**how):
+        make = create_transform((3, 224, 224), is_training=True, auto_augment="rand-m9-mstd0.5-inc1", re_prob=0.25,
+                                re_mode="pixel", interpolation="random", **how)
+
+        def samples():
+            for path in photos:
+                with contextlib.suppress(ValueError):  # newer Pillows refuse an operation that timm draws at times
+                    make(Image.open(path).convert("RGB"))
+        return samples
+
+    return {"timm": making(), "timm, pixels as bytes": making(use_prefetcher=True)}
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]))
+    serve() if sys.argv[1] == "samples" else main(sys.argv[1], *map(int, sys.argv[2:5]))

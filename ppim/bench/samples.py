@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ppim.bench.machine import Machine, drawn_jpeg
+from ppim.bench.material import CLASSES, GRID, POLICY, SEED, batch_of, drawn_map, photos_in
 from ppim.bench.rounds import take_turns, times_as_fast
 from ppim.bench.row import Row
-from ppim.data.augment import Policy, parse_rand_augment
 from ppim.data.batches import TrainBatches
-from ppim.data.datasets import find_images
 from ppim.data.images import ImageList
 from ppim.data.loader import TrainSamples, make_loader
 from ppim.data.transforms import history
@@ -20,10 +19,6 @@ from ppim.token_labels.card import Reading, save_card
 from ppim.token_labels.maps import map_path, write_map
 from ppim.token_labels.store import open_maps
 from ppim.token_labels.targets import token_targets
-
-CLASSES, KEPT, CELLS, GRID, SEED = 1000, 5, (18, 18), (14, 14), 0
-_PER_MAP = 30  # different classes in a map, as in real ones
-POLICY = Policy((224, 224), rand_augment=parse_rand_augment("rand-m9-mstd0.5-inc1"), erase_prob=0.25)
 
 
 def prepared(folder: Path, photos: str, count: int) -> ImageList:
@@ -34,14 +29,11 @@ def prepared(folder: Path, photos: str, count: int) -> ImageList:
             path = folder / "photos" / f"class{number % 10}" / f"{number:04d}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(drawn_jpeg(number))
-    images = find_images(photos)
+    images = photos_in(photos, folder / "unpacked")
     rng = np.random.default_rng(SEED)
     for path in images.paths[:count]:
-        names = rng.permutation(CLASSES)[:_PER_MAP]
-        # (classes, rows, columns) -> (kept, rows, columns): different ones in each cell
-        ids = names[np.argsort(rng.random((_PER_MAP, *CELLS)), axis=0)[:KEPT]]
-        scores = -np.sort(-rng.normal(5, 3, (KEPT, *CELLS)), axis=0)
-        write_map(map_path(str(folder / "maps"), path), scores, ids, np.log(np.exp(scores).sum(axis=0) + 40))
+        scores, ids, log_z = drawn_map(rng)
+        write_map(map_path(str(folder / "maps"), path), scores, ids, log_z[0])
     save_card(folder / "maps", Reading(log_z=True), {"num_classes": CLASSES})
     return images
 
@@ -56,8 +48,8 @@ def measure(images: ImageList, folder: Path, count: int, rounds: int, machine: M
     steps = [history(ops, photo.size) for photo, ops in map(plain.view, keys)]
     seconds = take_turns({
         "decode": lambda: [images.photo(index) for _, index, _ in keys],
-        "plain": lambda: [plain[key] for key in keys],
-        "taught": lambda: [taught[key] for key in keys],
+        "plain": lambda: batch_of(plain, keys),
+        "taught": lambda: batch_of(taught, keys),
         "maps": lambda: [maps.read(images.paths[index], (500, 375)) for _, index, _ in keys],
         "targets": lambda: [token_targets(one, made, GRID, CLASSES) for one, made in zip(label_maps, steps)],
     }, rounds, time.process_time)

@@ -6,16 +6,20 @@ numbers are those of `reads.Points` but for the order in which they are added.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ppim.geometry import HW, WHOLE, Step, Window
+from ppim.geometry import HW, Step, Window
 from ppim.token_labels.reads import Points
 
 _FEW = 96  # classes of a map up to which products are quicker than sums of what is read
+_HALF = 0.5 - 1e-9  # which rounding must not decide
+_EDGE = 1e-9  # of a view, where no point lies
+_ALONE = 200_000  # multiplications up to which BLAS starts no threads, of which a loader has processes instead
 
 
 class Axes(NamedTuple):
@@ -24,7 +28,8 @@ class Axes(NamedTuple):
 
     y: np.ndarray  # (rows + 1, h) float64
     x: np.ndarray  # (columns + 1, w) float64
-    share: np.ndarray  # (rows + 1, columns + 1) float64: one over the points that count, 0 where too few do
+    share: np.ndarray  # (rows + 1, columns + 1) float64: of points over those that count, 0 where too few do
+    whole: bool  # all points count, so every share is 1
 
     @property
     def covered(self) -> np.ndarray:
@@ -44,11 +49,15 @@ class Axes(NamedTuple):
         if count > _FEW:
             return self._as_points().sums(values, slots, count)
         height, width = slots.shape[1:]
-        place = (np.arange(width) * height + np.arange(height)[:, None]) * count
-        table = np.bincount((slots + place).ravel(), values.ravel(), height * width * count)
-        # (w, h, D) -> (w, rows + 1, D) -> (rows + 1, columns + 1, D)
-        found = self.x @ (self.y @ table.reshape(width, height, count)).transpose(1, 0, 2)
-        found *= self.share[:, :, None]
+        place = np.arange(0, height * width * count, count).reshape(height, width)
+        table = np.bincount((slots + place).ravel(), values.ravel(), height * width * count).reshape(height, -1)
+        most = max(1, _ALONE // self.y.size)
+        parts = [self.y @ table[:, first:first + most] for first in range(0, width * count, most)]
+        part = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        # (rows + 1, w * D) -> (rows + 1, w, D) -> (rows + 1, columns + 1, D)
+        found = self.x @ part.reshape(-1, width, count)
+        if not self.whole:
+            found *= self.share[:, :, None]
         return _in_rows(found)
 
     def _as_points(self) -> Points:
@@ -69,8 +78,8 @@ class _Layout(NamedTuple):
     place: np.ndarray  # (L,) in sides of the view
     axis: np.ndarray  # (L,) int: 0 along y, 1 along x
     is_token: np.ndarray  # (L,) bool
-    whose: np.ndarray  # (G, L) float64: 1 where a point belongs to a row or column, of which there are G
-    count: np.ndarray  # (G,) points of each
+    mean: np.ndarray  # (G, L) float64: averages the points of a row or column, of which there are G
+    every: np.ndarray  # (rows + 1, columns + 1) float64 ones
 
 
 @lru_cache(maxsize=1024)
@@ -83,10 +92,50 @@ def _layout(grid: HW, per_token: HW, per_class: HW) -> _Layout:
         tokens += [np.ones(tokens_here * n, bool), np.zeros(whole, bool)]
         first += tokens_here + 1
     whose = (np.arange(first)[:, None] == np.concatenate(owner)).astype(np.float64)
-    layout = _Layout(np.concatenate(places), np.concatenate(axes), np.concatenate(tokens), whose, whose.sum(axis=1))
+    layout = _Layout(np.concatenate(places), np.concatenate(axes), np.concatenate(tokens),
+                     whose / whose.sum(axis=1, keepdims=True), np.ones((grid[0] + 1, grid[1] + 1)))
     for array in layout:
         array.setflags(write=False)
     return layout
+
+
+class _Line(NamedTuple):
+    """Where one coordinate of a view's points, 0 .. 1, lies in the map."""
+
+    scale: float
+    start: float  # cells = scale * point + start
+    shown: tuple[float, float]  # points from here to there show photo
+    inside: tuple[float, float]  # ... that the map covers
+
+
+def _line(moves: Sequence[tuple[float, float]], window: tuple[float, float], cells: int) -> _Line:
+    """One axis of a view.
+
+    Args:
+        moves: (a, c) of each step, whose point p shows point a * p + c; window: what the map covers.
+    """
+    scale, start, shown = 1.0, 0.0, (-math.inf, math.inf)
+    for a, c in reversed(moves):
+        scale, start = a * scale, a * start + c
+        shown = _narrowed(shown, scale, start)
+    inside = shown
+    if window != (0, 1):
+        first, last = window
+        scale, start = scale / (last - first), (start - first) / (last - first)
+        inside = _narrowed(shown, scale, start)
+    return _Line(scale * cells, start * cells - 0.5, shown, inside)
+
+
+def _narrowed(reach: tuple[float, float], scale: float, start: float) -> tuple[float, float]:
+    """What of `reach` lies in the frame 0 .. 1 to which scale * point + start leads."""
+    first, last = sorted((-start / scale, (1 - start) / scale))
+    return max(reach[0], first), min(reach[1], last)
+
+
+def _within(place: np.ndarray, axis: np.ndarray, reaches: Sequence[tuple[float, float]]) -> np.ndarray:
+    """(L,) bool: which points lie in the reach of their axis."""
+    reach = np.array(reaches)[axis]
+    return (place >= reach[:, 0]) & (place <= reach[:, 1])
 
 
 def along_axes(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW, points: tuple[HW, HW],
@@ -96,29 +145,28 @@ def along_axes(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW, poin
     Args:
         points: (n_y, n_x) of a token and of the class token; the others as of `points.view_of`.
     """
-    place, axis, is_token, whose, count = _layout(tuple(grid), *points)
+    place, axis, is_token, mean, every = _layout(tuple(grid), *points)
+    matrices = [step.matrix.tolist() for step in steps]
+    lines = (_line([(d, f) for _, (_, d, f) in matrices], window[1::2], map_hw[0]),
+             _line([(a, c) for (a, _, c), _ in matrices], window[::2], map_hw[1]))
     if any(offset):
         place = place + is_token * np.array(offset[::-1])[axis]
-    shown = np.ones(len(place), bool)
-    for step in reversed(steps):
-        (a, _, c), (_, d, f) = step.matrix.tolist()
-        place = place * np.array((d, a))[axis] + np.array((f, c))[axis]
-        shown = shown & (place >= 0) & (place <= 1)
-    if window != WHOLE:
-        x0, y0, x1, y1 = window
-        place = (place - np.array((y0, x0))[axis]) / np.array((y1 - y0, x1 - x0))[axis]
-    inside = shown & (place >= 0) & (place <= 1)
-    size = np.array(map_hw)[axis]
     # clamped to the outermost cell centres
-    place = np.minimum(np.maximum(place * size - 0.5, 0), size - 1)
-    hat = np.maximum(1 - np.abs(place[:, None] - np.arange(max(map_hw))), 0)
-    weights = whose @ (hat * inside[:, None])
+    last = np.array(map_hw) - 1
+    cells = place * np.array([line.scale for line in lines])[axis] + np.array([line.start for line in lines])[axis]
+    cells = np.minimum(np.maximum(cells, 0), last[axis])
+    hat = np.maximum(1 - np.abs(cells[:, None] - np.arange(last.max() + 1)), 0)
+    share = labelled = shown = every
     rows = grid[0] + 1
-    shown, labelled, asked = (along[:rows, None] * along[rows:] for along in (whose @ shown, whose @ inside, count))
-    enough = 2 * labelled >= asked
-    share = np.where(enough, 1 / np.maximum(labelled, 1), 0)
-    reads = Axes(weights[:rows, :map_hw[0]], weights[rows:, :map_hw[1]], share)
-    return reads, _in_rows(enough), _in_rows(2 * shown >= asked)
+    whole = not any(offset) and all(line.inside[0] < _EDGE and line.inside[1] > 1 - _EDGE for line in lines)
+    if not whole:
+        shown, inside = (_within(place, axis, reaches) for reaches in zip(*[line[2:] for line in lines]))
+        hat *= inside[:, None]
+        shown, labelled = (along[:rows, None] * along[rows:] for along in (mean @ shown, mean @ inside))
+        share = np.where(labelled < _HALF, 0, 1 / np.maximum(labelled, _HALF))
+    weights = mean @ hat
+    reads = Axes(weights[:rows, :map_hw[0]], weights[rows:, :map_hw[1]], share, whole)
+    return reads, _in_rows(labelled >= _HALF), _in_rows(shown >= _HALF)
 
 
 def _in_rows(table: np.ndarray) -> np.ndarray:

@@ -95,7 +95,7 @@ def test_by_confidence_a_token_counts_as_much_as_the_annotator_is_sure_and_its_t
         assert sparse.const[:, 2].max() <= 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([9, 400]), st.sampled_from(["released", "probs"]), st.booleans())
 def test_along_the_axes_a_map_is_read_as_at_points(seed, classes, target, is_beside):
     """A shear by next to nothing moves no point, but asks for every point by itself; 400 classes are too many for
@@ -109,9 +109,7 @@ def test_along_the_axes_a_map_is_read_as_at_points(seed, classes, target, is_bes
     along = token_targets(label_map, steps, (5, 4), classes, **how)
     apart = token_targets(label_map, [geometry.shear_x(1e-300, PHOTO), *steps], (5, 4), classes, **how)
     for one, other in zip(along, apart):
-        for field in ("row", "id"):
-            np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
-        np.testing.assert_allclose(one.weight, other.weight, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(dense(one, classes), dense(other, classes), rtol=1e-6, atol=1e-12)
         np.testing.assert_allclose(one.const, other.const, rtol=1e-6)
 
 

@@ -3,18 +3,24 @@
 The last two once with RandAugment on the crop and once on the whole photo, as LV-ViT's recipes have it (crop last).
 
     python tools/benchmark/loader.py --photos data/ILSVRC2012/val        a folder of class folders, or a tar of one
+    python tools/benchmark/loader.py --photos data/ILSVRC2012/val --peer PYTHON
 
-Label maps (18x18, the 5 best classes) are random and written to a temporary folder: once with `--classes` different
-classes a map, as real ones have, and once with ids at random, about 800 a map, the worst case. The processor's time is
-counted and rounds take turns, so that a busy machine slows every task alike; medians are printed, and each as a share
-of decode-only. JPEG, one process.
+Label maps (18x18, the 5 best classes) are random and written to a temporary folder, in packs: once with `--classes`
+different classes a map, as real ones have, and once with ids at random, about 800 a map, the worst case. Samples are
+made as workers make them, a batch at a time. The processor's time is counted and rounds take turns, so that a busy
+machine slows every task alike; medians are printed, and each as a share of decode-only. JPEG, one process.
+
+With `--peer`, a Python that has torch, torchvision and timm makes timm's plain samples of the same photos in the same
+rounds, with the same policy: normalised and erased in floats, as its transform does by itself, and as bytes, as it does
+for its prefetcher. Batches are put together here, which counts, and not there. How many times as fast, with the
+interval that encloses the median of the rounds with 95 %.
 """
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
-import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -24,34 +30,37 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
 
-from ppim.data.augment import Policy, draw_crop, parse_rand_augment  # noqa: E402
-from ppim.data.datasets import find_images  # noqa: E402
+from ppim.bench import peers  # noqa: E402
+from ppim.bench.material import (  # noqa: E402
+    CLASSES,
+    GRID,
+    PER_MAP,
+    POLICY,
+    SEED,
+    batch_of,
+    drawn_map,
+    evenly,
+    pack_maps,
+    photos_in,
+)
+from ppim.bench.rounds import times_as_fast  # noqa: E402
+from ppim.data.augment import draw_crop  # noqa: E402
 from ppim.data.images import ImageList  # noqa: E402
 from ppim.data.loader import TrainSamples  # noqa: E402
 from ppim.data.photos import read_photo  # noqa: E402
 from ppim.data.transforms import CropResize, to_array  # noqa: E402
+from ppim.memory import keep_freed_memory  # noqa: E402
 from ppim.seeds import sample_rng  # noqa: E402
-from ppim.token_labels.maps import map_path, write_map  # noqa: E402
-from ppim.token_labels.store import MapFolder  # noqa: E402
+from ppim.token_labels.maps import stem_of  # noqa: E402
 
-CLASSES, SEED = 1000, 0
-POLICY = Policy((224, 224), rand_augment=parse_rand_augment("rand-m9-mstd0.5-inc1"), erase_prob=0.25)
 CROP_LAST = POLICY._replace(order="released")
 
 
-def write_maps(folder: str, paths: list, classes_per_map: int) -> MapFolder:
-    """A random map for each image, its ids drawn from `classes_per_map` classes."""
-    rng = np.random.default_rng(SEED)
-    for path in paths:
-        classes = rng.permutation(CLASSES)[:classes_per_map]
-        # (classes, 18, 18) -> (5, 18, 18): five different ones in each cell
-        ids = classes[np.argsort(rng.random((classes_per_map, 18, 18)), axis=0)[:5]]
-        write_map(map_path(folder, path), -np.sort(-rng.normal(5, 3, (5, 18, 18)), axis=0), ids)
-    return MapFolder(folder, CLASSES)
+def tasks(images: ImageList, folder: str, classes_per_map: int, batch: int) -> dict:
+    """Name -> function that makes one sample of each photo, of an epoch that is given."""
 
-
-def tasks(images: ImageList, folder: str, classes_per_map: int) -> dict:
-    """Name -> function of a sample's key (epoch, index, copy)."""
+    def one_by_one(make):
+        return lambda epoch: [make((epoch, index, 0)) for index in range(len(images))]
 
     def decode(key):
         return read_photo(images.full_path(key[1]))
@@ -61,31 +70,35 @@ def tasks(images: ImageList, folder: str, classes_per_map: int) -> dict:
         return to_array(CropResize(draw_crop(rng, photo.size, POLICY.scale, POLICY.ratio), (224, 224)).apply(photo))
 
     def samples(policy=POLICY, **arguments):
-        return TrainSamples(images, policy, seed=SEED, num_classes=CLASSES, **arguments).__getitem__
+        made = TrainSamples(images, policy, seed=SEED, num_classes=CLASSES, **arguments)
+        places = [range(first, min(first + batch, len(images))) for first in range(0, len(images), batch)]
+        return lambda epoch: [batch_of(made, [(epoch, index, 0) for index in some]) for some in places]
 
-    few = write_maps(os.path.join(folder, "few"), images.paths, classes_per_map)
-    many = write_maps(os.path.join(folder, "many"), images.paths, CLASSES)
+    rng, stems = np.random.default_rng(SEED), [stem_of(path) for path in images.paths]
+    few, many = (pack_maps(Path(folder) / str(count), stems, [drawn_map(rng, per_map=count) for _ in stems])
+                 for count in (classes_per_map, CLASSES))
     return {
-        "decode only": decode,
-        "decode, bicubic crop": decode_and_crop,
+        "decode only": one_by_one(decode),
+        "decode, bicubic crop": one_by_one(decode_and_crop),
         "plain sample": samples(),
         "plain sample, crop last": samples(CROP_LAST),
-        f"token-label sample, {classes_per_map} classes a map": samples(maps=few, grid=(14, 14)),
-        f"token-label sample, {classes_per_map} classes, crop last": samples(CROP_LAST, maps=few, grid=(14, 14)),
-        "token-label sample, random ids": samples(maps=many, grid=(14, 14)),
+        f"token-label sample, {classes_per_map} classes a map": samples(maps=few, grid=GRID),
+        f"token-label sample, {classes_per_map} classes, crop last": samples(CROP_LAST, maps=few, grid=GRID),
+        "token-label sample, random ids": samples(maps=many, grid=GRID),
     }
 
 
-def measure(functions: dict, count: int, rounds: int) -> dict:
-    """Name -> samples per second, the median of `rounds`."""
-    rates = {name: [] for name in functions}
-    for epoch in range(rounds):
-        for name, function in functions.items():
+def measure(functions: dict, theirs: dict, rounds: int) -> dict:
+    """The processor's seconds by name, (rounds,), the first of them dropped; ours and theirs take turns."""
+    seconds = {name: [] for name in [*functions, *theirs]}
+    for epoch in range(rounds + 1):
+        for name, make in functions.items():
             start = time.process_time()
-            for index in range(count):
-                function((epoch, index, 0))
-            rates[name].append(count / (time.process_time() - start))
-    return {name: float(np.median(rate)) for name, rate in rates.items()}
+            make(epoch)
+            seconds[name].append(time.process_time() - start)
+        for name, ask in theirs.items():
+            seconds[name].append(ask())
+    return {name: np.array(found[1:]) for name, found in seconds.items()}
 
 
 def main() -> None:
@@ -93,22 +106,28 @@ def main() -> None:
     parser.add_argument("--photos", required=True, help="folder of class folders, or a tar file of one")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--count", type=int, default=250, help="photos a round")
-    parser.add_argument("--classes", type=int, default=30, help="different classes in a realistic map")
+    parser.add_argument("--batch", type=int, default=50)
+    parser.add_argument("--classes", type=int, default=PER_MAP, help="different classes in a realistic map")
+    parser.add_argument("--peer", metavar="PYTHON", help="a Python with torch, torchvision and timm")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        photos = arguments.photos
-        if os.path.isfile(photos):
-            with tarfile.open(photos) as archive:
-                archive.extractall(os.path.join(folder, "photos"))
-            photos = os.path.join(folder, "photos")
-            while len(os.listdir(photos)) == 1:  # the folder that wraps the class folders
-                photos = os.path.join(photos, os.listdir(photos)[0])
-        images = find_images(photos)
-        functions = tasks(images, os.path.join(folder, "maps"), arguments.classes)
-        rates = measure(functions, min(len(images), arguments.count), arguments.rounds)
-    first = next(iter(rates.values()))
-    for name, rate in rates.items():
-        print(f"{name:45s} {rate:6.0f} /s/core   {rate / first:.2f} of decode-only")
+    keep_freed_memory()  # as in training
+    plain, taught = "plain sample", f"token-label sample, {arguments.classes} classes a map"
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        images = evenly(photos_in(arguments.photos, Path(folder) / "photos"), arguments.count)
+        functions, theirs = tasks(images, os.path.join(folder, "maps"), arguments.classes, arguments.batch), {}
+        if arguments.peer:
+            functions = {name: functions[name] for name in ("decode only", plain, taught)}
+            paths = [images.full_path(index) for index in range(len(images))]
+            theirs = stack.enter_context(peers.samples_on_call(arguments.peer, paths))
+        seconds = measure(functions, theirs, arguments.rounds)
+    first = np.median(seconds["decode only"])
+    for name, found in seconds.items():
+        middle = np.median(found)
+        print(f"{name:45s} {len(images) / middle:6.0f} /s/core   {first / middle:.2f} of decode-only")
+    print(f"seconds of a token-label sample over a plain one's: {times_as_fast(seconds[plain], seconds[taught])}")
+    for other in theirs:
+        for name in (plain, taught):
+            print(f"{name}, times as fast as {other}: {times_as_fast(seconds[name], seconds[other])}")
 
 
 if __name__ == "__main__":

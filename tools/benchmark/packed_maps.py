@@ -21,11 +21,11 @@ import os
 import resource
 import shutil
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # one core is what is measured
@@ -33,19 +33,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np  # noqa: E402
 
+from ppim.bench.material import CLASSES, GRID, POLICY, SEED, batch_of, drawn_map, evenly, pack_maps, photos_in  # noqa: E402
 from ppim.bench.rounds import median_of  # noqa: E402
-from ppim.data.augment import Policy, parse_rand_augment  # noqa: E402
-from ppim.data.datasets import find_images  # noqa: E402
 from ppim.data.images import ImageList  # noqa: E402
 from ppim.data.loader import TrainSamples  # noqa: E402
-from ppim.index import names_digest  # noqa: E402
+from ppim.memory import keep_freed_memory  # noqa: E402
 from ppim.token_labels.maps import stem_of, write_map  # noqa: E402
-from ppim.token_labels.pack_writer import SHARD_MAPS, Encoded, Plan, write_pack  # noqa: E402
-from ppim.token_labels.record import encode, seal_record  # noqa: E402
 from ppim.token_labels.store import open_maps  # noqa: E402
 
-SHAPE, CLASSES, SEED = (5, 18, 18), 1000, 0
-POLICY = Policy((224, 224), rand_augment=parse_rand_augment("rand-m9-mstd0.5-inc1"), erase_prob=0.25)
 GROUP = Path("/sys/fs/cgroup/memory")
 
 
@@ -60,54 +55,28 @@ class Repeated(ImageList):
         return self.few.full_path(index % len(self.few))
 
 
-def arrays(count: int) -> list:
-    """Maps [3, 5, 18, 18] as an annotator makes them: some 30 classes a photo."""
-    rng, found = np.random.default_rng(SEED), []
-    for _ in range(count):
-        classes = rng.permutation(CLASSES)[:30]
-        ids = classes[np.argsort(rng.random((30, *SHAPE[1:])), axis=0)[:5]]
-        scores = -np.sort(-rng.normal(5, 3, SHAPE), axis=0)
-        log_z = np.broadcast_to(np.log(np.exp(scores).sum(axis=0) + 900), SHAPE)
-        found.append(np.stack([scores, ids, log_z]).astype("f2"))
-    return found
-
-
-def make_pack(path: Path, stems: list, maps: list) -> None:
-    """A pack whose records repeat `maps`, each sealed for its own stem."""
-    plan = Plan(names_digest(stems), len(stems), SHAPE, "<u2", True, CLASSES, False, SHARD_MAPS, "", "", None)
-    bodies = [encode(plan.record, "", "", array, CLASSES, False)[0] for array in maps]
-
-    def encoded(first: int) -> Iterator[Encoded]:
-        for at in range(first, len(stems), 256):
-            pieces = [seal_record(stem, bodies[(at + number) % len(bodies)][:-4])
-                      for number, stem in enumerate(stems[at:at + 256])]
-            yield Encoded(b"".join(pieces), CLASSES - 1, 0.0)
-
-    write_pack(path, stems, plan, lambda stem: 0.0, encoded, lambda done: None)
-
-
 def samples_of(images: ImageList, maps) -> TrainSamples:
     """Token-label samples."""
-    return TrainSamples(images, POLICY, seed=SEED, num_classes=CLASSES, maps=maps, grid=(14, 14))
+    return TrainSamples(images, POLICY, seed=SEED, num_classes=CLASSES, maps=maps, grid=GRID)
 
 
 def reading(images: ImageList, folder: Path, rounds: int) -> None:
     """The first line of figures."""
-    stems = sorted({stem_of(path) for path in images.paths}, key=str.encode)
-    for stem, array in zip(stems, arrays(len(stems))):
-        write_map(str(folder / "maps" / f"{stem}.npy"), array[0], array[1], array[2, 0])
-    make_pack(folder / "pack", stems, arrays(len(stems)))
-    stores = {"folder": open_maps(folder / "maps", CLASSES), "pack": open_maps(folder / "pack", CLASSES)}
-    samples = {f"sample from a {name}": samples_of(images, maps).__getitem__ for name, maps in stores.items()}
-    plain = TrainSamples(images, POLICY, seed=SEED, num_classes=CLASSES).__getitem__
-    tasks = {**{name: lambda key, maps=maps: maps.read(images.paths[key[1]], (400, 300)) for name, maps in
-                stores.items()}, **samples, "plain sample": plain}
+    stems, rng = [stem_of(path) for path in images.paths], np.random.default_rng(SEED)
+    maps = [drawn_map(rng) for _ in stems]
+    for stem, (scores, ids, log_z) in zip(stems, maps):
+        write_map(str(folder / "maps" / f"{stem}.npy"), scores, ids, log_z[0])
+    stores = {"folder": open_maps(folder / "maps", CLASSES), "pack": pack_maps(folder / "pack", stems, maps)}
+    samples = {f"sample from a {name}": samples_of(images, maps) for name, maps in stores.items()}
+    samples["plain sample"] = TrainSamples(images, POLICY, seed=SEED, num_classes=CLASSES)
+    tasks = {**{name: lambda keys, maps=maps: [maps.read(images.paths[key[1]], (400, 300)) for key in keys]
+                for name, maps in stores.items()},
+             **{name: partial(batch_of, made) for name, made in samples.items()}}
     times = {name: [] for name in tasks}
     for epoch in range(rounds):
         for name, task in tasks.items():
             start = time.process_time()
-            for index in range(len(images)):
-                task((epoch, index, 0))
+            task([(epoch, index, 0) for index in range(len(images))])
             times[name].append((time.process_time() - start) / len(images) * 1e6)
     median = {name: float(np.median(found)) for name, found in times.items()}
     for name in stores:
@@ -155,7 +124,8 @@ def cold(few: ImageList, pack: Path, count: int, memory: float, rounds: int) -> 
     """Random samples of all of a pack in turns with samples of always the same maps of it."""
     stems = [f"n{number // 1300:04d}/{number:08d}" for number in range(count)]
     if not pack.exists():
-        make_pack(pack, stems, arrays(64))
+        rng = np.random.default_rng(SEED)
+        pack_maps(pack, stems, [drawn_map(rng) for _ in range(64)])
     size = sum(path.stat().st_size for path in pack.iterdir())
     print(f"{count:,} maps, {size / 1e9:.2f} GB", flush=True)
     images = Repeated("", [f"{stem}.jpg" for stem in stems], np.zeros(count, np.int64), few.classes, few=few)
@@ -189,7 +159,8 @@ def cold(few: ImageList, pack: Path, count: int, memory: float, rounds: int) -> 
     for kind, found in (("by the clock", rates), ("by the processor's time", work)):
         ratios = np.array(found["cold"]) / np.array(found["warm"])
         ratio = median_of(ratios)
-        print(f"cold over warm {kind}: {ratio.median:.3f} (95 %: {ratio.low:.3f} to {ratio.high:.3f})")
+        print(f"cold over warm {kind}: {ratio.median:.3f} (95 %: {ratio.low:.3f} to {ratio.high:.3f}), quartiles "
+              f"{np.quantile(ratios, 0.25):.3f} to {np.quantile(ratios, 0.75):.3f}")
 
 
 def main() -> None:
@@ -202,17 +173,9 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="leave the large pack there for another time")
     parser.add_argument("--memory", type=float, default=2.0, metavar="GB")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as in training
     with tempfile.TemporaryDirectory() as folder:
-        photos = arguments.photos
-        if os.path.isfile(photos):
-            with tarfile.open(photos) as archive:
-                archive.extractall(os.path.join(folder, "photos"))
-            photos = os.path.join(folder, "photos")
-            while len(os.listdir(photos)) == 1:  # the folder that wraps the class folders
-                photos = os.path.join(photos, os.listdir(photos)[0])
-        images = find_images(photos)
-        chosen = np.linspace(0, len(images) - 1, min(len(images), arguments.count)).astype(int)
-        images = replace(images, paths=[images.paths[i] for i in chosen], labels=images.labels[chosen])
+        images = evenly(photos_in(arguments.photos, Path(folder) / "photos"), arguments.count)
         reading(images, Path(folder), arguments.rounds)
         if arguments.maps:
             pack = Path(arguments.where) / f"benchmark_{arguments.maps}.pack"

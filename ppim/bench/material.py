@@ -1,0 +1,83 @@
+"""With which photos and label maps are samples measured, and how are they made? Nothing here needs Paddle."""
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ppim.data.augment import Policy, parse_rand_augment
+from ppim.data.datasets import find_images
+from ppim.data.images import ImageList
+from ppim.data.making import Making, Samples
+from ppim.index import names_digest
+from ppim.token_labels.pack import MapPack, ascending
+from ppim.token_labels.pack_writer import SHARD_MAPS, Encoded, Plan, write_pack
+from ppim.token_labels.record import encode, seal_record
+
+CLASSES, KEPT, CELLS, GRID, SEED = 1000, 5, (18, 18), (14, 14), 0
+PER_MAP = 30  # different classes in a map, as in real ones
+POLICY = Policy((224, 224), rand_augment=parse_rand_augment("rand-m9-mstd0.5-inc1"), erase_prob=0.25)
+
+
+def photos_in(place: str, folder: Path) -> ImageList:
+    """The photos of a folder of class folders, or of a tar file of one, which is unpacked into `folder`."""
+    if os.path.isfile(place):
+        with tarfile.open(place) as archive:
+            archive.extractall(folder)
+        place = str(folder)
+        while len(os.listdir(place)) == 1:  # the folder that wraps the class folders
+            place = os.path.join(place, os.listdir(place)[0])
+    return find_images(place)
+
+
+def evenly(images: ImageList, count: int) -> ImageList:
+    """`count` of the photos, or all where there are less, of all classes alike."""
+    return images.pick(np.linspace(0, len(images) - 1, min(len(images), count)).astype(int))
+
+
+def drawn_map(rng: np.random.Generator, classes: int = CLASSES, per_map: int = PER_MAP) -> np.ndarray:
+    """A map of noise of our own form: (3, KEPT, *CELLS) float64, scores, ids and log-sum-exps, the best class first.
+
+    Args:
+        classes: ids lie below it; per_map: how many of them the map names. KEPT falls with either.
+    """
+    names = rng.permutation(classes)[:per_map]
+    # (classes, rows, columns) -> (kept, rows, columns): different ones in each cell
+    ids = names[np.argsort(rng.random((len(names), *CELLS)), axis=0)[:KEPT]]
+    scores = -np.sort(-rng.normal(5, 3, ids.shape), axis=0)
+    return np.stack([scores, ids, np.broadcast_to(np.log(np.exp(scores).sum(axis=0) + 40), ids.shape)])
+
+
+def pack_maps(path: Path, stems: Sequence[str], maps: Sequence[np.ndarray]) -> MapPack:
+    """A pack whose records repeat `maps`, as of `drawn_map`, each sealed for its own stem.
+
+    Args:
+        stems: in any order.
+    """
+    stems = ascending(stems)
+    plan = Plan(names_digest(stems), len(stems), (KEPT, *CELLS), "<u2", True, CLASSES, False, SHARD_MAPS, "", "", None)
+    bodies = [encode(plan.record, "", "", one.astype(np.float16), CLASSES, False)[0][:-4] for one in maps]
+
+    def encoded(first: int) -> Iterator[Encoded]:
+        for at in range(first, len(stems), 256):
+            pieces = [seal_record(stem, bodies[(at + number) % len(bodies)])
+                      for number, stem in enumerate(stems[at:at + 256])]
+            yield Encoded(b"".join(pieces), CLASSES - 1, 0.0)
+
+    write_pack(path, stems, plan, lambda stem: 0.0, encoded, lambda done: None)
+    return MapPack(str(path), CLASSES)
+
+
+def batch_of(samples: Samples, keys: Sequence) -> dict[str, np.ndarray]:
+    """Samples as a worker makes them: a batch.
+
+    Raises:
+        ValueError: one cannot be made.
+    """
+    batch = Making(samples, None)(0, keys, lambda path: None)
+    if "error" in batch:
+        raise ValueError(batch["error"])
+    return batch
