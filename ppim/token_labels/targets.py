@@ -27,6 +27,7 @@ TARGETS = ("released", "probs")
 FILLS = ("uniform", "ignore")
 BLANKS = ("uniform", "ignore")
 WEIGHTS = ("none", "confidence")
+_ORDINARY = 500.0  # scores whose exponentials, and sums of these, are no larger than numbers can be
 
 
 class SparseTargets(NamedTuple):
@@ -135,7 +136,7 @@ def read_targets(label_map: LabelMap, reads: Axes | Points, num_classes: int, sm
     if target == "probs":
         background = reads.mean(rest) + (1 - reads.covered) / num_classes
     else:
-        extra, background = _softmax_with_zeros(extra, hit, sums.max(axis=1), num_classes)
+        extra, background = _softmax_with_zeros(extra, hit, sums, num_classes)
     scale, floor = 1 - smoothing + smoothing / num_classes, smoothing / num_classes
     const = np.empty((len(sums), 3), np.float32)
     const[:, 0], const[:, 1], const[:, 2] = background * scale + floor, scale + smoothing, 1
@@ -143,18 +144,28 @@ def read_targets(label_map: LabelMap, reads: Axes | Points, num_classes: int, sm
                          (extra * scale).astype(np.float32), const)
 
 
-def _softmax_with_zeros(scores: np.ndarray, row: np.ndarray, largest: np.ndarray,
+def _softmax_with_zeros(scores: np.ndarray, row: np.ndarray, sums: np.ndarray,
                         num_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """A softmax over all classes, of which only some have a score, (S,) of ascending rows `row`; the others' is zero.
 
-    Shifted by the `largest` score of each row, so that no exponential overflows. Where no class is without a score,
-    none has the background, and zero must not set the scale.
+    Shifted by the largest score of each row, so that no exponential overflows. Where no class is without a score, none
+    has the background, and zero must not set the scale.
+
+    Args:
+        sums: (R, D) the scores where they stand, D being C or less.
 
     Returns:
         what the probability of each score exceeds its row's background by, (S,); the backgrounds, (rows,).
     """
-    rows = len(largest)
+    rows = len(sums)
     count = np.bincount(row, minlength=rows)
+    if sums.shape[1] < num_classes and np.abs(scores).max(initial=0) < _ORDINARY:
+        extra = np.exp(scores)
+        background = 1 / (num_classes - count + np.bincount(row, extra, minlength=rows))
+        extra -= 1
+        extra *= np.repeat(background, count)
+        return extra, background
+    largest = sums.max(axis=1)
     complete = count == num_classes
     shift = np.where(complete, largest, np.maximum(largest, 0))
     zero = np.exp(np.where(complete, -np.inf, -shift))
