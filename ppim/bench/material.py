@@ -39,16 +39,29 @@ def evenly(images: ImageList, count: int) -> ImageList:
 
 
 def drawn_map(rng: np.random.Generator, classes: int = CLASSES, per_map: int = PER_MAP) -> np.ndarray:
-    """A map of noise of our own form: (3, KEPT, *CELLS) float64, scores, ids and log-sum-exps, the best class first.
+    """A map of our own form, (3, KEPT, *CELLS) float64: scores, ids and log-sum-exps, the best class first. Each class
+    is strong in some region, as in photos.
 
     Args:
-        classes: ids lie below it; per_map: how many of them the map names. KEPT falls with either.
+        classes: ids lie below it; per_map: how many of them the map is of. KEPT falls with either.
     """
     names = rng.permutation(classes)[:per_map]
-    # (classes, rows, columns) -> (kept, rows, columns): different ones in each cell
-    ids = names[np.argsort(rng.random((len(names), *CELLS)), axis=0)[:KEPT]]
-    scores = -np.sort(-rng.normal(5, 3, ids.shape), axis=0)
-    return np.stack([scores, ids, np.broadcast_to(np.log(np.exp(scores).sum(axis=0) + 40), ids.shape)])
+    # five by five random heights per class, read in between: neighbouring cells see much the same
+    rows, columns = (np.maximum(0, 1 - np.abs(np.linspace(0, 4, n)[:, None] - np.arange(5))) for n in CELLS)
+    strength = rows @ rng.normal(1, 4, (len(names), 5, 5)) @ columns.T
+    return _best(strength, names)
+
+
+def noise_map(rng: np.random.Generator, classes: int = CLASSES) -> np.ndarray:
+    """The same of any classes anywhere, the worst case."""
+    return _best(rng.normal(0, 3, (classes, *CELLS)), np.arange(classes))
+
+
+def _best(strength: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """(classes, rows, columns) -> the map of the best of each cell."""
+    best = np.argsort(-strength, axis=0)[:KEPT]
+    scores = np.take_along_axis(strength, best, 0)
+    return np.stack([scores, names[best], np.broadcast_to(np.log(np.exp(strength).sum(axis=0)), scores.shape)])
 
 
 def pack_maps(path: Path, stems: Sequence[str], maps: Sequence[np.ndarray]) -> MapPack:

@@ -108,8 +108,8 @@ def measure_alignment(name: str, size: int, rounds: int) -> list[Row]:
                 "/s", None, times_as_fast(seconds["alignment"], seconds["area"]), "shares by area")]
 
 
-def measure_engines(name: str, size: int, rounds: int) -> list[Row]:
-    """Evaluation by either engine."""
+def time_engines(name: str, size: int, rounds: int) -> Seconds:
+    """Seconds of a batch by each engine of evaluation."""
     model = create_model(name)
     model.eval()
     images = paddle.to_tensor(np.random.default_rng(0).normal(0, 1, (size, 3, *model.image_size)).astype(np.float32))
@@ -117,7 +117,12 @@ def measure_engines(name: str, size: int, rounds: int) -> list[Row]:
     if has_products("bfloat16"):
         engines["paddle.inference, bfloat16"] = Inferred(model, precision="bfloat16")
     with paddle.no_grad():
-        seconds = take_turns({key: lambda ask=ask: ask(images).numpy() for key, ask in engines.items()}, rounds)
+        return take_turns({key: lambda ask=ask: ask(images).numpy() for key, ask in engines.items()}, rounds)
+
+
+def measure_engines(name: str, size: int, rounds: int) -> list[Row]:
+    """Evaluation by either engine."""
+    seconds = time_engines(name, size, rounds)
     return [Row("evaluation", f"{name}, {size} images: {key}", size / float(np.median(found)), "/s", None,
                 times_as_fast(found, seconds["dygraph"]) if key != "dygraph" else None,
                 "dygraph" if key != "dygraph" else "") for key, found in seconds.items()]

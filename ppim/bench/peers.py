@@ -55,18 +55,21 @@ def samples_on_call(python: str, photos: Sequence[str]) -> Iterator[dict[str, Ca
         raise ValueError(f"--peer {python}: {error.strerror}") from None
 
     def told(line: str) -> object:
-        print(line, file=peer.stdin, flush=True)
-        answer = peer.stdout.readline()
-        if not answer:
-            raise ValueError(f"--peer {python} wants a Python with torch, torchvision and timm")
-        return json.loads(answer)
-
-    with peer:
         try:
-            names = told(json.dumps([str(photo) for photo in photos]))
-            yield {name: functools.partial(told, name) for name in names}
-        finally:
-            peer.kill()
+            print(line, file=peer.stdin, flush=True)
+            return json.loads(peer.stdout.readline())
+        except (OSError, ValueError):  # it is gone
+            raise ValueError(f"--peer {python} wants a Python with torch, torchvision and timm") from None
+
+    try:
+        names = told(json.dumps([str(photo) for photo in photos]))
+        yield {name: functools.partial(told, name) for name in names}
+    finally:
+        peer.kill()
+        with contextlib.suppress(OSError):  # of what it has not read
+            peer.stdin.close()
+        peer.stdout.close()
+        peer.wait()
 
 
 def main(folder: str, rounds: int, threads: int, batch: int) -> None:

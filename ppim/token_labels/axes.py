@@ -6,19 +6,17 @@ numbers are those of `reads.Points` but for the order in which they are added.
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ppim.geometry import HW, Step, Window
+from ppim.geometry import HW, WHOLE, Step, Window
 from ppim.token_labels.reads import Points
 
 _FEW = 96  # classes of a map up to which products are quicker than sums of what is read
 _HALF = 0.5 - 1e-9  # which rounding must not decide
-_EDGE = 1e-9  # of a view, where no point lies
 _ALONE = 200_000  # multiplications up to which BLAS starts no threads, of which a loader has processes instead
 
 
@@ -73,69 +71,60 @@ class Axes(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """Points of both axes, y before x, of each first those of the tokens, then those of the class token."""
+    """Points along one axis, first those of G - 1 tokens, then those of the class token."""
 
     place: np.ndarray  # (L,) in sides of the view
-    axis: np.ndarray  # (L,) int: 0 along y, 1 along x
     is_token: np.ndarray  # (L,) bool
-    mean: np.ndarray  # (G, L) float64: averages the points of a row or column, of which there are G
-    every: np.ndarray  # (rows + 1, columns + 1) float64 ones
+    mean: np.ndarray  # (G, L) float64: averages what belongs together
 
 
 @lru_cache(maxsize=1024)
-def _layout(grid: HW, per_token: HW, per_class: HW) -> _Layout:
-    places, axes, tokens, owner, first = [], [], [], [], 0
-    for axis, (tokens_here, n, whole) in enumerate(zip(grid, per_token, per_class)):
-        places += [(np.arange(tokens_here * n) + 0.5) / (tokens_here * n), (np.arange(whole) + 0.5) / whole]
-        owner += [first + np.arange(tokens_here * n) // n, np.full(whole, first + tokens_here)]
-        axes.append(np.full(tokens_here * n + whole, axis))
-        tokens += [np.ones(tokens_here * n, bool), np.zeros(whole, bool)]
-        first += tokens_here + 1
-    whose = (np.arange(first)[:, None] == np.concatenate(owner)).astype(np.float64)
-    layout = _Layout(np.concatenate(places), np.concatenate(axes), np.concatenate(tokens),
-                     whose / whose.sum(axis=1, keepdims=True), np.ones((grid[0] + 1, grid[1] + 1)))
+def _layout(tokens: int, per_token: int, per_class: int) -> _Layout:
+    count = tokens * per_token
+    place = np.concatenate([(np.arange(count) + 0.5) / count, (np.arange(per_class) + 0.5) / per_class])
+    owner = np.concatenate([np.arange(count) // per_token, np.full(per_class, tokens)])
+    whose = (np.arange(tokens + 1)[:, None] == owner).astype(np.float64)
+    layout = _Layout(place, owner < tokens, whose / whose.sum(axis=1, keepdims=True))
     for array in layout:
         array.setflags(write=False)
     return layout
 
 
 class _Line(NamedTuple):
-    """Where one coordinate of a view's points, 0 .. 1, lies in the map."""
+    """What is read along one axis."""
 
-    scale: float
-    start: float  # cells = scale * point + start
-    shown: tuple[float, float]  # points from here to there show photo
-    inside: tuple[float, float]  # ... that the map covers
+    weights: np.ndarray  # (G, cells) float64: the share of each cell, of the points that count
+    shown: np.ndarray  # (G,) the share of points that show photo
+    inside: np.ndarray  # (G,) ... that the map covers
+    whole: bool  # all of them
 
 
-def _line(moves: Sequence[tuple[float, float]], window: tuple[float, float], cells: int) -> _Line:
+def _line(layout: _Layout, moves: Sequence[tuple[float, float]], window: tuple[float, float] | None, cells: int,
+          offset: float) -> _Line:
     """One axis of a view.
 
     Args:
-        moves: (a, c) of each step, whose point p shows point a * p + c; window: what the map covers.
+        moves: (a, c) of each step, whose point p shows point a * p + c; window: what the map covers, None for all.
     """
-    scale, start, shown = 1.0, 0.0, (-math.inf, math.inf)
+    place = layout.place + layout.is_token * offset if offset else layout.place
+    shown = np.ones(len(place), bool)
     for a, c in reversed(moves):
-        scale, start = a * scale, a * start + c
-        shown = _narrowed(shown, scale, start)
+        place = place * a + c
+        shown &= (place >= 0) & (place <= 1)
     inside = shown
-    if window != (0, 1):
+    if window:
         first, last = window
-        scale, start = scale / (last - first), (start - first) / (last - first)
-        inside = _narrowed(shown, scale, start)
-    return _Line(scale * cells, start * cells - 0.5, shown, inside)
-
-
-def _narrowed(reach: tuple[float, float], scale: float, start: float) -> tuple[float, float]:
-    """What of `reach` lies in the frame 0 .. 1 to which scale * point + start leads."""
-    first, last = sorted((-start / scale, (1 - start) / scale))
-    return max(reach[0], first), min(reach[1], last)
-
-
-def _within(place: np.ndarray, axis: np.ndarray, reaches: Sequence[tuple[float, float]]) -> np.ndarray:
-    """(L,) bool: which points lie in the reach of their axis."""
-    reach = np.array(reaches)[axis]
-    return (place >= reach[:, 0]) & (place <= reach[:, 1])
+        place = (place - first) / (last - first)
+        inside = shown & (place >= 0) & (place <= 1)
+    # clamped to the outermost cell centres
+    place = np.minimum(np.maximum(place * cells - 0.5, 0), cells - 1)
+    low, at, whole = place.astype(np.intp), np.arange(len(place)), bool(inside.all())
+    shares = np.zeros((len(place), cells))
+    shares[at, np.minimum(low + 1, cells - 1)] = place - low
+    shares[at, low] += 1 - (place - low)
+    if not whole:
+        shares *= inside[:, None]
+    return _Line(layout.mean @ shares, layout.mean @ shown, layout.mean @ inside, whole)
 
 
 def along_axes(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW, points: tuple[HW, HW],
@@ -145,27 +134,13 @@ def along_axes(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW, poin
     Args:
         points: (n_y, n_x) of a token and of the class token; the others as of `points.view_of`.
     """
-    place, axis, is_token, mean, every = _layout(tuple(grid), *points)
     matrices = [step.matrix.tolist() for step in steps]
-    lines = (_line([(d, f) for _, (_, d, f) in matrices], window[1::2], map_hw[0]),
-             _line([(a, c) for (a, _, c), _ in matrices], window[::2], map_hw[1]))
-    if any(offset):
-        place = place + is_token * np.array(offset[::-1])[axis]
-    # clamped to the outermost cell centres
-    last = np.array(map_hw) - 1
-    cells = place * np.array([line.scale for line in lines])[axis] + np.array([line.start for line in lines])[axis]
-    cells = np.minimum(np.maximum(cells, 0), last[axis])
-    hat = np.maximum(1 - np.abs(cells[:, None] - np.arange(last.max() + 1)), 0)
-    share = labelled = shown = every
-    rows = grid[0] + 1
-    whole = not any(offset) and all(line.inside[0] < _EDGE and line.inside[1] > 1 - _EDGE for line in lines)
-    if not whole:
-        shown, inside = (_within(place, axis, reaches) for reaches in zip(*[line[2:] for line in lines]))
-        hat *= inside[:, None]
-        shown, labelled = (along[:rows, None] * along[rows:] for along in (mean @ shown, mean @ inside))
-        share = np.where(labelled < _HALF, 0, 1 / np.maximum(labelled, _HALF))
-    weights = mean @ hat
-    reads = Axes(weights[:rows, :map_hw[0]], weights[rows:, :map_hw[1]], share, whole)
+    moves = [(d, f) for _, (_, d, f) in matrices], [(a, c) for (a, _, c), _ in matrices]
+    covered = (None, None) if window == WHOLE else (window[1::2], window[::2])
+    y, x = map(_line, (_layout(*counts) for counts in zip(grid, *points)), moves, covered, map_hw, offset[::-1])
+    labelled, shown = y.inside[:, None] * x.inside, y.shown[:, None] * x.shown
+    share = np.where(labelled < _HALF, 0, 1 / np.maximum(labelled, _HALF))
+    reads = Axes(y.weights, x.weights, share, y.whole and x.whole)
     return reads, _in_rows(labelled >= _HALF), _in_rows(shown >= _HALF)
 
 

@@ -37,6 +37,12 @@ def test_a_peer_without_its_packages_is_named(tmp_path):
         peers.ask(sys.executable if not _has_timm() else "false", str(tmp_path), 1, 1, 1)
 
 
+def test_a_peer_that_cannot_make_samples_is_named():
+    for python in ("false", "/no/such/python"):
+        with pytest.raises(ValueError, match=f"--peer {python}"), peers.samples_on_call(python, ["a.jpg"]):
+            pass
+
+
 def _has_timm() -> bool:
     from importlib.util import find_spec
 

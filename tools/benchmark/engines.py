@@ -15,15 +15,12 @@ import json
 import math
 import subprocess
 import time
-from collections.abc import Callable
-
-import ppim
 
 import numpy as np  # isort: skip
-import paddle  # isort: skip
 
+from ppim.bench.network import time_engines
 from ppim.data.paths import meant
-from ppim.engine.inference import Inferred, has_products
+from ppim.engine.inference import has_products
 from ppim.trained.predict import answers
 from ppim.trained.ready import of_weights
 
@@ -39,25 +36,6 @@ def seconds(dtype):
 print(json.dumps({f"PyTorch {d}": statistics.median([seconds(d) for _ in range(rounds + 1)][1:])
                   for d in ("float32", "bfloat16")}))
 """
-
-
-def timed(name: str, batch: int, rounds: int) -> dict[str, float]:
-    """Seconds of a batch by engine, medians."""
-    model = ppim.create_model(name)
-    model.eval()
-    images = paddle.to_tensor(
-        np.random.default_rng(0).normal(0, 1, (batch, 3, *model.image_size)).astype(np.float32))
-    engines: dict[str, Callable] = {"dygraph": model, "inference float32": Inferred(model)}
-    if has_products("bfloat16"):
-        engines["inference bfloat16"] = Inferred(model, precision="bfloat16")
-    times: dict[str, list[float]] = {engine: [] for engine in engines}
-    with paddle.no_grad():
-        for _ in range(rounds + 1):
-            for engine, ask in engines.items():
-                start = time.perf_counter()
-                ask(images).numpy()
-                times[engine].append(time.perf_counter() - start)
-    return {engine: float(np.median(found[1:])) for engine, found in times.items()}
 
 
 def compared(weights: str, photos: str) -> None:
@@ -95,7 +73,8 @@ def main() -> None:
     parser.add_argument("--photos", metavar="DIR", help="class folders")
     args = parser.parse_args()
     for name, batch in (word.split(":") for word in args.models):
-        found = timed(name, int(batch), args.rounds)
+        seconds = time_engines(name, int(batch), args.rounds)
+        found = {engine: float(np.median(taken)) for engine, taken in seconds.items()}
         if args.peer and name.startswith("deit_"):
             done = subprocess.run([args.peer, "-c", PEER, f"{name}_patch16_224", batch, str(args.rounds),
                                    str(args.threads)], capture_output=True, text=True, check=True)

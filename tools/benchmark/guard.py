@@ -15,6 +15,7 @@ import ppim  # noqa: E402, F401, I001  (sets the threads before Paddle is import
 import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 
+from ppim.bench.network import drawn_batch  # noqa: E402
 from ppim.engine.distributed import World  # noqa: E402
 from ppim.engine.optimizer import build_optimizer, take_step  # noqa: E402
 from ppim.engine.run import Meter  # noqa: E402
@@ -24,7 +25,6 @@ from ppim.models import create_model  # noqa: E402
 from ppim.objective.objective import Objective  # noqa: E402
 from ppim.paddle_compat import GradScaler  # noqa: E402
 from tools.benchmark.operator_counts import counted  # noqa: E402
-from tools.benchmark.training_step import make_batch  # noqa: E402
 
 
 def main() -> None:
@@ -38,8 +38,7 @@ def main() -> None:
     model.train()
     optimizer, scaler = build_optimizer(model, "AdamW", weight_decay=0.05), GradScaler(enable=False)
     optimizer.set_lr(1e-5)
-    batch = make_batch(np.random.default_rng(0), args.batch, model.grid, model.image_size[0])
-    batch["index"] = paddle.arange(args.batch)
+    batch = drawn_batch(model, args.batch)
     objective = Objective(model, 1.0, 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     state = SimpleNamespace(model=model, optimizer=optimizer, scaler=scaler, loss_scale=1.0)
     guard = Guard(SimpleNamespace(state=state, meter=Meter(), world=World()))

@@ -5,10 +5,11 @@ The last two once with RandAugment on the crop and once on the whole photo, as L
     python tools/benchmark/loader.py --photos data/ILSVRC2012/val        a folder of class folders, or a tar of one
     python tools/benchmark/loader.py --photos data/ILSVRC2012/val --peer PYTHON
 
-Label maps (18x18, the 5 best classes) are random and written to a temporary folder, in packs: once with `--classes`
-different classes a map, as real ones have, and once with ids at random, about 800 a map, the worst case. Samples are
-made as workers make them, a batch at a time. The processor's time is counted and rounds take turns, so that a busy
-machine slows every task alike; medians are printed, and each as a share of decode-only. JPEG, one process.
+Label maps (18x18, the 5 best classes) are drawn and written to a temporary folder, in packs: once with `--classes`
+different classes a map, each strong in some region, as in photos, and once with ids at random, about 800 a map, the
+worst case. Samples are made as workers make them, a batch at a time. The processor's time is counted and rounds take
+turns, so that a busy machine slows every task alike; medians are printed, and each as a share of decode-only. JPEG, one
+process.
 
 With `--peer`, a Python that has torch, torchvision and timm makes timm's plain samples of the same photos in the same
 rounds, with the same policy: normalised and erased in floats, as its transform does by itself, and as bytes, as it does
@@ -40,6 +41,7 @@ from ppim.bench.material import (  # noqa: E402
     batch_of,
     drawn_map,
     evenly,
+    noise_map,
     pack_maps,
     photos_in,
 )
@@ -75,8 +77,8 @@ def tasks(images: ImageList, folder: str, classes_per_map: int, batch: int) -> d
         return lambda epoch: [batch_of(made, [(epoch, index, 0) for index in some]) for some in places]
 
     rng, stems = np.random.default_rng(SEED), [stem_of(path) for path in images.paths]
-    few, many = (pack_maps(Path(folder) / str(count), stems, [drawn_map(rng, per_map=count) for _ in stems])
-                 for count in (classes_per_map, CLASSES))
+    few = pack_maps(Path(folder) / "few", stems, [drawn_map(rng, per_map=classes_per_map) for _ in stems])
+    many = pack_maps(Path(folder) / "many", stems, [noise_map(rng) for _ in stems])
     return {
         "decode only": one_by_one(decode),
         "decode, bicubic crop": one_by_one(decode_and_crop),

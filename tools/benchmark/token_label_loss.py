@@ -29,28 +29,21 @@ import paddle  # noqa: E402
 import paddle.nn.functional as F  # noqa: E402
 
 from ppim import geometry  # noqa: E402
+from ppim.bench.material import CELLS, GRID, KEPT, drawn_map, noise_map  # noqa: E402
 from ppim.memory import keep_freed_memory  # noqa: E402
 from ppim.objective.losses import sparse_cross_entropy  # noqa: E402
 from ppim.token_labels.maps import LabelMap  # noqa: E402
-from ppim.token_labels.targets import SparseTargets, concat, token_targets, view_points  # noqa: E402
+from ppim.token_labels.points import view_points  # noqa: E402
+from ppim.token_labels.targets import SparseTargets, concat, token_targets  # noqa: E402
 
-KEPT, CELLS, GRID, SMOOTHING = 5, (18, 18), (14, 14), 0.1
+SMOOTHING = 0.1
 PHOTO = (500, 375)
 
 
 def draw_map(rng, ids: str, classes: int) -> LabelMap:
     """'few': 30 classes, each strong in some region, as in photos; 'random': any classes anywhere."""
-    if ids == "random":
-        cells = CELLS[0] * CELLS[1]
-        kept = np.stack([rng.choice(classes, KEPT, replace=False) for _ in range(cells)], axis=1)
-        scores = rng.normal(4, 3, (KEPT, *CELLS))
-        return LabelMap(scores.astype(np.float32), kept.reshape(scores.shape).astype(np.int32))
-    names = rng.choice(classes, 30, replace=False)
-    # Five by five random heights per class, read in between: neighbouring cells see much the same.
-    rows, columns = (np.maximum(0, 1 - np.abs(np.linspace(0, 4, n)[:, None] - np.arange(5))) for n in CELLS)
-    strength = rows @ rng.normal(1, 4, (30, 5, 5)) @ columns.T
-    best = np.argsort(-strength, axis=0)[:KEPT]
-    return LabelMap(np.take_along_axis(strength, best, 0).astype(np.float32), names[best].astype(np.int32))
+    scores, kept, _ = drawn_map(rng, classes) if ids == "few" else noise_map(rng, classes)
+    return LabelMap(scores.astype(np.float32), kept.astype(np.int32))
 
 
 def draw_history(rng) -> list[geometry.Step]:
