@@ -71,11 +71,13 @@ class Axes(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """Points along one axis, first those of G - 1 tokens, then those of the class token."""
+    """Points along one axis, first those of G - 1 tokens, then those of the class token; either ascend."""
 
     place: np.ndarray  # (L,) in sides of the view
-    is_token: np.ndarray  # (L,) bool
-    mean: np.ndarray  # (G, L) float64: averages what belongs together
+    owner: np.ndarray  # (L,) int: whose a point is, 0 .. G - 1
+    part: np.ndarray  # (L,) one over the points of its owner
+    ends: np.ndarray  # (4,) the first and the last point of either
+    ones: np.ndarray  # (G,)
 
 
 @lru_cache(maxsize=1024)
@@ -83,8 +85,8 @@ def _layout(tokens: int, per_token: int, per_class: int) -> _Layout:
     count = tokens * per_token
     place = np.concatenate([(np.arange(count) + 0.5) / count, (np.arange(per_class) + 0.5) / per_class])
     owner = np.concatenate([np.arange(count) // per_token, np.full(per_class, tokens)])
-    whose = (np.arange(tokens + 1)[:, None] == owner).astype(np.float64)
-    layout = _Layout(place, owner < tokens, whose / whose.sum(axis=1, keepdims=True))
+    layout = _Layout(place, owner, np.where(owner < tokens, 1 / per_token, 1 / per_class),
+                     np.array([0, count - 1, count, count + per_class - 1]), np.ones(tokens + 1))
     for array in layout:
         array.setflags(write=False)
     return layout
@@ -106,25 +108,40 @@ def _line(layout: _Layout, moves: Sequence[tuple[float, float]], window: tuple[f
     Args:
         moves: (a, c) of each step, whose point p shows point a * p + c; window: what the map covers, None for all.
     """
-    place = layout.place + layout.is_token * offset if offset else layout.place
-    shown = np.ones(len(place), bool)
+    groups = len(layout.ones)
+    place = layout.place + (layout.owner < groups - 1) * offset if offset else layout.place
+    shown = None  # all
     for a, c in reversed(moves):
         place = place * a + c
-        shown &= (place >= 0) & (place <= 1)
+        shown = _also_within(shown, place, layout)
     inside = shown
     if window:
         first, last = window
         place = (place - first) / (last - first)
-        inside = shown & (place >= 0) & (place <= 1)
+        inside = _also_within(shown, place, layout)
     # clamped to the outermost cell centres
     place = np.minimum(np.maximum(place * cells - 0.5, 0), cells - 1)
-    low, at, whole = place.astype(np.intp), np.arange(len(place)), bool(inside.all())
-    shares = np.zeros((len(place), cells))
-    shares[at, np.minimum(low + 1, cells - 1)] = place - low
-    shares[at, low] += 1 - (place - low)
-    if not whole:
-        shares *= inside[:, None]
-    return _Line(layout.mean @ shares, layout.mean @ shown, layout.mean @ inside, whole)
+    low = place.astype(np.intp)
+    part = layout.part if inside is None else layout.part * inside
+    high = (place - low) * part
+    # the last cell of a row has nothing above it, so that what comes behind it is nothing
+    at = layout.owner * cells + low
+    weights = np.bincount(np.concatenate([at, at + 1]), np.concatenate([part - high, high]), groups * cells + 1)
+    return _Line(weights[:-1].reshape(groups, cells), _shares(shown, layout), _shares(inside, layout), inside is None)
+
+
+def _also_within(counted: np.ndarray | None, place: np.ndarray, layout: _Layout) -> np.ndarray | None:
+    """(L,) bool: which of the points that counted lie within 0 .. 1 too; None: all."""
+    ends = place[layout.ends].tolist()
+    if min(ends) >= 0 and max(ends) <= 1:
+        return counted
+    within = (place >= 0) & (place <= 1)
+    return within if counted is None else counted & within
+
+
+def _shares(counted: np.ndarray | None, layout: _Layout) -> np.ndarray:
+    """(G,): how much of the points of each counts."""
+    return layout.ones if counted is None else np.bincount(layout.owner, layout.part * counted)
 
 
 def along_axes(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW, points: tuple[HW, HW],
