@@ -24,9 +24,9 @@ from fonts import drawable  # noqa: E402
 from ppim.data import shapes  # noqa: E402
 from ppim.data.photos import read_photo  # noqa: E402
 from ppim.data.transforms import CropResize, HFlip, Warp, apply_all, history  # noqa: E402
-from ppim.geometry import centre_window, trace  # noqa: E402
+from ppim.geometry import WHOLE, centre_window, trace  # noqa: E402
 from ppim.token_labels.maps import LabelMap, read_map  # noqa: E402
-from ppim.token_labels.targets import WHOLE, best_class, dense, token_targets  # noqa: E402
+from ppim.token_labels.targets import best_class, dense, token_targets  # noqa: E402
 
 # Okabe and Ito's colours stay apart with every common form of colour blindness; the last stands for all other classes.
 PALETTE = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#56B4E9")
