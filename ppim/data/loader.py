@@ -103,10 +103,14 @@ class TrainSamples(Samples):
         _, photo, _ = self._readable(*key[:2])
         return photo, draw_view(sample_rng(self.seed, *key), photo.size, self.policy)
 
+    def expect(self, keys: Sequence[tuple[int, int, int]]) -> None:
+        """Have a disk fetch the label maps of samples that are made next."""
+        if self.maps is not None:
+            for _, index, _ in keys:
+                expect(self.maps, self.images.paths[index])
+
     def begin(self, key: tuple[int, int, int]) -> _Begun:
         """The view of a sample's photo."""
-        if self.maps is not None:
-            expect(self.maps, self.images.paths[key[1]])
         index, photo, bad = self._readable(*key[:2])
         rng = sample_rng(self.seed, *key)
         ops = draw_view(rng, photo.size, self.policy)

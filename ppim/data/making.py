@@ -27,6 +27,9 @@ class Samples:
         """Places in `keys`, in the order in which the samples are best read."""
         return range(len(keys))
 
+    def expect(self, keys: Sequence) -> None:
+        """Told of the samples that are made next; nothing is waited for."""
+
     def begin(self, key) -> Any:
         """What takes long: the photo, read and worked on."""
         return self[key]
@@ -52,6 +55,7 @@ class Making:
         try:
             samples: list[Any] = [None] * len(keys)
             order = self.samples.in_order_of_reading(keys)
+            self.samples.expect(keys)
             for place in order:
                 path = self.samples.path(keys[place])
                 tell(path)

@@ -155,10 +155,22 @@ def along_axes(steps: Sequence[Step], window: Window, map_hw: HW, grid: HW, poin
     moves = [(d, f) for _, (_, d, f) in matrices], [(a, c) for (a, _, c), _ in matrices]
     covered = (None, None) if window == WHOLE else (window[1::2], window[::2])
     y, x = map(_line, (_layout(*counts) for counts in zip(grid, *points)), moves, covered, map_hw, offset[::-1])
+    if y.whole and x.whole:
+        table, every = _all(tuple(grid))
+        return Axes(y.weights, x.weights, table, True), every, every
     labelled, shown = y.inside[:, None] * x.inside, y.shown[:, None] * x.shown
     share = np.where(labelled < _HALF, 0, 1 / np.maximum(labelled, _HALF))
-    reads = Axes(y.weights, x.weights, share, y.whole and x.whole)
+    reads = Axes(y.weights, x.weights, share, False)
     return reads, _in_rows(labelled >= _HALF), _in_rows(shown >= _HALF)
+
+
+@lru_cache(maxsize=64)
+def _all(grid: HW) -> tuple[np.ndarray, np.ndarray]:
+    """(rows + 1, columns + 1) ones, and as many True as there are rows of targets."""
+    found = np.ones((grid[0] + 1, grid[1] + 1)), np.ones(1 + grid[0] * grid[1], bool)
+    for array in found:
+        array.setflags(write=False)
+    return found
 
 
 def _in_rows(table: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ppim.data.augment import Policy, draw_view, parse_rand_augment
 from ppim.data.batches import EvalBatches, TrainBatches, rank_rows
 from ppim.data.datasets import find_images
 from ppim.data.loader import EvalSamples, TrainSamples, make_loader, released_history
-from ppim.data.making import collate
+from ppim.data.making import Making, Samples, collate
 from ppim.data.transforms import Colour, CropResize, HFlip, Warp, eval_view
 from ppim.mixing import Mixed
 from ppim.seeds import sample_rng
@@ -107,6 +107,35 @@ def test_a_batch_brings_the_mix_of_its_micro_step_wherever_a_run_goes_on(photos,
     seen = list(make_loader(samples_of(photos), batches, workers, mix))
     assert [batch["mix_partner"].tolist() for batch in seen] == [[step] * 6 for step in (3, 4, 5)]
     assert all(batch["mix_blend"].dtype == paddle.float32 and "mix_owner" not in batch for batch in seen)
+
+
+def test_a_batch_is_announced_then_its_photos_are_made_and_then_all_the_rest():
+    class Seen(Samples):
+        def __init__(self):
+            self.seen = []
+
+        def path(self, key):
+            return f"{key}.jpg"
+
+        def in_order_of_reading(self, keys):
+            return range(len(keys))[::-1]
+
+        def expect(self, keys):
+            self.seen += [("expected", key) for key in keys]
+
+        def begin(self, key):
+            self.seen.append(("begun", key))
+            return -key
+
+        def finish(self, begun):
+            self.seen.append(("finished", -begun))
+            return {"index": np.int64(-begun)}
+
+    samples, told = Seen(), []
+    assert Making(samples, None)(0, [4, 7], told.append)["index"].tolist() == [4, 7]
+    assert samples.seen == [("expected", 4), ("expected", 7), ("begun", 7), ("begun", 4), ("finished", 7),
+                            ("finished", 4)]
+    assert told == ["7.jpg", "4.jpg"] * 2 and samples[5] == {"index": 5}
 
 
 def test_views_change_with_epoch_copy_and_seed_but_not_otherwise(photos):
