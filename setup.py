@@ -11,7 +11,7 @@ RECIPES = [str(path.relative_to(ROOT / "configs")) for path in sorted((ROOT / "c
 setup(
     name="ppim",
     version=VERSION,
-    description="LV-ViT, T2T-ViT and DeiT supervised by tokens, on PaddlePaddle",
+    description="LV-ViT, VOLO, T2T-ViT and DeiT supervised by tokens, on PaddlePaddle",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

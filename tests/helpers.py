@@ -23,6 +23,7 @@ from ppim.engine.train_state import TrainState
 from ppim.mixing import Mixed
 from ppim.models.lvvit import LVViT
 from ppim.models.t2t_vit import T2TViT
+from ppim.models.volo import VOLO
 from ppim.seeds import picture_rng
 from ppim.token_labels.card import WHOLE, save_card
 
@@ -199,6 +200,11 @@ def small_lvvit(**overrides) -> LVViT:
 
 def small_t2t_vit(**overrides) -> T2TViT:
     return T2TViT(**{**SMALL, "token_type": "performer", "token_dim": 16, **overrides})
+
+
+def small_volo(**overrides) -> VOLO:
+    size = {name: value for name, value in SMALL.items() if name != "depth"}
+    return VOLO(**{**size, "layers": [1, 1, 1, 1], "outlook_heads": 3, "stem_channels": 8, **overrides})
 
 
 def spread_weights(layer: paddle.nn.Layer, gain: float = 1.0) -> None:

@@ -20,11 +20,15 @@ def tool(monkeypatch):
 def test_the_comparison_shows_every_published_model_below_a_hundred_million(tool):
     found = tool("draw_comparison_figure").points()
     shown = {(point.series, point.label, point.size): (round(point.parameters), point.top1) for point in found}
-    assert len(found) == len(shown) == 25
+    assert len(found) == len(shown) == 31
     # as the tables of the original projects have them
     assert {key: value for key, value in shown.items() if key[0] == "LV-ViT"} == {
         ("LV-ViT", "T", 224): (9, 79.1), ("LV-ViT", "S", 224): (26, 83.3), ("LV-ViT", "M", 224): (56, 84.0),
         ("LV-ViT", "S", 384): (26, 84.4), ("LV-ViT", "M", 384): (56, 85.4), ("LV-ViT", "M", 448): (56, 85.5),
+    }
+    assert {key: value for key, value in shown.items() if key[0] == "VOLO"} == {
+        ("VOLO", "D1", 224): (27, 84.2), ("VOLO", "D2", 224): (59, 85.2), ("VOLO", "D3", 224): (86, 85.4),
+        ("VOLO", "D1", 384): (27, 85.2), ("VOLO", "D2", 384): (59, 86.0), ("VOLO", "D3", 448): (87, 86.3),
     }
     assert shown["T2T-ViT", "14", 384] == (22, 83.3) and shown["T2T-ViT$_t$", "24", 224] == (64, 82.6)
     assert shown["DeiT", "B", 384] == (87, 82.89) and shown["DeiT distilled", "T", 224] == (6, 74.48)

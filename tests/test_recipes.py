@@ -30,6 +30,9 @@ PARAMETERS = {  # the tables of the papers and of their code, fixed tables inclu
     "t2t_vit_t_24": 64_101_454, "t2t_vit_14_384": 21_691_470, "t2t_vit_14_resnext": 21_545_550,
     "t2t_vit_14_wide": 25_156_302,
     "t2t_vit_24_token_labeling": 64_105_934 + 380 * 512 + 513_000,  # 384 pixels, and the token head training needs
+    "volo_d1": 26_632_040, "volo_d2": 58_678_336, "volo_d3": 86_325_072, "volo_d4": 192_961_520,
+    "volo_d5": 295_455_584, "volo_d1_384": 26_777_960, "volo_d2_384": 58_872_896, "volo_d3_448": 86_626_128,
+    "volo_d4_448": 193_413_104, "volo_d5_448": 295_907_168, "volo_d5_512": 296_091_488,
     "deit_tiny": 5_717_416, "deit_small": 22_050_664, "deit_base": 86_567_656,
     "deit_tiny_distilled": 5_910_800, "deit_small_distilled": 22_436_432,
     "deit_base_distilled": 87_338_192, "deit_base_384": 86_859_496,
@@ -58,7 +61,7 @@ def test_every_published_model_has_a_recipe():
     named = set(MODELS.values())
     ours = {"lvvit_demo", "lvvit_cifar10", "lvvit_collage", "deit_cifar10"}
     assert set(PARAMETERS) <= named <= set(list_models())
-    families = ("lvvit", "t2t", "deit", "vit", "dinov2")
+    families = ("lvvit", "t2t", "deit", "vit", "dinov2", "volo")
     assert {name for name in list_models() if name.startswith(families)} - ours == set(PARAMETERS)
 
 
@@ -74,13 +77,14 @@ def test_a_recipe_builds_the_published_number_of_parameters(name):
 @pytest.mark.parametrize("name", sorted(PARAMETERS))
 def test_a_recipe_and_a_name_mean_the_same_model(name):
     size = get_config(recipe_of(name)).DATA.IMAGE_SIZE  # DINOv2's recipes resize the table of positions
+    blocks = ("LAYERS", [1, 1, 1, 1]) if name.startswith("volo") else ("DEPTH", 1)
     with paddle.LazyGuard():
-        described = build_model(get_config(recipe_of(name), ["MODEL.TRANS.DEPTH", "1"]))
-        named = create_model(name, depth=1, image_size=size,
+        described = build_model(get_config(recipe_of(name), [f"MODEL.TRANS.{blocks[0]}", str(blocks[1])]))
+        named = create_model(name, **{blocks[0].lower(): blocks[1]}, image_size=size,
                              **({"dense_head": True} if name == "t2t_vit_24_token_labeling" else {}))
     here, there = ({key: value.shape for key, value in model.state_dict().items()} for model in (described, named))
     assert here == there and type(described) is type(named)
-    a, b = described.blocks[0], named.blocks[0]
+    a, b = described.blocks[-1], named.blocks[-1]
     assert (a.attn.num_heads, a.attn.scale, a.skip_lam, a.norm1._epsilon) == (
         b.attn.num_heads, b.attn.scale, b.skip_lam, b.norm1._epsilon,
     )
@@ -127,21 +131,25 @@ def tiny(path: str, tiny_data: Path, folder: Path) -> list[str]:
     config = get_config(CONFIGS / path)
     size = size_of(config.MODEL.NAME, config.MODEL.TRANS)
     side = 64 if config.MODEL.TYPE == "paddle_vision" else 2 * size.get("patch_size", 16)
+    blocks = {"DEPTH": 2, "EMBED_DIM": 4 * size.get("num_heads", 1)}
+    if config.MODEL.TYPE == "VOLO":
+        blocks = {"LAYERS": [1, 1, 1, 1], "EMBED_DIM": 16, "NUM_HEADS": 2, "OUTLOOK_HEADS": 2}
     options = {
         "DATA.DATA_PATH": tiny_data, "TOKEN_LABEL.PATH": tiny_data / "maps", "SAVE": folder, "MODEL.NUM_CLASSES": 3,
         "DATA.BATCH_SIZE": 4, "DATA.BATCH_SIZE_EVAL": 4, "DATA.NUM_WORKERS": 0, "TRAIN.MAX_STEPS": 1,
-        "DATA.IMAGE_SIZE": side, "MODEL.TRANS.DEPTH": 2, "MODEL.TRANS.EMBED_DIM": 4 * size.get("num_heads", 1),
+        "DATA.IMAGE_SIZE": side, **{f"MODEL.TRANS.{key}": value for key, value in blocks.items()},
         "TOKEN_LABEL.TARGET": "released", "TOKEN_LABEL.VAL_PATH": "",
     }
     return [str(part) for pair in options.items() for part in pair]
 
 
 def distinct() -> list[str]:
-    """Of the many plain ViTs one of each kind, for they differ in size alone, which is made tiny anyway."""
+    """Of the many plain ViTs one of each kind, for they differ in size alone, which is made tiny anyway; of VOLO's one
+    from scratch and one that fine-tunes."""
     kinds = {}
     for path in RECIPES:
         kinds.setdefault(MODELS[path].split("_")[0] if path.startswith("vit/") else path, path)
-    return list(kinds.values())
+    return [path for path in kinds.values() if not path.startswith("volo") or path.startswith("volo/volo_d1")]
 
 
 @pytest.mark.parametrize("path", distinct())
@@ -151,7 +159,8 @@ def test_a_recipe_trains_one_tiny_step(path, tiny_data, tmp_path):
     assert (tmp_path / "run" / "last.pdparams").is_file()
 
 
-@pytest.mark.parametrize("path", ["lvvit/lvvit_tiny.yaml", "t2t_vit/t2t_vit_7.yaml", "deit/deit_tiny_distilled.yaml"])
+@pytest.mark.parametrize("path", ["lvvit/lvvit_tiny.yaml", "t2t_vit/t2t_vit_7.yaml", "deit/deit_tiny_distilled.yaml",
+                                  "volo/volo_d1.yaml"])
 def test_one_command_fine_tunes_at_another_size_on_other_classes(path, tiny_data, tmp_path, capsys):
     options = [*tiny(path, tiny_data, tmp_path / "run"), "TOKEN_LABEL.ENABLE", "False"]
     source = build_model(get_config(CONFIGS / path, [*options, "MODEL.NUM_CLASSES", "7"]))

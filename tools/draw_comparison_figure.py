@@ -25,6 +25,7 @@ from ppim import zoo  # noqa: E402
 # Okabe and Ito's colours stay apart with every common form of colour blindness.
 SERIES = {  # name in the legend: colour, names of the models with what is written beside the point
     "LV-ViT": ("#D55E00", r"lvvit_([a-z])(?:iny)?(?:_\d+)?"),
+    "VOLO": ("#000000", r"volo_(d\d)(?:_\d+)?"),
     "T2T-ViT": ("#0072B2", r"t2t_vit_(\d+)(?:_384)?"),
     "T2T-ViT$_t$": ("#56B4E9", r"t2t_vit_t_(\d+)"),
     "T2T-ViT with token labels": ("#E69F00", r"t2t_vit_(\d+)_token_labeling"),
@@ -38,9 +39,11 @@ ABOVE, BELOW, LEFT, RIGHT = (0, 13), (0, -13), (-14, 2), (13, -6)  # of the poin
 PLACES = {  # where labels stand that would meet another above
     **dict.fromkeys([("T2T-ViT", "19", 224), ("T2T-ViT", "24", 224), ("DeiT", "B", 224), ("DeiT", "B", 384)], BELOW),
     **dict.fromkeys([("DeiT", "T", 224), ("DeiT", "S", 224), ("DeiT distilled", "T", 224)], RIGHT),
-    **dict.fromkeys([("T2T-ViT", "7", 224), ("LV-ViT", "M", 384)], RIGHT),
+    **dict.fromkeys([("T2T-ViT", "7", 224)], RIGHT),
     **{("T2T-ViT", *point): LEFT for point in (("10", 224), ("12", 224), ("14", 224), ("14", 384))},
     ("DeiT distilled", "S", 224): (11, -10),
+    ("VOLO", "D1", 224): (17, -9), ("VOLO", "D2", 224): (16, 9), ("VOLO", "D3", 224): (-16, -11),
+    ("LV-ViT", "S", 384): LEFT, ("LV-ViT", "M", 384): (-12, -9), ("LV-ViT", "M", 448): (-13, 8),
 }
 
 
@@ -83,7 +86,7 @@ def draw(found: list[Point]):
     axes.xaxis.set_major_locator(FixedLocator([5, 10, 20, 30, 50, 70, 100]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels(["5", "10", "20", "30", "50", "70", "100"])
-    axes.set(xlim=(3.8, 105), ylim=(70, 87))
+    axes.set(xlim=(3.8, 105), ylim=(70, 87.5))
     axes.set_xlabel("Parameters, millions (logarithmic)", color=INK, fontsize=11)
     axes.set_ylabel("Top-1 on ImageNet, %, as published", color=INK, fontsize=11)
     axes.grid(color="#DDDDDD", linewidth=0.8)

@@ -124,10 +124,9 @@ def _first_layers(model: nn.Layer) -> list[tuple[str, nn.Layer]]:
     """Layers with weights and none below them, up to the first block."""
     leaves = [(name, layer) for name, layer in model.named_sublayers()
               if not layer.sublayers() and layer.parameters(include_sublayers=False)]
-    if not hasattr(model, "blocks"):
+    if not hasattr(model, "layer_of"):
         return leaves[:_FIRST_LAYERS]
-    behind = ("blocks.", *(head for head in model.heads))
-    return [(name, layer) for name, layer in leaves if not name.startswith(behind) and name != "norm"]
+    return [(name, layer) for name, layer in leaves if model.layer_of(f"{name}.weight") == 0]
 
 
 def gradients_are_there(

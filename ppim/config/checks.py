@@ -116,13 +116,17 @@ def _check_training(config: CfgNode) -> None:
                          f"try {config.MIX.GROUP + 1}")
     if config.MIX.TOKEN_ALPHA and config.MODEL.TYPE == "paddle_vision":
         raise ValueError("MIX.TOKEN_ALPHA needs a model with tokens; set it to 0 for MODEL.TYPE paddle_vision")
+    if config.MIX.CLASS_SHARE == "alignment" and config.MODEL.TYPE == "VOLO":
+        raise ValueError("MIX.CLASS_SHARE alignment carries labels through attention among all tokens, which VOLO's "
+                         "first blocks have not; set it to attention or area")
     if train.RECOMPUTE and config.MODEL.TYPE == "paddle_vision":
         raise ValueError("TRAIN.RECOMPUTE needs a model of blocks; set it to False for MODEL.TYPE paddle_vision")
 
 
 def _check_tuning(config: CfgNode) -> None:
     train, frozen = config.TRAIN, config.TRAIN.FREEZE
-    depth = size_of(normalise_name(config.MODEL.NAME), config.MODEL.TRANS).get("depth")
+    size = size_of(normalise_name(config.MODEL.NAME), config.MODEL.TRANS)
+    depth = size.get("depth") or sum(map(int, size.get("layers", ())))
     if not frozen.isdecimal() and frozen not in ("none", "embedding", "backbone"):
         raise ValueError(f"TRAIN.FREEZE wants none, embedding, backbone or a number of blocks; got {frozen!r}")
     if frozen.isdecimal() and depth and int(frozen) > depth:

@@ -74,8 +74,8 @@ KEYS: dict[str, Key] = {
     #: 每轮展示什么：`all` 每张照片一次；`balanced` 同样多的照片，但各类别次数相同，见[类别不均衡](#类别不均衡)
     "DATA.SAMPLING": key("all", choices=("all", "balanced")),
 
-    #: family: `LV-ViT`, `T2T-ViT`, `DeiT`, `ViT`, `paddle_vision` |
-    #: 模型族：`LV-ViT`、`T2T-ViT`、`DeiT`、`ViT`、`paddle_vision`
+    #: family: `LV-ViT`, `VOLO`, `T2T-ViT`, `DeiT`, `ViT`, `paddle_vision` |
+    #: 模型族：`LV-ViT`、`VOLO`、`T2T-ViT`、`DeiT`、`ViT`、`paddle_vision`
     "MODEL.TYPE": key("LV-ViT"),
     #: the model, any name of `ppim.list_models()`; or a name of your own, with `MODEL.TYPE` and all that the family
     #: needs of `MODEL.TRANS` |
@@ -115,8 +115,8 @@ KEYS: dict[str, Key] = {
     #: it |
     #: DeiT：带有自己的头的蒸馏 token，见[蒸馏](#蒸馏)；None：与 `MODEL.NAME` 一致
     "MODEL.DISTILLED": key(None, or_=bool),
-    #: T2T-ViT, DeiT and ViT: a head on every token, which token labels need (LV-ViT always has one) |
-    #: T2T-ViT、DeiT 与 ViT：每个 token 上的分类头，token 标签需要它（LV-ViT 始终有）
+    #: T2T-ViT, DeiT and ViT: a head on every token, which token labels need (LV-ViT and VOLO always have one) |
+    #: T2T-ViT、DeiT 与 ViT：每个 token 上的分类头，token 标签需要它（LV-ViT 与 VOLO 始终有）
     "MODEL.DENSE_HEAD": key(False),
     #: add 0.5 x maximum over tokens to the class logits: `auto` (if the token head was trained), `always`, `never` |
     #: 是否在类别 logits 上加 0.5 x 各 token 的最大值：`auto`（token 头训练过才加）、`always`、`never`
@@ -141,8 +141,13 @@ KEYS: dict[str, Key] = {
     "MODEL.TRANS.QK_SCALE": key(None, or_=float),
     #: LV-ViT: each residual branch is divided by it | LV-ViT：每个残差分支都除以它
     "MODEL.TRANS.SKIP_LAM": key(None, or_=float),
-    #: LV-ViT: channels of the convolutional stem | LV-ViT：卷积 stem 的通道数
+    #: LV-ViT and VOLO: channels of the convolutional stem | LV-ViT 与 VOLO：卷积 stem 的通道数
     "MODEL.TRANS.STEM_CHANNELS": key(None, or_=int),
+    #: VOLO, in place of `DEPTH`: blocks of outlook attention, then of the three parts of the second stage |
+    #: VOLO，代替 `DEPTH`：outlook attention 的 block 数，随后是第二阶段三个部分的 block 数
+    "MODEL.TRANS.LAYERS": key(None, or_=list),
+    #: VOLO: heads of outlook attention, which has half the width | VOLO：outlook attention 的头数，其宽度为一半
+    "MODEL.TRANS.OUTLOOK_HEADS": key(None, or_=int),
     #: ViT: factors, learnt, for the channels of every branch | ViT：每个分支各通道的可学习系数
     "MODEL.TRANS.LAYER_SCALE": key(None, or_=bool),
     #: ViT: tokens besides the class token, which nobody reads | ViT：类别 token 之外、无人读取的 token 数

@@ -1,6 +1,7 @@
 """How much memory will a training step take? Said before the first one, not by the allocator at the hundredth."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import paddle
@@ -57,7 +58,8 @@ def activations_per_image(
     with paddle.amp.auto_cast(**(amp or {"enable": False})):
         kept = kept_per_image(of_all, allocated)
         if recompute:
-            kept -= (len(model.blocks) - 1) * _inside_a_block(model, allocated)
+            inside = _inside_blocks(model, allocated)
+            kept -= sum(inside) - max(inside)
     model.recompute = recompute
     for name, value in model.state_dict().items():
         if name in statistics:
@@ -71,11 +73,15 @@ def _shares(model: TokenModel, images: int) -> Mixed | None:
     return None if model.share_rule == "area" else Mixed(partner_share=paddle.full([images, cells], 0.5))
 
 
-def _inside_a_block(model: TokenModel, allocated: Callable[[], int]) -> float:
-    """Bytes per image of a block without what enters and leaves it."""
-    shape = model.extra_tokens + model.grid[0] * model.grid[1], model.trunk.embed_dim
-    of_block = kept_per_image(lambda images: model.blocks[-1](paddle.rand([images, *shape])), allocated)
-    return of_block - 2 * 4 * shape[0] * shape[1]
+def _inside_blocks(model: TokenModel, allocated: Callable[[], int]) -> list[float]:
+    """Bytes per image of each block without what enters and leaves it."""
+    shapes, found = model.block_shapes(), {}
+    for block, shape in zip(model.blocks, shapes):
+        if shape not in found:
+            of_block = kept_per_image(lambda images, block=block, shape=shape: block(paddle.rand([images, *shape])),
+                                      allocated)
+            found[shape] = of_block - 2 * 4 * math.prod(shape)
+    return [found[shape] for shape in shapes]
 
 
 def forecast_for(config: CfgNode, model: TokenModel, parameters: int) -> list[str]:

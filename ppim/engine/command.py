@@ -163,7 +163,7 @@ def probe_weights(
     """
     (model, *_), config, _ = load_by(path, weights, overrides, features_do=True)
     if not hasattr(model, "features"):
-        raise ValueError(f"{config.MODEL.NAME} gives no maps of its tokens; probe LV-ViT, T2T-ViT, DeiT or ViT")
+        raise ValueError(f"{config.MODEL.NAME} gives no maps of its tokens; probe LV-ViT, VOLO, T2T-ViT, DeiT or ViT")
     train, val, how = _whatever_classes(config)
     return probe(model, train, val, (str(masks / "train"), str(masks / "val")), layers=layers, **how)
 
@@ -182,7 +182,7 @@ def knn_weights(
     """
     (model, *_), config, _ = load_by(path, weights, overrides, features_do=True)
     if not hasattr(model, "encode"):
-        raise ValueError(f"{config.MODEL.NAME} has no class token; take LV-ViT, T2T-ViT, DeiT or ViT")
+        raise ValueError(f"{config.MODEL.NAME} has no class token; take LV-ViT, VOLO, T2T-ViT, DeiT or ViT")
     bank, asked, how = _whatever_classes(config)
     ks = ks or [k for k in USUAL if k <= len(bank)] or [len(bank)]
     return knn(model, bank, asked, ks=ks, tokens=tokens, temperature=temperature, **how)

@@ -12,9 +12,7 @@ NONE, EMBEDDING, BACKBONE = "none", "embedding", "backbone"
 
 def layer_of(name: str, model: nn.Layer) -> int:
     """The layer, 0 .. blocks + 1, of the parameter of this structured name in a model of blocks."""
-    if name.startswith("blocks."):
-        return int(name.split(".")[1]) + 1
-    return len(model.blocks) + 1 if name.startswith(("norm.", *_heads(model))) else 0
+    return model.layer_of(name)
 
 
 def rate_scales(model: nn.Layer, decay: float) -> dict[str, float]:

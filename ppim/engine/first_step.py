@@ -113,8 +113,9 @@ class FirstStep:
         """Parameters that may have no gradient: heads of losses without weight, blocks that drop-path left out."""
         config, run = self._run.config, self._run
         rows = len(self._batch["image"]) * run.steps.accumulate
-        excused = ["head.", "cls_token"] if config.LOSS.CLASS_WEIGHT == 0 and not has_teacher(config) else []
-        return excused + (["blocks."] if config.MODEL.DROPPATH**rows > _SELDOM else [])
+        model = run.state.model
+        excused = list(model.makes_class) if config.LOSS.CLASS_WEIGHT == 0 and not has_teacher(config) else []
+        return excused + (list(model.drops_paths) if config.MODEL.DROPPATH**rows > _SELDOM else [])
 
     @property
     def _is_adaptive(self) -> bool:

@@ -73,6 +73,10 @@ def _batches(model, samples: EvalSamples, folder: str, how):
         hw = tuple(batch["image"].shape[2:])
         masks = [read_mask(mask_path(folder, samples.images.paths[index]), samples.num_classes)
                  for index in batch["index"].tolist()]
+        sides = {tuple(one.shape[2:]) for one in maps}
+        if len(sides) > 1:
+            found = " and ".join(f"{rows}x{columns}" for rows, columns in sorted(sides))
+            raise ValueError(f"layers {list(how['layers'])} have maps of {found} tokens; choose layers of one stage")
         yield (np.concatenate([one.astype("float32").numpy() for one in maps], axis=1),
                np.stack([seen_through(mask, samples.ops, hw) for mask in masks]))
 

@@ -110,6 +110,8 @@ class TokenModel(nn.Layer):
     drawn_once: tuple[str, ...] = ()  # parameters that are drawn with the first weights and never trained
     heads: tuple[str, ...] = ()  # layers whose shape follows the number of classes
     undecayed: tuple[str, ...] = ()
+    drops_paths: tuple[str, ...] = ("blocks.",)  # what names begin with that have no gradient where paths are dropped
+    makes_class: tuple[str, ...] = ("head.", "cls_token")  # and those that only the class logits depend on
     classifies_tokens = False
     has_token_head = False
     eval_token_weight = 0.0

@@ -32,3 +32,18 @@ def exchange(tokens: paddle.Tensor, owner: paddle.Tensor) -> paddle.Tensor:
     rows = tokens.flatten(0, 1)
     found = paddle.gather(rows, owner) if is_planned() else _Exchange.apply(rows, owner)
     return found.reshape(tokens.shape)
+
+
+def owners_in_cells(owner: paddle.Tensor, grid: tuple[int, int], side: int) -> paddle.Tensor:
+    """Owners of tokens of which `side` x `side` make a cell, where whole cells are exchanged.
+
+    Args:
+        owner: (B * N,) int64 of the cells of a grid (rows, columns), each a cell of the same place.
+    Returns:
+        (B * N * side * side,) int64, of a map row-major over the tokens.
+    """
+    rows, columns = (side * cells for cells in grid)
+    cell = (paddle.arange(rows) // side).unsqueeze(1) * grid[1] + paddle.arange(columns) // side
+    # (B, N) -> (B, N * side * side)
+    picture = paddle.gather(owner.reshape([-1, grid[0] * grid[1]]) // (grid[0] * grid[1]), cell.flatten(), axis=1)
+    return (picture * (rows * columns) + paddle.arange(rows * columns)).flatten()

@@ -45,7 +45,7 @@ def drop_path(x: paddle.Tensor, rate: float, training: bool, divisor: float = 1.
     return x * factor
 
 
-def _softmax(scores: paddle.Tensor) -> paddle.Tensor:
+def softmax(scores: paddle.Tensor) -> paddle.Tensor:
     """Attention weights of scores of any floating type, in float32."""
     return F.softmax(as_type(scores, paddle.float32), axis=-1)
 
@@ -95,7 +95,7 @@ def _attend_fused(qkv, num_heads: int, scale: float) -> paddle.Tensor:
 def _attend_together(qkv, num_heads: int, scale: float, dropout: float, carried):
     # (B, N, 3 * H * D) -> 3 x (B, H, N, D)
     q, k, v = qkv.reshape([0, 0, 3, num_heads, -1]).transpose([2, 0, 3, 1, 4]).unbind(0)
-    weights = _softmax(paddle.matmul(q * scale, k, transpose_y=True))
+    weights = softmax(paddle.matmul(q * scale, k, transpose_y=True))
     if carried is not None:
         carried = carry(weights.detach().mean(axis=1), carried)
     weights = as_type(weights, v.dtype)
@@ -109,7 +109,7 @@ def _attend_by_head(qkv, num_heads: int, scale: float, dropout: float, carried):
     pieces = qkv.split(3 * num_heads, axis=-1)
     out, passed_on = [], []
     for q, k, v in zip(pieces[:num_heads], pieces[num_heads : 2 * num_heads], pieces[2 * num_heads :]):
-        weights = _softmax(paddle.matmul(q * scale, k, transpose_y=True))
+        weights = softmax(paddle.matmul(q * scale, k, transpose_y=True))
         if carried is not None:
             passed_on.append(carry(weights, carried))
         weights = as_type(weights, v.dtype)
@@ -170,7 +170,7 @@ class Attention(nn.Layer):
         return self.qkv(x).reshape([0, 0, 3, self.num_heads, -1]).transpose([2, 0, 3, 1, 4]).unbind(0)
 
     def _weights(self, q, k) -> paddle.Tensor:
-        return _softmax(paddle.matmul(q * self.scale, k, transpose_y=True))
+        return softmax(paddle.matmul(q * self.scale, k, transpose_y=True))
 
     def attention_macs(self, tokens: int) -> int:
         """Multiply-accumulates of the contractions among `tokens` tokens; the linear layers count by themselves."""

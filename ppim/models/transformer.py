@@ -81,6 +81,7 @@ class TokenTransformer(TokenModel):
     undecayed = ("cls_token", "dist_token", "register_tokens", "pos_embed")
 
     norm_epsilon = 1e-5
+    shows_attention = True  # do all `blocks` attend among the same tokens, so that attention can be rolled out?
 
     def __init__(self, trunk: Trunk, patch_size: int):
         super().__init__()
@@ -180,6 +181,21 @@ class TokenTransformer(TokenModel):
             parameter.set_value(paddle.zeros_like(parameter))
 
     @property
+    def deciding_block(self) -> nn.Layer:
+        """The block in which the class token looks at the patches for the last time; has `norm1`, and `attn.seen`."""
+        return self.blocks[-1]
+
+    def layer_of(self, name: str) -> int:
+        """How deep the parameter of this structured name lies, 0 .. blocks + 1, see `ppim.engine.depth`."""
+        if name.startswith("blocks."):
+            return int(name.split(".")[1]) + 1
+        return len(self.blocks) + 1 if name.startswith(("norm.", *(f"{head}." for head in self.heads))) else 0
+
+    def block_shapes(self) -> list[tuple[int, ...]]:
+        """The shape of what one image gives each of `blocks`."""
+        return [(self.extra_tokens + self.grid[0] * self.grid[1], self.trunk.embed_dim)] * len(self.blocks)
+
+    @property
     def extra_tokens(self) -> int:
         """Tokens before the grid's."""
         registers = 0 if self.register_tokens is None else self.register_tokens.shape[1]
@@ -229,7 +245,7 @@ class TokenTransformer(TokenModel):
         become leaves out what the class token looks at besides.
         """
         patches = paddle.stack([partner_share, paddle.ones_like(partner_share)], axis=-1)
-        last, first = self.blocks[-1], self.extra_tokens
+        last, first = self.deciding_block, self.extra_tokens
         seen = last.attn.seen(last.norm1(x), first, F.pad(patches, [first, 0], data_format="NLC"))
         return (partner_share.mean(axis=1, keepdim=True) + seen[:, :, 0] / seen[:, :, 1]) / 2
 
@@ -251,8 +267,8 @@ class TokenTransformer(TokenModel):
             share = aligned(carried, passed_on)[:, : self.extra_tokens, 0]
         return self.norm(x), share
 
-    def _through(self, block: Block, x, carried):
-        return recomputed(block, x, carried) if self.recompute and self.training else block(x, carried)
+    def _through(self, block: nn.Layer, *inputs):
+        return recomputed(block, *inputs) if self.recompute and self.training else block(*inputs)
 
     def roll_out(self, x, mix: Mixed | None, labels: paddle.Tensor) -> list[paddle.Tensor]:
         """Alignment step by step: `labels` (B, E + N, S) float32 of all tokens, then what each block makes of them.

@@ -56,7 +56,8 @@ def resize_position(
 ) -> np.ndarray:
     """A position table (1, extra + N, C) for another grid: (1, extra + rows * columns, C), bicubic.
 
-    The first `extra` tokens have no place on the grid and are kept as they are.
+    The first `extra` tokens have no place on the grid and are kept as they are. A table (1, n, m, C) stays one of that
+    kind: (1, rows, columns, C).
 
     Args:
         old: (rows, columns) of the N tokens; None: a square.
@@ -64,6 +65,9 @@ def resize_position(
     Raises:
         ValueError: what is left without the extra tokens is no such grid.
     """
+    if table.ndim == 4 and table.shape[0] == 1 and not extra:
+        flat = table.reshape(1, -1, table.shape[3])
+        return resize_position(flat, 0, grid, table.shape[1:3]).reshape(1, *grid, table.shape[3])
     side = round(max(0, table.shape[1] - extra) ** 0.5)
     rows, columns = old or (side, side)
     if table.ndim != 3 or side < 1 or rows * columns != table.shape[1] - extra:

@@ -36,8 +36,8 @@ def split_macs(model: TokenModel) -> tuple[int, int]:
         in_layers.append(_layer_macs(layer, output))
 
     def count_attention(layer, inputs, output):
-        batch, tokens = inputs[0].shape[:2]
-        in_attention.append(batch * layer.attention_macs(tokens))
+        batch, *tokens, _ = inputs[0].shape
+        in_attention.append(batch * layer.attention_macs(math.prod(tokens)))
 
     for layer in model.sublayers():
         if isinstance(layer, (nn.Conv2D, nn.Linear)):

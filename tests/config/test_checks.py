@@ -3,6 +3,8 @@ import pytest
 
 from ppim.config import get_config
 
+VOLO = ["MODEL.TYPE", "VOLO", "MODEL.NAME", "volo_d1"]
+
 
 @pytest.mark.parametrize(
     ("options", "words"),
@@ -21,6 +23,8 @@ from ppim.config import get_config
         (["DATA.CROP_RATIO", "[1.0]"], "DATA.CROP_RATIO wants [least, most] with 0 < least <= most; got [1.0]"),
         (["TRAIN.CUTMIX_MINMAX", "[0.2, 1.0]"], "TRAIN.CUTMIX_MINMAX wants [least, most] with 0 < least <= most < 1"),
         (["TRAIN.CUTMIX_MINMAX", "[0.2, 'wide']"], "TRAIN.CUTMIX_MINMAX wants [least, most]"),
+        ([*VOLO, "MIX.CLASS_SHARE", "alignment"], "set it to attention or area"),
+        ([*VOLO, "TRAIN.FREEZE", "19"], "wants at most the 18 blocks of volo_d1"),
         (["MODEL.DENSE_HEAD", "True"], "MODEL.DENSE_HEAD is for MODEL.TYPE DeiT, T2T-ViT, ViT, got LV-ViT"),
     ],
 )

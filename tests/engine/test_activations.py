@@ -17,6 +17,7 @@ MODELS = {
     "lvvit_t": {"patch_size": 8, "stem_channels": 16},
     "deit_tiny": {"patch_size": 8},
     "t2t_vit_7": {},
+    "volo_d1": {"layers": [1, 1, 1, 1], "outlook_heads": 3, "stem_channels": 16},
 }
 
 

@@ -12,7 +12,7 @@ from ppim.data.loader import EvalSamples
 from ppim.data.transforms import eval_view
 from ppim.engine.command import probe_weights
 from ppim.engine.probe import _summary, probe
-from tests.helpers import run_python, small_lvvit
+from tests.helpers import run_python, small_lvvit, small_volo
 
 PALETTE = np.array([[90, 90, 90], [220, 30, 30], [30, 30, 220]], np.uint8)  # ground and two classes
 
@@ -58,6 +58,14 @@ def test_colours_are_read_from_an_untrained_model_and_noise_is_not(painted):
         target.write_bytes(other.read_bytes())
     lost = probe(model, samples(painted, "train"), samples(painted, "val"), (str(moved), masks[1]), **how)
     assert lost.miou < 50
+
+
+def test_maps_of_two_stages_do_not_stand_side_by_side(painted):
+    how = {"batch_size": 5, "workers": 0, "timeout": 60, "mean": [0.5] * 3, "std": [0.25] * 3}
+    masks = (str(painted / "masks" / "train"), str(painted / "masks" / "val"))
+    model, val = small_volo(image_size=64, num_classes=2), samples(painted, "val")
+    with pytest.raises(ValueError, match=r"layers \[0, -1\] have maps of 4x4 and 8x8 tokens; choose layers of one"):
+        probe(model, val, val, (masks[1], masks[1]), layers=[0, -1], **how)
 
 
 def test_iou_against_a_hand_count():

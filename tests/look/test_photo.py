@@ -11,7 +11,7 @@ from ppim.look.attention import attention, rollout
 from ppim.look.photo import View, see, token_classes
 from ppim.look.relevance import relevance
 from ppim.objective.pixels import normalise
-from tests.helpers import small_lvvit, spread_weights
+from tests.helpers import small_lvvit, small_volo, spread_weights
 
 VIEW = View(eval_view((32, 48), 0.9), (0.5,) * 3, (0.25,) * 3)
 
@@ -79,9 +79,11 @@ def test_what_is_not_there_cannot_be_asked(model, photo, asked, token, says):
         see(model, photo, VIEW, asked=asked, token=token)
 
 
-def test_a_network_without_attention_is_refused(photo):
+def test_a_network_without_attention_among_its_tokens_is_refused(photo):
     with pytest.raises(ValueError, match="PaddleVision has no attention to look at; wanted LV-ViT"):
         see(ppim.create_model("shufflenet_v2_x0_25", num_classes=3, image_size=64), photo, VIEW)
+    with pytest.raises(ValueError, match="VOLO has no attention to look at; wanted LV-ViT"):
+        see(small_volo(), photo, VIEW)
 
 
 @pytest.mark.smoke

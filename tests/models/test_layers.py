@@ -6,7 +6,7 @@ import paddle.nn.functional as F
 import pytest
 
 from ppim.models import layers
-from ppim.models.layers import _softmax, attend, drop_path
+from ppim.models.layers import attend, drop_path, softmax
 from tests.models.traced import operators_of
 
 pytestmark = pytest.mark.smoke
@@ -65,7 +65,7 @@ def test_queries_are_not_passed_over_to_be_multiplied_by_one(monkeypatch):
 
 def test_softmax_of_half_precision_scores_is_computed_in_single():
     scores = np.array([[11.0, 0.0, -30.0], [60000.0, 59968.0, 0.0]], "float16")
-    got = _softmax(paddle.to_tensor(scores))  # Paddle has no half-precision softmax on the CPU: it must be cast
+    got = softmax(paddle.to_tensor(scores))  # Paddle has no half-precision softmax on the CPU: it must be cast
     e = np.exp(scores.astype("float64") - scores.max(1, keepdims=True))
     np.testing.assert_allclose(got.numpy(), e / e.sum(1, keepdims=True), rtol=1e-6, atol=1e-12)
 

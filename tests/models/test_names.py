@@ -49,7 +49,7 @@ def test_an_unknown_family_is_an_error_naming_the_known_ones():
     config = get_config(None)
     config.defrost()
     config.MODEL.TYPE = "ResViT"
-    with pytest.raises(ValueError, match="MODEL.TYPE wants one of DeiT, LV-ViT, T2T-ViT, ViT, paddle_vision.*'ResViT'"):
+    with pytest.raises(ValueError, match="wants one of DeiT, LV-ViT, T2T-ViT, ViT, VOLO, paddle_vision.*'ResViT'"):
         build_model(config)
 
 

@@ -7,10 +7,12 @@ import pytest
 from ppim.cli import main
 from ppim.commands.plan import show
 from ppim.config import get_config
+from ppim.models import create_model
 from ppim.plan import loader, roofline
 from ppim.plan.estimate import Job, estimate
 from ppim.plan.gpus import find, known, published
 from ppim.plan.tell import as_record, others, rows
+from ppim.zoo.macs import count_macs
 
 with_paddle_3 = pytest.mark.skipif(paddle.version.major == "2", reason="plans are made with Paddle 3")
 
@@ -94,6 +96,18 @@ def test_it_is_told_that_nothing_was_measured(plans):
     told = dict(row[:2] for row in rows(job, plan))
     assert told["job"].startswith("4 x Tesla V100") and told["memory of a GPU"] == f"{plan.memory_gb:.1f} GB"
     assert "unmeasured" in as_record(job, plan)["note"] and as_record(job, plan)["published"]
+
+
+@with_paddle_3
+def test_a_plan_of_windows_and_class_attention_has_the_products_of_the_network():
+    size = {"layers": [1, 1, 1, 1], "embed_dim": 48, "num_heads": 3, "outlook_heads": 3}
+    keys = [word for key, value in size.items() for word in (f"MODEL.TRANS.{key.upper()}", str(value))]
+    job = Job(get_config("volo_d1", [*keys, "DATA.IMAGE_SIZE", "64", "DATA.BATCH_SIZE", "4"]), find("a100"), 2)
+    plan, counted = estimate(job), count_macs(create_model("volo_d1", **size, image_size=64))
+    # besides, the means of 4 x 4 cells of the first stage: two products, over 8 x 8 tokens and over half of them; and
+    # the loss of 17 rows of logits
+    assert plan.giga_macs * 1e9 == pytest.approx(counted + (64 + 32) * 24 + 17 * 1000, rel=1e-9)
+    assert plan.memory_gb > plan.other_memory_gb and plan.precision == "bfloat16"
 
 
 @with_paddle_3

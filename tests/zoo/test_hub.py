@@ -29,7 +29,7 @@ TINY = {"image_size": 16, "patch_size": 8, "embed_dim": 8, "depth": 1, "num_head
 
 
 def test_every_vision_transformer_is_a_function_of_the_package():
-    wanted = {name for name in list_models() if name.startswith(("lvvit", "t2t_vit", "deit"))}
+    wanted = {name for name in list_models() if name.startswith(("lvvit", "t2t_vit", "deit", "volo"))}
     wanted |= {row.alias for row in zoo.ROWS if row.alias}
     assert wanted <= set(hub.NAMES)
     assert all(callable(getattr(ppim, name)) and getattr(ppim, name).__name__ == name for name in hub.NAMES)
@@ -40,8 +40,9 @@ def test_every_vision_transformer_is_a_function_of_the_package():
 
 @pytest.mark.parametrize("name", hub.NAMES)
 def test_a_function_builds_the_model_of_its_name(name):
-    with paddle.LazyGuard():  # shapes without storage
-        ours, theirs = getattr(hub, name)(class_dim=3, depth=1), create_model(name, num_classes=3, depth=1)
+    blocks = {"layers": [1, 1, 1, 1]} if name.startswith("volo") else {"depth": 1}
+    with paddle.LazyGuard():  # shapes, no numbers
+        ours, theirs = getattr(hub, name)(class_dim=3, **blocks), create_model(name, num_classes=3, **blocks)
     assert type(ours) is type(theirs)
     assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
 

@@ -46,6 +46,26 @@ def t2t_size(size, depth, dim, ratio, performer=True) -> tuple:
     return parameters, layers + n * 576 * dim + dim * 1000, attention
 
 
+def volo_size(size, layers, dim, heads, ratio=3, stem=64) -> tuple:
+    """`heads`: of outlook attention, over half the width, at twice the tokens a side."""
+    n, half = (size // 16) ** 2, dim // 2
+    parameters, in_layers, attention = body(n, sum(layers[1:]), dim, ratio, False)
+    convolutions = 3 * 49 * stem + 2 * 9 * stem * stem
+    parameters += convolutions + 3 * 2 * stem + (16 * stem + 1) * half + (4 * half + 1) * dim
+    in_layers += (size // 2) ** 2 * convolutions + 4 * n * 16 * stem * half + n * 4 * half * dim
+    # outlookers: values, weights by the cell, projection, MLP
+    matrices, weights = half * half * (2 + 2 * ratio), half * 81 * heads
+    parameters += layers[0] * (matrices + weights + 81 * heads + half * (1 + 4 + ratio + 1))
+    in_layers += layers[0] * (4 * n * matrices + n * weights)
+    attention += layers[0] * n * 81 * half + 2 * 2 * (n + 1) * dim
+    # class attention: keys and values of all, the rest of the class token alone
+    parameters += 2 * (dim * dim * (4 + 2 * ratio) + dim * (1 + 4 + ratio + 1))
+    in_layers += 2 * dim * dim * (2 * (n + 1) + 2 + 2 * ratio) + (n + 1) * dim * 1000
+    return parameters + dim + n * dim + 2 * (dim + 1) * 1000, in_layers, attention
+
+
+D1, D2, D3 = ((4, 4, 8, 2), 384, 6), ((6, 4, 10, 4), 512, 8), ((8, 8, 16, 4), 512, 8)
+D4, D5 = ((8, 8, 16, 4), 768, 12), ((12, 12, 20, 4), 768, 12, 4, 128)
 def vit_size(size, dim, patch=16, depth=12, classes=1000, scale=False, registers=0, placed=True) -> tuple:
     n = (size // patch) ** 2
     parameters, layers, attention = body(n + 1 + registers, depth, dim, 4, True)
@@ -63,6 +83,10 @@ def dinov2_size(dim, depth, registers) -> tuple:
 
 
 SIZES = {
+    "volo_d1": volo_size(224, *D1), "volo_d2": volo_size(224, *D2), "volo_d3": volo_size(224, *D3),
+    "volo_d4": volo_size(224, *D4), "volo_d5": volo_size(224, *D5), "volo_d1_384": volo_size(384, *D1),
+    "volo_d2_384": volo_size(384, *D2), "volo_d3_448": volo_size(448, *D3), "volo_d4_448": volo_size(448, *D4),
+    "volo_d5_448": volo_size(448, *D5), "volo_d5_512": volo_size(512, *D5),
     "lvvit_tiny": lvvit_size(224, 12, 240), "lvvit_s": lvvit_size(224, 16, 384), "lvvit_m": lvvit_size(224, 20, 512),
     "lvvit_l": lvvit_size(224, 24, 768, 128), "lvvit_s_384": lvvit_size(384, 16, 384),
     "lvvit_m_384": lvvit_size(384, 20, 512), "lvvit_m_448": lvvit_size(448, 20, 512),
@@ -100,6 +124,9 @@ PUBLISHED_PARAMETERS = {  # as the papers' code counts them
     "t2t_vit_14": 21_545_550, "t2t_vit_19": 39_177_422, "t2t_vit_24": 64_105_934, "t2t_vit_t_14": 21_541_070,
     "t2t_vit_t_19": 39_172_942, "t2t_vit_t_24": 64_101_454, "t2t_vit_14_384": 21_691_470,
     "t2t_vit_14_resnext": 21_545_550, "t2t_vit_14_wide": 25_156_302, "deit_tiny": 5_717_416,
+    "volo_d1": 26_632_040, "volo_d2": 58_678_336, "volo_d3": 86_325_072, "volo_d4": 192_961_520,
+    "volo_d5": 295_455_584, "volo_d1_384": 26_777_960, "volo_d2_384": 58_872_896, "volo_d3_448": 86_626_128,
+    "volo_d4_448": 193_413_104, "volo_d5_448": 295_907_168, "volo_d5_512": 296_091_488,
     "deit_small": 22_050_664, "deit_base": 86_567_656,
     "deit_tiny_distilled": 5_910_800, "deit_small_distilled": 22_436_432,
     "deit_base_distilled": 87_338_192, "deit_base_384": 86_859_496,

@@ -44,7 +44,8 @@ def test_ppims_figures_and_link_stand_as_on_its_page(name, seeds):
     assert f"[{name}]:{row.download.url}" in seeds.splitlines()
 
 
-@pytest.mark.parametrize("name", [row.name for row in zoo.ROWS if any("PaddleViT" in f.source for f in row.files)])
+@pytest.mark.parametrize("name", [row.name for row in zoo.ROWS if row.family == "T2T-ViT"
+                                  and any("PaddleViT" in f.source for f in row.files)])
 def test_paddlevits_figures_and_links_stand_as_in_its_table(name, seeds):
     _, top1, top5, _, macs, size, crop_pct, interpolation, link = cells(seeds, name)
     row = zoo.find(name)
@@ -96,8 +97,32 @@ def test_every_figure_says_its_view_where_the_source_does():
                 assert int(row.image_size / accuracy.crop_pct) == {224: 248}.get(row.image_size, row.image_size)
 
 
-def test_all_ten_of_paddlevits_rows_are_here():
-    assert sum(any(accuracy.source == "PaddleViT" for accuracy in row.accuracy) for row in zoo.ROWS) == 10
+def test_all_of_paddlevits_rows_are_here():
+    families = [row.family for row in zoo.ROWS if any(found.source == "PaddleViT" for found in row.accuracy)]
+    assert {family: families.count(family) for family in families} == {"T2T-ViT": 10, "VOLO": 11}
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "top1", "paddlevit"),  # the authors' README; PaddleViT's: top-1, top-5, MACs, crop
+    [("volo_d1", "d1_224_84.2", 84.2, (84.12, 96.78, 6.6, 1.0)),
+     ("volo_d2", "d2_224_85.2", 85.2, (85.11, 97.19, 13.7, 1.0)),
+     ("volo_d3", "d3_224_85.4", 85.4, (85.41, 97.26, 19.8, 1.0)),
+     ("volo_d4", "d4_224_85.7", 85.7, (85.89, 97.54, 42.9, 1.0)),
+     ("volo_d5", "d5_224_86.10", 86.1, (86.08, 97.58, 70.6, 1.0)),
+     ("volo_d1_384", "d1_384_85.2", 85.2, (85.24, 97.21, 19.5, 1.0)),
+     ("volo_d2_384", "d2_384_86.0", 86.0, (86.04, 97.57, 40.7, 1.0)),
+     ("volo_d3_448", "d3_448_86.3", 86.3, (86.50, 97.71, 80.3, 1.0)),
+     ("volo_d4_448", "d4_448_86.79", 86.8, (86.70, 97.85, 172.5, 1.0)),
+     ("volo_d5_448", "d5_448_87.0", 87.0, (86.92, 97.88, 283.8, 1.0)),
+     ("volo_d5_512", "d5_512_87.07", 87.1, (87.05, 97.97, 371.3, 1.15))],
+)
+def test_volos_figures_stand_as_published(name, file, top1, paddlevit):
+    row = zoo.find(name)
+    first, fifth, giga, crop = paddlevit
+    view = 1.15 if name[:7] in ("volo_d4", "volo_d5") else 0.96  # of the model's default in the released code
+    assert row.accuracy == (zoo.Accuracy("original", top1, None, view), zoo.Accuracy("PaddleViT", first, fifth, crop))
+    assert zoo.Macs("PaddleViT", giga, False) in row.macs and row.crop_pct == min(view, 1.0)
+    assert row.files[0].url == f"https://github.com/sail-sg/volo/releases/download/volo_1/{file}.pth.tar"
 
 
 @pytest.mark.parametrize(
