@@ -1,6 +1,7 @@
 """Every key of randomness: what is drawn with it, and all that the draw depends on.
 
-    sample_rng      view and erasing of a sample (`data.augment`)       seed, epoch, index, copy
+    sample_rng      view and erasing of a sample (`data.augment`);      seed, epoch, index, copy
+                    view of photo and mask (`segment.view`)
     stand_in_rng    who stands in for a photo that cannot be read      seed, epoch, index
     order_rng       order of the samples of an epoch (`data.loader`)    seed, epoch
     class_rng       which photos of a class come first where classes   seed, class, times all of them have come

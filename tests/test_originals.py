@@ -20,8 +20,10 @@ RECIPES = published_recipes()
 GROUPS = groups()
 OWN = GROUPS["without_original"]
 COPIED = [name for name in RECIPES if name not in OWN]
+CLASSIFIERS = [name for name in COPIED if name not in GROUPS["segment"]]
 PHOTOS = 1_281_167  # training images of ImageNet-1k
 each_recipe = pytest.mark.parametrize("name", COPIED)
+each_classifier = pytest.mark.parametrize("name", CLASSIFIERS)
 
 
 def rows(name: str) -> dict[str, dict]:
@@ -75,12 +77,18 @@ def test_what_is_listed_as_a_key_is_compared(name):
     assert keys <= set(rows(name))
 
 
-@each_recipe
+@each_classifier
 def test_every_recipe_is_compared_on_the_same_keys(name):
     of_maps = {key for key in rows("lvvit_s") if key.startswith(("TOKEN_LABEL.", "LOSS."))} - {"TOKEN_LABEL.ENABLE"}
     missing = set(rows("lvvit_s")) - set(rows(name))
     assert missing == (set() if ours(name)["TOKEN_LABEL.ENABLE"] else of_maps)
     assert set(rows(name)) <= set(rows("lvvit_s")) <= set(ours(name))
+
+
+@pytest.mark.parametrize("name", GROUPS["segment"])
+def test_every_segmenters_recipe_is_compared_on_the_same_keys(name):
+    decides = {key for key in ours(name) if key.startswith("SEGMENT.")} - {"SEGMENT.MASKS"}
+    assert decides <= set(rows(name)) == set(rows("upernet_lvvit_s")) <= set(ours(name))
 
 
 def test_a_recipe_has_an_original_or_is_listed_as_our_own():
@@ -111,7 +119,7 @@ def test_rates_start_rise_and_end_as_the_authors_have_them(name, rates):
 # ---- what is said of a recipe --------------------------------------------------------------------------------------
 
 
-@each_recipe
+@each_classifier
 def test_the_head_quotes_the_figure_of_the_recipes_own_view(name):
     config, text = get_config(RECIPES[name]), RECIPES[name].read_text(encoding="utf-8")
     said = re.search(r"^# Top-1: +(.*)$", text, re.MULTILINE)[1]

@@ -73,7 +73,7 @@ def theirs(folder: Path) -> None:
         net.load_state_dict(state)
         torch.save(state, folder / f"{row['name']}.pth")
         shapes = {name: list(value.shape) for name, value in state.items()}
-        found = {"timm": np.array(timm.__version__), "shapes": np.array(json.dumps(shapes))}
+        found = {"timm": np.array(timm.__version__), "shapes": np.array(json.dumps(shapes, allow_nan=False))}
         for antialias in (True, False) if row.get("wide") else (True,):
             vision_transformer.resample_abs_pos_embed = partial(resample_abs_pos_embed, antialias=antialias)
             with torch.no_grad():
@@ -123,7 +123,7 @@ def ours(row: dict, folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def compare(python: str, rows: list[dict], folder: Path) -> list[dict]:
     """timm's numbers and how far ours are from them, row by row."""
-    (folder / "rows.json").write_text(json.dumps(rows))
+    (folder / "rows.json").write_text(json.dumps(rows, allow_nan=False))
     subprocess.run([python, __file__, "--theirs", str(folder)], check=True)
     for row in rows:
         given, (logits, features) = np.load(folder / f"{row['name']}.npz"), ours(row, folder)
@@ -156,7 +156,8 @@ def golden(python: str, folder: Path, target: Path) -> None:
     for row in compare(python, rows, folder):
         given, plain = np.load(folder / f"{row['name']}.npz"), "_plain" if row.get("wide") else ""
         told = {key: row[key] for key in ("arguments", "hw")}
-        kept[f"{row['name']}/made_of"] = np.array(json.dumps({**told, "shapes": json.loads(str(given["shapes"]))}))
+        kept[f"{row['name']}/made_of"] = np.array(json.dumps({**told, "shapes": json.loads(str(given["shapes"]))},
+                                                             allow_nan=False))
         kept[f"{row['name']}/logits"] = given[f"logits{plain}"]
         kept[f"{row['name']}/features"] = given[f"features{plain}"][:, ::7, :16]
     np.savez_compressed(target, **kept)

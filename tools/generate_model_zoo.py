@@ -225,20 +225,24 @@ import paddle.vision.transforms as T
 
 
 def count(rows: tuple[zoo.Row, ...]) -> dict:
-    """What the models have and compute. All blocks of a model are alike: one block and two tell the rest."""
+    """What the models have and compute. Where all blocks of a model are alike, one block and two tell the rest."""
     from ppim.families import size_of
     from ppim.models import create_model
     from ppim.zoo.macs import count_parameters, split_macs
 
-    def counted(name: str, depth: int) -> list[int]:
-        model = create_model(name, depth=depth)
+    def counted(name: str, **size: int) -> list[int]:
+        model = create_model(name, **size)
         in_layers, in_attention = split_macs(model)
         return [count_parameters(model), in_layers + in_attention, in_attention]
 
     found = {}
     for row in rows:
-        one, two = counted(row.name, 1), counted(row.name, 2)
-        whole = [first + (size_of(row.name, {})["depth"] - 1) * (second - first) for first, second in zip(one, two)]
+        depth = size_of(row.name, {}).get("depth")
+        if depth is None:
+            whole = counted(row.name)
+        else:
+            one, two = counted(row.name, depth=1), counted(row.name, depth=2)
+            whole = [first + (depth - 1) * (second - first) for first, second in zip(one, two)]
         found[row.name] = dict(zip(("parameters", "macs", "attention_macs"), whole))
         print(row.name, found[row.name], flush=True)
     return found

@@ -62,7 +62,7 @@ def samples_on_call(python: str, photos: Sequence[str]) -> Iterator[dict[str, Ca
             raise ValueError(f"--peer {python} wants a Python with torch, torchvision and timm") from None
 
     try:
-        names = told(json.dumps([str(photo) for photo in photos]))
+        names = told(json.dumps([str(photo) for photo in photos], allow_nan=False))
         yield {name: functools.partial(told, name) for name in names}
     finally:
         peer.kill()
@@ -117,7 +117,7 @@ def serve() -> None:
 
     torch.set_num_threads(1)
     ways = _samples(json.loads(sys.stdin.readline()))
-    print(json.dumps(list(ways)), flush=True)
+    print(json.dumps(list(ways), allow_nan=False), flush=True)
     for line in sys.stdin:
         start = time.process_time()
         ways[line.strip()]()

@@ -125,6 +125,8 @@ def _normalised(batch, row: int, mean, std, swapped: bool) -> np.ndarray:
     pixels = batch["image"][row].astype(np.float32)
     pixels = np.ascontiguousarray(pixels[::-1]) if swapped else pixels
     picture = (pixels / 255 - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+    if "erase_at" not in batch:
+        return picture
     plane = pixels.shape[1] * pixels.shape[2]
     at, value = batch["erase_at"], batch["erase_value"]
     here = (at // plane == row) & ~np.isnan(value).any(axis=1)

@@ -63,7 +63,8 @@ def rows_are_their_own(batch: Mapping[str, np.ndarray], keys: Sequence[Key], sam
                      got=few(batch["index"].tolist()), hint="the loader and the order of the epoch disagree")
     for row in rows:
         sample = samples[keys[row]]
-        wrong = [name for name in ("image", "label") if not _equal(batch[name][row], sample[name])]
+        wrong = [name for name in ("image", "label", "mask") if name in sample
+                 and not _equal(batch[name][row], sample[name])]
         wrong += [f"{kind} targets" for kind in _KINDS if f"{kind}_targets" in sample
                   and not _same_targets(batch, kind, row, sample[f"{kind}_targets"])]
         if wrong:

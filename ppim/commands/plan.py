@@ -32,6 +32,8 @@ def plan(argv: list[str]) -> None:
     from ppim.plan.gpus import find
 
     config, gpu = get_config(args.config, args.override), find(args.gpu)
+    if config.TASK != "classify":
+        raise ValueError(f"{args.config}: plans are of classifiers so far, not of TASK {config.TASK}")
     os.environ.setdefault("GLOG_minloglevel", "2")  # it warns of programs that are not to be run
     import_paddle_quietly()
     from ppim.plan.estimate import Job, estimate

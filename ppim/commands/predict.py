@@ -21,6 +21,9 @@ def predict(argv: list[str]) -> None:
 
     photos = meant(args.paths)
     import_paddle_quietly()
+    if args.masks:
+        _draw_masks(photos, args)
+        return
     from ppim.trained.predict import predictions
     from ppim.trained.ready import of_weights
 
@@ -36,6 +39,31 @@ def predict(argv: list[str]) -> None:
     bad = sum(bool(one.error) for one in found)
     if bad:
         raise ValueError(f"{bad:,} of {len(found):,} photos could not be read, they are named above")
+
+
+def _draw_masks(photos: Sequence, args) -> None:
+    """What a segmenter says of photos, as PNGs; a line for each, of JSON if asked for."""
+    from ppim.report.tables import printable
+    from ppim.strict_json import dumps
+    from ppim.trained.masks import reader_of, write_masks
+
+    others = [option for option, value in (("--csv", args.csv), ("--pictures", args.pictures), ("--page", args.page),
+                                           ("--classes", args.classes)) if value]
+    if others:
+        raise ValueError(f"--masks goes without {', '.join(others)}, which are of classes of whole photos; leave "
+                         "them out")
+    reader, unread = reader_of(args.load, args.model, args.override), 0
+    print(*reader.notes, sep="\n", file=sys.stderr)
+    for one in write_masks(reader, photos, args.masks):
+        unread += bool(one.error)
+        if one.error:
+            print(f"error: {printable(one.error)}", file=sys.stderr, flush=True)
+        if args.json:
+            print(dumps({"path": one.path, **({"error": one.error} if one.error else {"mask": one.mask})}), flush=True)
+        elif not one.error:
+            print(f"{printable(one.path)} -> {printable(one.mask)}", flush=True)
+    if unread:
+        raise ValueError(f"{unread:,} of {len(photos):,} photos could not be read, they are named above")
 
 
 def _tell(one, as_json_lines: bool) -> None:
@@ -103,6 +131,9 @@ def parser() -> Parser:
                         help="a line of JSON a photo, {path, predictions} or {path, error}, instead of the table")
     parser.add_argument("--csv", metavar="FILE", help="also write a table, one row a photo")
     parser.add_argument("--pictures", metavar="DIR", help="also write each photo with its classes below it")
+    parser.add_argument("--masks", metavar="DIR",
+                        help="of a segmenter: write what it says lies where, a coloured PNG of palette indices a "
+                             "photo, instead of the table")
     parser.add_argument("--page", metavar="FILE.html", help="also write one page with all photos and their classes")
     parser.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                         help="change keys of the recipe, e.g. -o DATA.EXIF apply")

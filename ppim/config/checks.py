@@ -36,13 +36,15 @@ def check(config: CfgNode) -> None:
     _check_training(config)
     _check_tuning(config)
     _check_token_labels(config)
+    _check_segmenting(config)
 
 
 def _check_pairs(config: CfgNode) -> None:
     """[least, most]"""
     for key, pair, limit in (("DATA.CROP_SCALE", config.DATA.CROP_SCALE, ""),
                              ("DATA.CROP_RATIO", config.DATA.CROP_RATIO, ""),
-                             ("TRAIN.CUTMIX_MINMAX", config.TRAIN.CUTMIX_MINMAX, " < 1")):
+                             ("TRAIN.CUTMIX_MINMAX", config.TRAIN.CUTMIX_MINMAX, " < 1"),
+                             ("SEGMENT.FACTORS", config.SEGMENT.FACTORS, "")):
         if pair is not None and not (_are_numbers(pair) and len(pair) == 2 and 0 < pair[0] <= pair[1]
                                      and (not limit or pair[1] < 1)):
             raise ValueError(f"{key} wants [least, most] with 0 < least <= most{limit}; got {list(pair)}")
@@ -158,3 +160,36 @@ def _check_token_labels(config: CfgNode) -> None:
                          f"DATA.IMAGE_SIZE is {config.DATA.IMAGE_SIZE}, set TOKEN_LABEL.GEOMETRY exact")
     if labels.ENABLE and config.LOSS.CLASS_WEIGHT == 0 and config.LOSS.DENSE_WEIGHT == 0:
         raise ValueError("LOSS.CLASS_WEIGHT and LOSS.DENSE_WEIGHT are both 0: there is nothing to train")
+
+
+def _check_segmenting(config: CfgNode) -> None:
+    if config.TASK != "segment":
+        return
+    segment, train = config.SEGMENT, config.TRAIN
+    if not (_are_numbers(segment.SCALE) and len(segment.SCALE) == 2 and min(segment.SCALE) >= 1):
+        raise ValueError(f"SEGMENT.SCALE wants [long, short] sides in pixels, got {list(segment.SCALE)}")
+    if isinstance(config.DATA.IMAGE_SIZE, list):
+        raise ValueError(f"TASK segment cuts squares out of photos: DATA.IMAGE_SIZE wants one side in pixels, got "
+                         f"{list(config.DATA.IMAGE_SIZE)}")
+    if segment.MODE == "slide" and segment.STRIDE > config.DATA.IMAGE_SIZE:
+        raise ValueError(f"SEGMENT.STRIDE {segment.STRIDE} leaves gaps between windows of DATA.IMAGE_SIZE "
+                         f"{config.DATA.IMAGE_SIZE} pixels; set it to that or less")
+    without = {
+        "TOKEN_LABEL.ENABLE": config.TOKEN_LABEL.ENABLE,
+        "DISTILL": has_teacher(config),
+        "DATA.SAMPLING": config.DATA.SAMPLING != "all",
+        "DATA.ON_BAD": config.DATA.ON_BAD != "raise",
+        "DATA.VAL_SHARE": config.DATA.VAL_SHARE > 0,
+        "LOSS.CLASS_BALANCE": config.LOSS.CLASS_BALANCE != "none",
+        "TRAIN.LAYER_DECAY": train.LAYER_DECAY < 1,
+        "TRAIN.FREEZE": train.FREEZE not in ("none", "backbone"),
+        "PICTURES": config.PICTURES > 0,
+        "EVAL.REPORT, EVAL.DUMP or EVAL.REAL": bool(config.EVAL.REPORT or config.EVAL.DUMP or config.EVAL.REAL),
+        "EVAL.ENGINE": config.EVAL.ENGINE == "inference",
+        "MODEL.TYPE paddle_vision": config.MODEL.TYPE == "paddle_vision",
+    }
+    asked = [key for key, is_asked in without.items() if is_asked]
+    if asked:
+        what = "it" if len(asked) == 1 else "them"
+        raise ValueError(f"TASK segment knows nothing of {', '.join(asked)}; leave {what} as by default (of "
+                         "TRAIN.FREEZE it knows none and backbone)")

@@ -11,6 +11,9 @@ from ppim.config.row import Key, key
 KEYS: dict[str, Key] = {
     #: files to start from, relative to this one | 以哪些文件为基础，路径相对于本文件
     "BASE": key([""]),
+    #: what is learnt: `classify` (one class a photo) or `segment` (one a pixel, see [Segmentation](segmentation.md)) |
+    #: 学习什么：`classify`（每张照片一个类别）或 `segment`（每个像素一个类别，见[语义分割](segmentation.md)）
+    "TASK": key("classify", choices=("classify", "segment")),
 
     #: training samples per process and forward pass | 每个进程每次前向的训练样本数
     "DATA.BATCH_SIZE": key(8, least=1),
@@ -172,7 +175,8 @@ KEYS: dict[str, Key] = {
     #: 训练时间（各次启动合计）达到这么多小时后，在当前一步结束时停止（0：不限）；学习率曲线不随之缩短，
     #: 见[提前结束](#提前结束)
     "TRAIN.MAX_HOURS": key(0.0, least=0),
-    #: not applied to biases, norms, class token and position embedding | 不作用于偏置、归一化层、类别 token 和位置嵌入
+    #: not applied to biases, norms, class token and position embedding; of segmenters to all parameters |
+    #: 不作用于偏置、归一化层、类别 token 和位置嵌入；分割模型则作用于全部参数
     "TRAIN.WEIGHT_DECAY": key(0.05, least=0),
     #: highest rate, at a global batch of `TRAIN.LINEAR_SCALED_LR` samples |
     #: 最高学习率，对应全局批次为 `TRAIN.LINEAR_SCALED_LR` 个样本
@@ -213,9 +217,11 @@ KEYS: dict[str, Key] = {
     "TRAIN.MODEL_EMA": key(True),
     #: its decay | 滑动平均的衰减系数
     "TRAIN.MODEL_EMA_DECAY": key(0.99992, least=0, most=1),
-    #: `cosine`, `warmupcosine`, `constant`; see [Learning rate](#learning-rate) |
-    #: `cosine`、`warmupcosine`、`constant`；见[学习率](#学习率)
-    "TRAIN.LR_SCHEDULER.NAME": key("warmupcosine", choices=("cosine", "warmupcosine", "constant")),
+    #: `cosine`, `warmupcosine`, `constant`, `poly`; see [Learning rate](#learning-rate) |
+    #: `cosine`、`warmupcosine`、`constant`、`poly`；见[学习率](#学习率)
+    "TRAIN.LR_SCHEDULER.NAME": key("warmupcosine", choices=("cosine", "warmupcosine", "constant", "poly")),
+    #: power of `poly` | `poly` 的幂次
+    "TRAIN.LR_SCHEDULER.POWER": key(1.0, least=0),
     #: `AdamW`, `SGD` | `AdamW`、`SGD`
     "TRAIN.OPTIMIZER.NAME": key("AdamW", choices=("AdamW", "SGD")),
     #: AdamW
@@ -252,6 +258,40 @@ KEYS: dict[str, Key] = {
     "TRAIN.RANDOM_ERASE_MODE": key("pixel", choices=("const", "rand", "pixel")),
     #: boxes at most | 最多擦除几块
     "TRAIN.RANDOM_ERASE_COUNT": key(1),
+
+    #: folder of masks with `train/` and `val/`, PNGs under the names of the photos; `""`: ADE20K's layout in
+    #: `DATA.DATA_PATH` | 掩码目录，内有 `train/` 和 `val/`，PNG 与照片同名；`""`：`DATA.DATA_PATH` 为 ADE20K 的布局
+    "SEGMENT.MASKS": key(""),
+    #: pixels of index 0: `ignore` them, as for ADE20K, or a `class` of their own, the first |
+    #: 索引为 0 的像素：`ignore` 忽略（如 ADE20K），或 `class` 单独作为第一个类别
+    "SEGMENT.GROUND": key("ignore", choices=("ignore", "class")),
+    #: the four blocks that are tapped, 0 the first, the last among them; None: the last and those 3, 6 and 9 before
+    #: it |
+    #: 取特征的四个 block，0 为第一个，须含最后一个；None：最后一个，以及它之前第 3、6、9 个
+    "SEGMENT.LAYERS": key(None, or_=list),
+    #: channels of the heads | 分割头的通道数
+    "SEGMENT.CHANNELS": key(256, least=1),
+    #: channels of the last map of the pyramid | 金字塔最后一层的通道数
+    "SEGMENT.TOP_CHANNELS": key(2048, least=1),
+    #: probability that a channel is left out before the last layer of a head | 分割头最后一层之前丢弃一个通道的概率
+    "SEGMENT.DROPOUT": key(0.1, least=0, most=0.999),
+    #: weight of the auxiliary head's loss | 辅助头损失的权重
+    "SEGMENT.AUX_WEIGHT": key(0.4, least=0),
+    #: [long, short] sides in pixels that a photo is resized to fit into, in training times a random factor |
+    #: 照片缩放后须放入的 [长边, 短边]，像素；训练时再乘以随机系数
+    "SEGMENT.SCALE": key([2048, 512]),
+    #: training: [least, most] of that factor | 训练：该系数的 [最小, 最大]
+    "SEGMENT.FACTORS": key([0.5, 2.0]),
+    #: training: share of a crop that one class may have, if one of ten draws finds such a crop |
+    #: 训练：裁剪中单个类别所占比例的上限（抽取十次，找到为止）
+    "SEGMENT.MOST_OF_ONE": key(0.75, least=0.01, most=1),
+    #: training: brightness, contrast, saturation and hue change | 训练：亮度、对比度、饱和度、色相随机变化
+    "SEGMENT.DISTORT": key(True),
+    #: evaluation: `slide` a window of `DATA.IMAGE_SIZE` over the photo, or look at the `whole` at once |
+    #: 评估：`slide` 以 `DATA.IMAGE_SIZE` 为窗口滑动，或 `whole` 一次看整张照片
+    "SEGMENT.MODE": key("slide", choices=("slide", "whole")),
+    #: evaluation: pixels from window to window | 评估：相邻窗口相距的像素数
+    "SEGMENT.STRIDE": key(341, least=1),
 
     #: teach with label maps | 用标签图训练
     "TOKEN_LABEL.ENABLE": key(False),

@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from ppim.data.images import ImageList
+from ppim.data.masks import palette
 from ppim.data.photos import read_photo
 from ppim.data.shapes import BACKGROUND, label_map_of
 from ppim.geometry import HW, WH
@@ -113,7 +114,7 @@ def _halves(photos: ImageList) -> tuple[ImageList, ImageList]:
 def _write(folder: Path, split: str, name: str, collage: Collage, classes: int) -> None:
     collage.image.save(folder / "data" / split / f"{name}.jpg", quality=90, subsampling=0)
     mask = Image.fromarray((collage.owner + 1).astype(np.uint8), mode="P")
-    mask.putpalette(_palette(classes))
+    mask.putpalette(palette(classes))
     mask.save(folder / "masks" / split / f"{name}.png")
     write_map(str(folder / "labels" / split / f"{name}.npy"), *label_map_of(collage.owner, GRID, classes))
     if split == SPLITS[0]:
@@ -154,10 +155,3 @@ def _paste(rng: np.random.Generator, canvas: np.ndarray, photo: np.ndarray) -> t
 def _photo(path: str) -> np.ndarray:
     """(h, w, 3) uint8; kept, since every picture takes up to eleven."""
     return np.asarray(read_photo(path))
-
-
-def _palette(classes: int) -> list[int]:
-    """Black for the ground, then colours far apart, as a PNG's palette."""
-    hues = np.arange(classes) * 0.618034 % 1
-    colours = np.clip(np.abs((hues[:, None] * 6 + [0, 4, 2]) % 6 - 3) - 1, 0, 1) * 200 + 55
-    return [0, 0, 0, *np.rint(colours).astype(int).ravel().tolist()]

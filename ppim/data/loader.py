@@ -9,6 +9,7 @@ shipped is numpy: uint8 images, sparse targets, and what mixing is to do to them
                   token_* with label maps, token_const (B * N, 3); erase_at int64 (E,), erase_value float32 (E, 3);
                   mix_* where it is mixed, see `ppim.mixing.Mixed`; bad, a list of text, where samples stand in for
                   others whose photos could not be read (`bad_photos.BadPhotos` takes it out)
+    segmentation: mask uint8 (B, h, w), classes of pixels, in place of the label (`ppim.segment.samples`)
     evaluation:   with label maps token_best int64 (B, N), the class of each token, -1 where it has none
 """
 from __future__ import annotations

@@ -83,7 +83,7 @@ def collate(samples: Sequence[Mapping[str, Any]], mixed: Mixed | None = None) ->
     """Samples and their mix -> the batch of `ppim.data.loader`. No array is ever empty, which Paddle's workers do not
     survive."""
     batch = {name: np.stack([sample[name] for sample in samples])
-             for name in ("image", "label", "index", "token_best") if name in samples[0]}
+             for name in ("image", "label", "mask", "index", "token_best") if name in samples[0]}
     for kind in ("class", "token"):
         if f"{kind}_targets" in samples[0]:
             joined = concat([sample[f"{kind}_targets"] for sample in samples])

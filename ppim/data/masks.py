@@ -38,6 +38,13 @@ def read_mask(path: str, classes: int) -> np.ndarray:
     return mask
 
 
+def palette(classes: int) -> list[int]:
+    """Black for index 0, then colours far apart, as a PNG's palette."""
+    hues = np.arange(classes) * 0.618034 % 1
+    colours = np.clip(np.abs((hues[:, None] * 6 + [0, 4, 2]) % 6 - 3) - 1, 0, 1) * 200 + 55
+    return [0, 0, 0, *np.rint(colours).astype(int).ravel().tolist()]
+
+
 def seen_through(mask: np.ndarray, ops: Sequence[Operation], view_hw: HW) -> np.ndarray:
     """(h, w) uint8: the mask at the centre of each of a view's pixels; UNKNOWN where it shows no photo.
 

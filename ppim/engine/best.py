@@ -1,12 +1,12 @@
 """Which weights of a run are the best, by which images, and what did the run end with?
 
-Every evaluation offers two candidates, the weights and their running average, and the highest top-1 of them all wins.
+Every evaluation offers two candidates, the weights and their running average, and the highest top-1 of them all wins;
+of segmenters the highest mIoU.
 That chooses on the images it is reported on, and so it flatters; the figures of the last evaluation stand beside it.
 """
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +15,23 @@ from ppim.engine.evaluate import Evaluation
 from ppim.engine.run_folder import RunFolder
 
 WORDS = {"raw": "weights", "ema": "running average"}  # what the two candidates are called
+FIGURES = {"top1": "top-1", "miou": "mIoU"}  # what decides, of photos and of pixels, and what it is called
 CHOSEN_ON = "the evaluation images themselves"
 
 
 def better(results: Mapping[str, Evaluation]) -> str:
-    """The name of the weights, "raw" or "ema", with the higher top-1; of equals the first. A loss that is not finite is
-    worse than any that is."""
-    return max(results, key=lambda name: (math.isfinite(results[name].loss), results[name].top1))
+    """The name of the weights, "raw" or "ema", with the higher figure; of equals the first. What is not finite is worse
+    than anything that is."""
+    return max(results, key=lambda name: (results[name].is_sound, figure(results[name].as_dict())))
+
+
+def figure(card: Mapping[str, object]) -> float:
+    """The figure of an evaluation that counts, whatever its task."""
+    return card[_name_of_figure(card)]
+
+
+def _name_of_figure(card: Mapping[str, object]) -> str:
+    return next(name for name in FIGURES if name in card)
 
 
 def after(card: dict[str, object], results: Mapping[str, Evaluation], step: int, epoch: float) -> dict[str, object]:
@@ -33,10 +43,10 @@ def after(card: dict[str, object], results: Mapping[str, Evaluation], step: int,
         step, epoch: how far training was.
     """
     weights = better(results)
-    if not math.isfinite(results[weights].loss):
+    if not results[weights].is_sound:
         if not card:
             return {}
-    elif not card or results[weights].top1 > card["top1"]:
+    elif not card or figure(results[weights].as_dict()) > figure(card):
         card = {**results[weights].as_dict(), "weights": weights, "step": step, "epoch": epoch}
     last = {name: result.as_dict() for name, result in results.items()}
     return {**card, "chosen_on": CHOSEN_ON, "last": {"step": step, "epoch": epoch, **last}}
@@ -54,7 +64,7 @@ def card_since(checkpoint: Path, card: Path, step: int) -> dict[str, object]:
 
 def is_new(before: dict[str, object], card: dict[str, object]) -> bool:
     """Does `card` speak of other weights than the card before it?"""
-    return bool(card) and (not before or card["top1"] > before["top1"])
+    return bool(card) and (not before or figure(card) > figure(before))
 
 
 def conclusion(card: dict[str, object], folder: RunFolder, further: Sequence[str], processes: int = 1) -> list[str]:
@@ -71,11 +81,12 @@ def conclusion(card: dict[str, object], folder: RunFolder, further: Sequence[str
         return ["best       none: no evaluation had a finite loss", f"next       {start} -o {' '.join(further)}"]
     last = card["last"]
     files = {"raw": folder.last, "ema": folder.last_ema}
-    told = [f"{last[name]['top1']:.2f} ({word}: {files[name]})" for name, word in WORDS.items() if name in last]
+    called = FIGURES[_name_of_figure(card)]
+    told = [f"{figure(last[name]):.2f} ({word}: {files[name]})" for name, word in WORDS.items() if name in last]
     return [
-        f"best       top-1 {card['top1']:.2f} ({WORDS[card['weights']]}, epoch {card['epoch']:g}), chosen on "
+        f"best       {called} {figure(card):.2f} ({WORDS[card['weights']]}, epoch {card['epoch']:g}), chosen on "
         f"{card['chosen_on']}: {folder.best}",
-        f"last       top-1 {', '.join(told)}",
+        f"last       {called} {', '.join(told)}",
         f"next       ppim evaluate --load {best}",
         f"           {start} -o {' '.join(further)}",
     ]

@@ -42,7 +42,7 @@ _PICTURES = ("IMAGENET_MEAN", "IMAGENET_STD")
 _VIEW = ("INTERPOLATION", "CROP_PCT")  # comparable between views of one size
 # where things lie may differ from machine to machine
 _PLACES = ["DATA.DATA_PATH", "DATA.NUM_WORKERS", "TOKEN_LABEL.PATH", "TOKEN_LABEL.VAL_PATH", "DISTILL.TEACHER",
-           "DISTILL.WEIGHTS", "MODEL.PRETRAINED", "MODEL.RESUME", "SAVE"]
+           "DISTILL.WEIGHTS", "MODEL.PRETRAINED", "MODEL.RESUME", "SAVE", "SEGMENT.MASKS"]
 
 
 class Effort(NamedTuple):

@@ -8,21 +8,17 @@ from yacs.config import CfgNode
 
 from ppim.checks.finding import Finding
 from ppim.config import altered, find_recipe, get_config
-from ppim.data.classes import are_numbers
-from ppim.data.corruptions import corrupted_folders, corrupted_images
-from ppim.data.datasets import skipped_note
 from ppim.data.loader import EvalSamples
 from ppim.engine import build, classes
-from ppim.engine.best import WORDS, as_json
-from ppim.engine.distributed import World, join_world
+from ppim.engine.best import as_json
+from ppim.engine.distributed import join_world
 from ppim.engine.evaluate import Evaluation
 from ppim.engine.knn import USUAL, Voted, knn
-from ppim.engine.loaded import load, load_by
-from ppim.engine.log import Log
+from ppim.engine.loaded import load_by
 from ppim.engine.probe import Probed, probe
 from ppim.engine.rehearsal import rehearse
-from ppim.engine.reporting import evaluate_and_report
 from ppim.engine.run_folder import RunFolder, recipe_of
+from ppim.engine.task import task_of
 from ppim.engine.train import train
 from ppim.strict_json import dumps
 from ppim.weights.read import is_weights_file
@@ -53,7 +49,7 @@ def run(path: str | None, overrides: Sequence[str] = (), *, advised: Sequence[st
     if world.is_main:
         print(*notes, sep="\n", end="\n" * len(notes), flush=True)
     if config.EVAL.ONLY:
-        result = evaluate_weights(config, recipe, world)
+        result = task_of(config).evaluate_weights(config, recipe, world)
         told = result.as_dict()
     else:
         result, card = train(config, recipe, world)
@@ -107,46 +103,6 @@ def resolve(path: str, overrides: Sequence[str]) -> CfgNode:
             "a checkpoint; to start anew from these weights, give --load"
         )
     return config
-
-
-def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluation:
-    """`--evaluate-only`: the weights named on exactly one of the ways there are, on the validation images.
-
-    Args:
-        config: the resolved configuration; `recipe`: the same before changes on the command line.
-
-    Raises:
-        ValueError: no weights are named, or more than one file.
-        FileNotFoundError: a path does not exist.
-    """
-    weights = [path for path in (config.MODEL.PRETRAINED, config.MODEL.RESUME) if path]
-    if len(weights) != 1:
-        raise ValueError(
-            f"--evaluate-only wants weights from exactly one of --load (MODEL.PRETRAINED) and --resume (MODEL.RESUME), "
-            f"got {' and '.join(weights) or 'none'}; e.g. --load {config.SAVE}/best.pdparams"
-        )
-    log = Log(world.is_main)
-    path = config.DATA.DATA_PATH
-    images = corrupted_images(path) if corrupted_folders(path) else build.val_images(config)
-    model, config, file, kind, report = load(config, weights[0], config.SAVE)
-    log.say(str(report))
-    folders = images.names
-    images = classes.meant_by(file, images, model.num_classes, config.MODEL.CLASSES)
-    if are_numbers(folders) and not are_numbers(images.names):
-        log.say("class folders called by numbers are taken for rows of ImageNet's list, as in ImageNet-V2")
-    shown = int((images.counts() > 0).sum())
-    log.say(f"evaluating the {WORDS[kind]} on {len(images):,} images of {shown} of {model.num_classes} classes in "
-            f"{images.root}, "
-            f"token head {'on' if model.eval_token_weight else 'off'} (MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")
-    for line in skipped_note(images):
-        log.say(line)
-    samples = build.eval_samples(config, recipe, images, model.grid)
-    if samples.maps:
-        log.say(f"label maps in {samples.maps}")
-    result = evaluate_and_report(model, samples, world, config, log, f"the {WORDS[kind]} of {file} on {images.root}",
-                                 classes.class_names_of(file) or ())
-    log.say(str(result))
-    return result
 
 
 def probe_weights(

@@ -1,6 +1,7 @@
 """How good is a model? Each image counted once, integers summed over processes."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -38,9 +39,20 @@ class Evaluation(NamedTuple):
     corruption_errors: dict[str, float] | None = None
     mce: float | None = None
 
+    @property
+    def is_sound(self) -> bool:
+        """Is the loss finite?"""
+        return math.isfinite(self.loss)
+
     def as_dict(self) -> dict[str, object]:
         """What was measured, by name; without what was not."""
         return {name: value for name, value in self._asdict().items() if value is not None}
+
+    def parts(self) -> list[tuple[str, int]]:
+        """What is said of it in a line, piece by piece, with how soon each is left out where room is short."""
+        tokens = [] if self.token_top1 is None else [(f"  tokens {self.token_top1:.2f}", 2)]
+        return [(f"  top-1 {self.top1:.2f}", 0), (f"  top-5 {self.top5:.2f}", 5), *tokens,
+                (f"  loss {self.loss:.4f}", 4), (f"  on {self.count} images", 6)]
 
     def __str__(self) -> str:
         tokens = "" if self.token_top1 is None else f"  tokens {self.token_top1:.2f}"

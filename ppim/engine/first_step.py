@@ -11,10 +11,8 @@ import paddle
 from ppim.checks import network, pixels, processes, samples, weights
 from ppim.checks.finding import Finding, error, fine
 from ppim.config import has_teacher, teaches_tokens
-from ppim.engine import build
 from ppim.engine.checked import same_weights
 from ppim.engine.depth import rate_scales
-from ppim.engine.evaluate import evaluate_both
 
 if TYPE_CHECKING:
     from ppim.engine.run import Run
@@ -156,8 +154,7 @@ class FirstStep:
         count = min(len(images), _EVALUATED * run.world.size)
         some = images.pick(np.arange(count))
         before = weights.fingerprints(model.state_dict())
-        how = {**build.evaluation_arguments(run.config), "workers": 0}
-        evaluate_both(model, run.state.ema, replace(run.val, images=some), run.world, **how)
+        run.task.evaluate_both(model, run.state.ema, replace(run.val, images=some), run.world, run.config, workers=0)
         return weights.evaluation_leaves_no_trace(before, weights.fingerprints(model.state_dict()), model.training)
 
     def findings(self) -> list[Finding]:

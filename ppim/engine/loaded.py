@@ -26,6 +26,21 @@ class Loaded(NamedTuple):
     report: LoadReport
 
 
+def named_weights(config: CfgNode) -> str:
+    """The weights that `--evaluate-only` is to evaluate, named on exactly one of the ways there are.
+
+    Raises:
+        ValueError: no weights are named, or more than one file.
+    """
+    weights = [path for path in (config.MODEL.PRETRAINED, config.MODEL.RESUME) if path]
+    if len(weights) != 1:
+        raise ValueError(
+            f"--evaluate-only wants weights from exactly one of --load (MODEL.PRETRAINED) and --resume (MODEL.RESUME), "
+            f"got {' and '.join(weights) or 'none'}; e.g. --load {config.SAVE}/best.pdparams"
+        )
+    return weights[0]
+
+
 def load(config: CfgNode, weights: str, run_folder: str = "", features_do: bool = False) -> Loaded:
     """The model that a configuration describes with these weights.
 
@@ -34,8 +49,11 @@ def load(config: CfgNode, weights: str, run_folder: str = "", features_do: bool 
         features_do: whether weights without a head are enough for what is to be done with them.
 
     Raises:
-        FileNotFoundError: no such weights. ValueError: damaged, of another model, or without a head.
+        FileNotFoundError: no such weights. ValueError: damaged, of another model, a segmenter's, or without a head.
     """
+    if config.TASK == "segment":
+        raise ValueError(f"{weights} names pixels, not photos (TASK segment): evaluate it with `ppim evaluate`, which "
+                         "is all that is done with such weights so far")
     file, kind = weights_file(weights, run_folder, config.EVAL.WEIGHTS)
     model, config = of_file(config, file)
     if not (model.num_classes or features_do):

@@ -1,8 +1,8 @@
 """What updates the parameters, and how is its state named?
 
-Weight decay leaves out biases, norm scales and whatever the model names in `no_weight_decay()`. Paddle keys optimizer
-state by parameter names it makes up while building (`linear_3.w_0_moment1_0`), which change with the order of
-construction; state leaves and enters this file by the structured names of the model instead.
+Weight decay leaves out what the model names in `no_weight_decay()`: of classifiers biases, norm scales and tables.
+Paddle keys optimizer state by parameter names it makes up while building (`linear_3.w_0_moment1_0`), which change with
+the order of construction; state leaves and enters this file by the structured names of the model instead.
 """
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import paddle
 from paddle import nn
 
 
-def decays(name: str, parameter: paddle.Tensor, exempt: set[str]) -> bool:
-    """Does weight decay apply to this parameter? To matrices and kernels only, and not to those exempt."""
-    return len(parameter.shape) > 1 and name not in exempt
+def decays(name: str, exempt: set[str]) -> bool:
+    """Does weight decay apply to this parameter? Not to those exempt."""
+    return name not in exempt
 
 
 def build_optimizer(
@@ -33,11 +33,12 @@ def build_optimizer(
     Args:
         scales: what the rate of each parameter is multiplied with, by name (`depth.rate_scales`); None: 1.
     """
-    exempt = set(model.no_weight_decay()) if hasattr(model, "no_weight_decay") else set()
+    says = hasattr(model, "no_weight_decay")
+    exempt = set(model.no_weight_decay()) if says else {key for key, p in model.named_parameters() if len(p.shape) < 2}
     trainable = [(key, value) for key, value in model.named_parameters() if not value.stop_gradient]
     kinds: dict[tuple[bool, float], list[paddle.Tensor]] = {}
     for key, parameter in trainable:
-        kind = decays(key, parameter, exempt), scales[key] if scales else 1.0
+        kind = decays(key, exempt), scales[key] if scales else 1.0
         kinds.setdefault(kind, []).append(parameter)
     # those with decay first, whatever the model's first parameter is; Paddle multiplies a group's rate with the set one
     groups = [

@@ -12,6 +12,8 @@ from rich.text import Text
 from ppim.engine.evaluate import Evaluation
 
 _BAR = 20  # characters
+# terms of the loss, of whichever task
+_TERMS = {"class_loss": "class", "token_loss": "tokens", "head_loss": "head", "auxiliary_loss": "auxiliary"}
 
 
 class Span(NamedTuple):
@@ -35,8 +37,9 @@ class Part(NamedTuple):
 def parts_of(values: Mapping[str, float], leave_out: Collection[str] = ()) -> list[Part]:
     """What a training record says, piece by piece; without `leave_out`, names of numbers that say nothing."""
     parts = [Part(f"  loss {values['loss']:.4f}", 0)]
-    if "token_loss" not in leave_out:
-        parts.append(Part(f" (class {values['class_loss']:.4f}, tokens {values['token_loss']:.4f})", 5))
+    terms = [f"{word} {values[name]:.4f}" for name, word in _TERMS.items() if name in values and name not in leave_out]
+    if terms:
+        parts.append(Part(f" ({', '.join(terms)})", 5))
     return parts + [
         Part(f"  lr {values['lr']:.3g}", 2),
         Part(f"  {values['images_per_second']:.1f} images/s", 4),
@@ -47,11 +50,7 @@ def parts_of(values: Mapping[str, float], leave_out: Collection[str] = ()) -> li
 
 def parts_of_evaluation(result: Evaluation) -> list[Part]:
     """The same of an evaluation; all of it is what it prints as."""
-    tokens = [] if result.token_top1 is None else [Part(f"  tokens {result.token_top1:.2f}", 2)]
-    return [
-        Part(f"  top-1 {result.top1:.2f}", 0), Part(f"  top-5 {result.top5:.2f}", 5), *tokens,
-        Part(f"  loss {result.loss:.4f}", 4), Part(f"  on {result.count} images", 6),
-    ]
+    return [Part(*part) for part in result.parts()]
 
 
 def fit(parts: Sequence[Part], width: int | None) -> str:

@@ -14,7 +14,6 @@ from yacs.config import CfgNode
 from ppim import config as configuration
 from ppim.checks.finding import Finding
 from ppim.config import has_teacher, teaches_tokens
-from ppim.data import balance
 from ppim.data.bad_photos import BadPhotos
 from ppim.data.batches import TrainBatches
 from ppim.data.classes import write_names
@@ -23,8 +22,7 @@ from ppim.data.images import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.split import as_list
 from ppim.engine import build, classes
-from ppim.engine.activations import forecast_for
-from ppim.engine.checked import QUICK, Effort, Parts, before_first_step, judge, load_and_check
+from ppim.engine.checked import QUICK, Effort, Parts, judge, load_and_check
 from ppim.engine.checkpoint import Checkpoint, State, unlike
 from ppim.engine.distributed import World
 from ppim.engine.lock import FolderLock
@@ -34,7 +32,8 @@ from ppim.engine.run_folder import RunFolder, find_resumed
 from ppim.engine.schedule import Schedule, schedule_of
 from ppim.engine.steps import Steps, resumed_micro_step
 from ppim.engine.summary import summary
-from ppim.engine.train_state import TrainState, build_model_for, build_train_state, restore
+from ppim.engine.task import Task, task_of
+from ppim.engine.train_state import TrainState, build_train_state, restore
 from ppim.engine.writer import Writer
 from ppim.files import write_whole
 from ppim.objective.objective import LossTerms
@@ -70,6 +69,11 @@ class Run:
         self.findings += found
         for line in judge(found, self.config.CHECKS, self.world):
             self.log.say(line)
+
+    @property
+    def task(self) -> Task:
+        """What is learnt."""
+        return task_of(self.config)
 
     @property
     def last(self) -> int:
@@ -139,20 +143,19 @@ def _start(
     warned = _take(lock, folder) if world.is_main and not is_new else []
     checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
     # the data, looked at before anything is built
-    images = classes.of_run(config, build.train_images(config), checkpoint)
+    task = task_of(config)
+    images = task.train_images(config, checkpoint)
     config = classes.with_rows(config, len(images.classes))
-    val_images = build.val_images(config, images)
+    val_images = task.val_images(config, images)
     # the model, what teaches it, and what it is taught
-    keeps_heads = checkpoint is None and _keeps_heads(config, images)
+    keeps_heads = checkpoint is None and task.keeps_heads(config, images)
     model = _fresh_model(config, keeps_heads, notes, found) if checkpoint is None else _model(config)
-    samples = build.train_samples(config, recipe, images, model.grid)
-    val = build.eval_samples(config, recipe, val_images, model.grid)
+    samples, val = task.samples(config, recipe, images, val_images, model)
     notes += [*skipped_note(images), *skipped_note(val_images)]
     notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
-    notes += balance.told(build.class_counts(images), config.LOSS.CLASS_BALANCE, config.LOSS.BALANCE_BETA,
-                          config.DATA.SAMPLING)
+    notes += task.notes(config, images)
     teacher = _teacher(config, images, notes)
-    state = build_train_state(config, model, world, teacher)
+    state = build_train_state(config, model, world, task.objective(config, model, teacher))
     # the plan, and where it stands
     batches = build.train_batches(config, len(images), world, labels=images.labels, shards=images.shard_starts())
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
@@ -161,14 +164,14 @@ def _start(
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
     notes += warned + (unlike(checkpoint.state, world.size) if checkpoint else [])
     # mistakes that nothing raises
-    found += before_first_step(Parts(config, recipe, world, state, samples, val, teacher, schedule, steps, batches,
-                                     keeps_heads), effort)
+    found += task.checks(Parts(config, recipe, world, state, samples, val, teacher, schedule, steps, batches,
+                               keeps_heads), effort)
     notes += judge(found, config.CHECKS, world)
     if world.is_main:
         notes += _open(folder, config, lock, is_new) + _list_data(folder, config, images, val_images)
     log = Log(world.is_main, folder, Span(state.step, _last(config, steps), steps.total), _silent(config, state))
     run = Run(config, world, folder, state, batches, steps, schedule, samples, val, log, Meter(), lock,
-              Writer(log.say, config.DATA.TIMEOUT), classes.card_of(config, images),
+              Writer(log.say, config.DATA.TIMEOUT), task.card(config, images),
               checkpoint.state if checkpoint else None, found)
     for line in [*notes, *_about(run, recipe)]:
         log.say(line)
@@ -179,15 +182,15 @@ def _about(run: Run, recipe: CfgNode) -> list[str]:
     """What the run is about to do, and the memory it will take."""
     model, images = run.state.model, (len(run.train), len(run.val))
     about = summary(run.config, recipe, run.schedule, run.steps, processes=run.world.size, parameters=_trainable(model),
-                    images=images)
-    return [*about, *forecast_for(run.config, model, _trainable(model))]
+                    images=images, task=run.task.summary(run.config))
+    return [*about, *run.task.forecast(run.config, model, _trainable(model))]
 
 
 def _batches_from(run: Run, micro: int) -> Iterator[dict[str, paddle.Tensor]]:
     """The micro-batches from number `micro` on; of photos that cannot be read it is told."""
     ahead = build.train_batches(run.config, len(run.train), run.world, micro, run.last * run.steps.accumulate,
                                 run.train.images.labels, run.train.images.shard_starts())
-    mix = build.mix_of_step(run.config, ahead, run.state.model)
+    mix = run.task.mix_of_step(run.config, ahead, run.state.model)
     bad = BadPhotos(len(run.train), run.log.say if run.world.is_main else functools.partial(print, flush=True))
     return bad.taken_out(make_loader(run.train, ahead, run.config.DATA.NUM_WORKERS, mix,
                                      run.config.DATA.TIMEOUT))
@@ -195,17 +198,7 @@ def _batches_from(run: Run, micro: int) -> Iterator[dict[str, paddle.Tensor]]:
 
 def _model(config: CfgNode) -> nn.Layer:
     paddle.seed(config.SEED)
-    return build_model_for(config)
-
-
-def _keeps_heads(config: CfgNode, images: ImageList) -> bool:
-    """Are there weights to start from, and do their heads stay? Then they must be of the images' classes."""
-    weights = config.MODEL.PRETRAINED
-    if not weights or classes.starts_new_heads(config, images):
-        return False
-    classes.check_same(weights, images, "start the heads afresh, with --new-heads; or, where the images are some of "
-                       "the weights' classes, give those in --classes FILE")
-    return True
+    return task_of(config).model(config)
 
 
 def _fresh_model(config: CfgNode, keeps_heads: bool, notes: list[str], found: list[Finding]) -> nn.Layer:

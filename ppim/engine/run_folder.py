@@ -173,6 +173,9 @@ def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
         old = [] if "EXIF:" in own.read_text(encoding="utf-8") else ["DATA.EXIF", "ignore"]
         return str(own), old, [f"recipe: {own}"]
     card = read_card(weights) or {}
+    if card.get("task") == "segment":
+        raise ValueError(f"the card of {weights} says that they name pixels, not by which recipe: give it, with -c "
+                         "FILE (ppim predict: --model FILE)")
     name, rows = card.get("model"), card.get("num_classes")
     told = f"by the card of {weights}"
     if name not in published_recipes():

@@ -11,7 +11,8 @@ class Schedule(NamedTuple):
     """Warm-up, decay and cool-down of the learning rate; durations in epochs.
 
     name: `cosine` is timm's and the LV-ViT recipe's (the cosine runs over all epochs, the warm-up covers its head),
-    `warmupcosine` is PaddleViT's (the cosine starts where the warm-up ends and is cut off at `end`), `constant`.
+    `warmupcosine` is PaddleViT's (the cosine starts where the warm-up ends and is cut off at `end`), `constant`, `poly`
+    is MMSegmentation's (the rate falls from the first step on by `power`, and warm-up is a factor to it).
     """
 
     name: str
@@ -20,9 +21,12 @@ class Schedule(NamedTuple):
     end: float
     epochs: float
     warmup: float = 0.0
+    power: float = 1.0
 
     def at(self, epoch: float) -> float:
         """The learning rate after `epoch` epochs; from `epochs` on it stays at `end` (`constant`: at `base`)."""
+        if self.name == "poly":
+            return self._poly(epoch)
         if epoch < self.warmup:
             return self.start + (self.base - self.start) * epoch / self.warmup
         if self.name == "constant":
@@ -33,6 +37,13 @@ class Schedule(NamedTuple):
             progress = (epoch - self.warmup) / (self.epochs - self.warmup)
             return max(self.end, self.base * _half_cosine(progress))
         return self.end + (self.base - self.end) * _half_cosine(epoch / self.epochs)
+
+    def _poly(self, epoch: float) -> float:
+        rate = self.end + (self.base - self.end) * max(0.0, 1 - epoch / self.epochs) ** self.power
+        if epoch >= self.warmup:
+            return rate
+        first = self.start / self.base if self.base else 1.0
+        return rate * (first + (1 - first) * epoch / self.warmup)
 
 
 def _half_cosine(progress: float) -> float:
@@ -56,4 +67,5 @@ def schedule_of(config: CfgNode, global_batch: int) -> Schedule:
         end=train.END_LR * scale_of_ends,
         epochs=train.NUM_EPOCHS,
         warmup=train.WARMUP_EPOCHS,
+        power=train.LR_SCHEDULER.POWER,
     )

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import paddle
 from yacs.config import CfgNode
@@ -15,18 +16,24 @@ from ppim.models import changed_size
 # What an accuracy in the tables hangs on.
 _RECIPE_KEYS = ("TRAIN.", "DATA.BATCH_SIZE", "DATA.IMAGE_SIZE", "DATA.CROP", "DATA.HFLIP", "DATA.AUG_ORDER",
                 "DATA.EXIF", "DATA.REPEATED_AUG", "DATA.TRAIN_INTERPOLATION", "MIX.", "LOSS.", "DISTILL.",
-                "MODEL.DROPPATH")
+                "MODEL.DROPPATH", "SEGMENT.")
 # What it hangs on most: told first.
 _ESSENTIAL = ("DATA.IMAGE_SIZE", "DATA.BATCH_SIZE", "TRAIN.ACCUM_ITER", "TRAIN.NUM_EPOCHS", "TRAIN.BASE_LR",
               "TRAIN.OPTIMIZER.NAME")
-_HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS", "TRAIN.EARLY_STOP", "TRAIN.MAX_HOURS", "TRAIN.RECOMPUTE")
+_HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS", "TRAIN.EARLY_STOP", "TRAIN.MAX_HOURS", "TRAIN.RECOMPUTE",
+             "SEGMENT.MASKS")
 
 
 def summary(
     config: CfgNode, recipe: CfgNode, schedule: Schedule, steps: Steps, *, processes: int, parameters: int,
-    images: tuple[int, int],
+    images: tuple[int, int], task: Sequence[str] | None = None,
 ) -> list[str]:
-    """Lines that name model, data, batch, learning rate, augmentation and precision as they really are."""
+    """Lines that name model, data, batch, learning rate, augmentation and precision as they really are.
+
+    Args:
+        task: lines on what is taught and how photos are shown, the first before the batch; None: as `of_classes`.
+    """
+    taught, *shown = of_classes(config) if task is None else task
     train, data = config.TRAIN, config.DATA
     amp = build.amp_arguments(config)
     warmup = f" after {_counted(schedule.warmup, 'epoch')} of warm-up" if schedule.warmup else ""
@@ -35,15 +42,12 @@ def summary(
         f"model      {config.MODEL.NAME}, {parameters:,} trainable parameters, {_size(data.IMAGE_SIZE)} px, "
         f"{config.MODEL.NUM_CLASSES} classes{_frozen(train.FREEZE)}",
         f"data       {images[0]:,} training and {images[1]:,} validation images in {data.DATA_PATH}",
-        f"teaching   {_teaching(config)}",
+        taught,
         f"batch      {_batch(processes, data.BATCH_SIZE, steps.accumulate)}",
         f"rate       {schedule.base:.4g}{warmup}, {schedule.name}{end}"
         f"{f', x {train.LAYER_DECAY:g} from layer to layer' if train.LAYER_DECAY < 1 else ''}",
         f"length     {_counted(steps.epochs, 'epoch')}, {_counted(steps.total, 'step')}{_ends_early(config)}",
-        f"augment    {train.AUTO_AUGMENT or 'no RandAugment'}, "
-        f"{f'erasing {train.RANDOM_ERASE_PROB:g}' if train.RANDOM_ERASE_PROB else 'no erasing'}"
-        f"{', in the order of the released code' if data.AUG_ORDER == 'released' else ''}",
-        f"mixing     {_mixing(config)}",
+        *shown,
         f"computing  {'float32' if amp is None else amp['dtype'] + ' mixed precision'} on {paddle.get_device()}, "
         f"{_counted(int(os.environ.get('OMP_NUM_THREADS') or 1), 'thread')}{' a process' if processes > 1 else ''}",
         f"writing to {config.SAVE}",
@@ -55,6 +59,18 @@ def summary(
 
 def _size(image_size: int | list[int]) -> str:
     return f"{image_size}" if isinstance(image_size, int) else " x ".join(map(str, image_size))
+
+
+def of_classes(config: CfgNode) -> list[str]:
+    """The lines of a run whose photos have one class each: labels, augmentation, mixing."""
+    train, data = config.TRAIN, config.DATA
+    return [
+        f"teaching   {_teaching(config)}",
+        f"augment    {train.AUTO_AUGMENT or 'no RandAugment'}, "
+        f"{f'erasing {train.RANDOM_ERASE_PROB:g}' if train.RANDOM_ERASE_PROB else 'no erasing'}"
+        f"{', in the order of the released code' if data.AUG_ORDER == 'released' else ''}",
+        f"mixing     {_mixing(config)}",
+    ]
 
 
 def departures(config: CfgNode, recipe: CfgNode, global_batch: int) -> list[str]:

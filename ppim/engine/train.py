@@ -15,10 +15,10 @@ import numpy as np
 import paddle
 from yacs.config import CfgNode
 
-from ppim.engine import best, build, pictures
+from ppim.engine import best, pictures
 from ppim.engine.distributed import World, average_statistics
 from ppim.engine.ending import Ending
-from ppim.engine.evaluate import Evaluation, EvaluationCut, evaluate_both
+from ppim.engine.evaluate import Evaluation, EvaluationCut
 from ppim.engine.first_step import FirstStep
 from ppim.engine.interrupt import StopRequest
 from ppim.engine.log import peak_memory_mb
@@ -233,12 +233,10 @@ def _report(run: Run, shown: bool) -> None:
     if meter.terms:
         losses = np.reshape(run.world.all_sum(losses.reshape(-1).tolist(), "float64"), losses.shape) / run.world.size
     elapsed = time.perf_counter() - meter.since
-    total, classes, tokens = losses.mean(axis=0) if meter.terms else (math.nan,) * 3
+    means = losses.mean(axis=0) if meter.terms else (math.nan,) * 3
     values = {
         "epoch": round(steps.epoch(state.step), 4),
-        "loss": total,
-        "class_loss": classes,
-        "token_loss": tokens,
+        **dict(zip(("loss", *run.task.terms), means)),
         "lr": state.optimizer.get_lr(),
         **({} if meter.gradient_norm is None else {"gradient_norm": meter.gradient_norm}),
         "images_per_second": round(meter.images / elapsed, 2),
@@ -261,8 +259,8 @@ def _report(run: Run, shown: bool) -> None:
 def _evaluate_and_keep_best(run: Run, rescue: Rescue, stop: StopRequest, ending: Ending) -> Evaluation:
     """Evaluate the weights and their running average; what is best so far goes to best.pdparams. Returns the better."""
     state = run.state
-    results = evaluate_both(state.model, state.ema, run.val, run.world, cut=lambda: stop.requested is not None,
-                            **build.evaluation_arguments(run.config))
+    results = run.task.evaluate_both(state.model, state.ema, run.val, run.world, run.config,
+                                     cut=lambda: stop.requested is not None)
     epoch = round(run.steps.epoch(state.step), 4)
     for weights, result in results.items():
         run.log.record(f"eval_{weights}", state.step, {"epoch": epoch, **result.as_dict()})

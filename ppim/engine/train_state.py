@@ -68,8 +68,20 @@ def eval_token_weight(model: nn.Layer, setting: str, trained: bool) -> float:
     return 0.5 if has_a_say and (setting == "always" or (setting == "auto" and trained)) else 0.0
 
 
-def build_train_state(config: CfgNode, model: nn.Layer, world: World, teacher: Teacher | None = None) -> TrainState:
-    """Objective, optimizer, scaler and running average around `model`."""
+def objective_of_classes(config: CfgNode, model: nn.Layer, teacher: Teacher | None = None) -> Objective:
+    """Model and loss of a run whose photos have one class each."""
+    return Objective(
+        model, config.LOSS.CLASS_WEIGHT, config.LOSS.DENSE_WEIGHT if config.TOKEN_LABEL.ENABLE else 0.0,
+        config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD, build.amp_arguments(config), teacher,
+    )
+
+
+def build_train_state(config: CfgNode, model: nn.Layer, world: World, objective: nn.Layer | None = None) -> TrainState:
+    """Objective, optimizer, scaler and running average around `model`.
+
+    Args:
+        objective: model and loss; None: those of classes, without a teacher.
+    """
     if model.has_token_head and not teaches_tokens(config):
         # whoever computes with these weights adds its logits, so it has none to add
         model.silence_token_head()
@@ -78,10 +90,7 @@ def build_train_state(config: CfgNode, model: nn.Layer, world: World, teacher: T
             parameter.stop_gradient = True
     freeze(model, config.TRAIN.FREEZE)
     amp = build.amp_arguments(config)
-    objective = Objective(
-        model, config.LOSS.CLASS_WEIGHT, config.LOSS.DENSE_WEIGHT if config.TOKEN_LABEL.ENABLE else 0.0,
-        config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD, amp, teacher,
-    )
+    objective = objective or objective_of_classes(config, model)
     return TrainState(
         model=model,
         forward=paddle.DataParallel(objective) if world.size > 1 else objective,

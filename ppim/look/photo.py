@@ -100,7 +100,7 @@ def _of_token(model: TokenTransformer, images: paddle.Tensor, place: int) -> np.
 
 
 def _check(model: TokenModel, asked: Sequence[int], token: tuple[int, int] | None) -> None:
-    if not isinstance(model, TokenTransformer) or not model.shows_attention:
+    if not isinstance(model, TokenTransformer) or not model.has_one_grid:
         raise ValueError(f"{type(model).__name__} has no attention to look at; wanted LV-ViT, T2T-ViT or DeiT")
     wrong = [number for number in asked if not 0 <= number < model.num_classes]
     if wrong:

@@ -81,7 +81,7 @@ class TokenTransformer(TokenModel):
     undecayed = ("cls_token", "dist_token", "register_tokens", "pos_embed")
 
     norm_epsilon = 1e-5
-    shows_attention = True  # do all `blocks` attend among the same tokens, so that attention can be rolled out?
+    has_one_grid = True  # do all `blocks` attend among the same tokens?
 
     def __init__(self, trunk: Trunk, patch_size: int):
         super().__init__()
@@ -284,12 +284,19 @@ class TokenTransformer(TokenModel):
     def features(self, x, layers: Sequence[int] = (-1,)) -> list[paddle.Tensor]:
         """What the grid's tokens have become behind some blocks, for other tasks: a list of (B, C, rows, columns).
 
-        Every map went through the last norm. Images may have any size of whole patches: positions are those of the
-        model's own size, resized.
+        Every map went through the last norm. Arguments and errors as of `taps`.
+        """
+        grid = self.grid_of(x)
+        return [as_maps(self.norm(tokens)[:, self.extra_tokens:], grid) for tokens in self.taps(x, layers)]
+
+    def taps(self, x, layers: Sequence[int]) -> list[paddle.Tensor]:
+        """The tokens behind some blocks as the next block gets them: a list of (B, E + N, C).
+
+        Images may have any size of whole patches: positions are those of the model's own size, resized.
 
         Args:
             x: images (B, 3, h, w), normalised.
-            layers: numbers of blocks, 0 the first, -1 the last; maps come in this order.
+            layers: numbers of blocks, 0 the first, -1 the last; what is returned comes in this order.
 
         Raises:
             ValueError: no such block, or images that patches do not fill.
@@ -298,14 +305,12 @@ class TokenTransformer(TokenModel):
         unknown = [layer for layer in layers if not -depth <= layer < depth]
         if unknown:
             raise ValueError(f"features wants blocks in -{depth} .. {depth - 1}, got {list(layers)}")
-        grid = self.grid_of(x)
         wanted, kept = {layer % depth for layer in layers}, {}
-        x = self._with_positions(self.embed(x), self.positions_for(grid))
+        x = self._with_positions(self.embed(x), self.positions_for(self.grid_of(x)))
         for number, block in enumerate(self.blocks):
-            x, _ = block(x, None)
+            x, _ = self._through(block, x, None)
             if number in wanted:
-                tokens = self.norm(x)[:, self.extra_tokens:]
-                kept[number] = tokens.transpose([0, 2, 1]).reshape([tokens.shape[0], -1, *grid])
+                kept[number] = x
         return [kept[layer % depth] for layer in layers]
 
     def positions_for(self, grid: tuple[int, int]) -> paddle.Tensor:
@@ -384,6 +389,11 @@ class TokenTransformer(TokenModel):
 
 def _nearest(side: int, patch: int) -> int:
     return max(1, round(side / patch)) * patch
+
+
+def as_maps(tokens: paddle.Tensor, grid: tuple[int, int]) -> paddle.Tensor:
+    """Tokens of a grid (B, N, C), row-major -> (B, C, rows, columns)."""
+    return tokens.transpose([0, 2, 1]).reshape([tokens.shape[0], -1, *grid])
 
 
 def trunk_of(shapes: Mapping[str, Sequence[int]], patch_size: int) -> dict[str, object]:

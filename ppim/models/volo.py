@@ -83,7 +83,7 @@ class VOLO(TokenTransformer):
         *TokenTransformer.foreign_names,
     )
     drops_paths = ("network.2.", "network.3.", "network.4.")
-    shows_attention = False
+    has_one_grid = False
     makes_class = ("head.", "cls_token", "post_network.")
 
     def __init__(self, *, layers: Sequence[int], outlook_heads: int, stem_channels: int, stem_bn: str = "batch",

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import numpy as np
 import paddle
 
-from ppim.data import loader, shapes
+from ppim.data import loader, making, shapes
 from ppim.data.transforms import eval_view, to_array
 from ppim.engine import build, train_state
 from ppim.engine.distributed import World
@@ -192,14 +192,14 @@ def one_generator():
 
 def changed_model(change: Callable[[TokenModel], None]):
     """Something is done to the model while it is built."""
-    from ppim.engine import run
+    from ppim.engine import classifying
 
-    def built(config, build_it=run.build_model_for):
+    def built(config, build_it=classifying.build_model_for):
         model = build_it(config)
         change(model)
         return model
 
-    return patch.object(run, "build_model_for", built)
+    return patch.object(classifying, "build_model_for", built)
 
 
 def frozen():
@@ -254,7 +254,7 @@ def rolled():
     """Token targets of the photo before."""
     def one_back(targets):
         return concat([targets[-1], *targets[:-1]] if len(targets[0].const) > 1 else targets)
-    return patch.object(loader, "concat", one_back)
+    return patch.object(making, "concat", one_back)
 
 
 def shares_overlap():

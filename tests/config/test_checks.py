@@ -12,6 +12,7 @@ VOLO = ["MODEL.TYPE", "VOLO", "MODEL.NAME", "volo_d1"]
         (["MODEL.TRANS.EMBED_DIM", "65"], "EMBED_DIM (65) must be a multiple of MODEL.TRANS.NUM_HEADS (6)"),
         (["MODEL.NAME", "deit_s"], "MODEL.NAME deit_s is a model of MODEL.TYPE DeiT, got LV-ViT"),
         (["DATA.IMAGE_SIZE", "230"], "the nearest are 224 and 240"),
+        (["TASK", "segment", "DATA.IMAGE_SIZE", "[64, 32]"], "wants one side in pixels, got [64, 32]"),
         (["TOKEN_LABEL.GEOMETRY", "released", "DATA.AUG_ORDER", "crop-first"],
          "-o DATA.AUG_ORDER released TOKEN_LABEL.FRAME whole as well"),
         (["MIX.GROUP", "127"], "MIX.GROUP wants an even number of images, since pairs are mixed; got 127, try 128"),

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from ppim.config import get_config, recipe_path
-from ppim.engine.command import evaluate_weights, resolve
+from ppim.engine.classifying import evaluate_weights
+from ppim.engine.command import resolve
 from ppim.engine.distributed import World
 from ppim.weights.write import save_state
 

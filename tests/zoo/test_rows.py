@@ -140,7 +140,7 @@ def test_the_originals_figures_stand_as_in_its_table(name, top1, seeds):
 def recipes() -> list:
     """The recipes' (model, section DATA)."""
     found = [get_config(path) for path in sorted((ROOT / "configs").glob("[!_]*/*.yaml"))]
-    return [(normalise_name(r.MODEL.NAME), r.DATA) for r in found]
+    return [(normalise_name(r.MODEL.NAME), r.DATA) for r in found if r.TASK == "classify"]
 
 
 @each_row

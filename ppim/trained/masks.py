@@ -1,0 +1,103 @@
+"""What does a segmenter say lies where in photos? Masks of palette indices, as they are read for training."""
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import paddle
+from PIL import Image
+from yacs.config import CfgNode
+
+from ppim.config import find_recipe, get_config
+from ppim.data.masks import palette
+from ppim.data.paths import Meant
+from ppim.data.photos import read_photo
+from ppim.data.transforms import to_array
+from ppim.engine.run_folder import recipe_of
+from ppim.engine.segmenting import asking_of, load_segmenter
+from ppim.files import write_whole
+from ppim.models.base import evaluating
+from ppim.segment.network import Segmenter
+from ppim.segment.sliding import best_class
+from ppim.segment.view import fitted
+
+
+class Written(NamedTuple):
+    """A photo's path, and its mask's, or why there is none."""
+
+    path: str
+    mask: str = ""
+    error: str = ""
+
+
+class Reader(NamedTuple):
+    """A segmenter, with a configuration that says how photos are shown to it."""
+
+    model: Segmenter
+    config: CfgNode
+    notes: tuple[str, ...]  # lines to tell
+
+    @property
+    def first(self) -> int:
+        """The index of row 0 in a mask: 0 where the ground is a class, else 1."""
+        return int(self.config.SEGMENT.GROUND != "class")
+
+
+def reader_of(weights: str, recipe: str | None = None, overrides: Sequence[str] = ()) -> Reader:
+    """The segmenter of these weights.
+
+    Args:
+        recipe: a yaml file or a published name; None: that of the run the weights lie in.
+
+    Raises:
+        FileNotFoundError: no such weights. ValueError: they are no segmenter's, or it is not known of which recipe.
+    """
+    notes: list[str] = []
+    if recipe is None:
+        recipe, implied, notes = recipe_of(weights)
+        overrides = [*implied, *overrides]
+    config = get_config(str(find_recipe(recipe)), overrides)
+    if config.TASK != "segment":
+        raise ValueError(f"{recipe} is of a model of whole photos (TASK {config.TASK}), which draws no masks; give a "
+                         "segmenter's recipe with --model, such as upernet_lvvit_s")
+    loaded = load_segmenter(config, weights)
+    return Reader(loaded.model, loaded.config, (*notes, str(loaded.report)))
+
+
+@paddle.no_grad()
+def write_masks(reader: Reader, photos: Sequence[Meant], folder: str | os.PathLike[str]) -> Iterator[Written]:
+    """Write NAME.png into a folder for each photo that can be read, one after the other.
+
+    Raises:
+        ValueError: two photos have one name.
+    """
+    places = [Path(folder) / f"{Path(photo.path).stem}.png" for photo in photos]
+    double = next((place for place, count in Counter(places).items() if count > 1), None)
+    if double:
+        raise ValueError(f"{double} would be the mask of two photos; give those of one name by themselves, each with a "
+                         "--masks DIR of its own")
+    colours = palette(reader.model.num_classes - 1 + reader.first)
+    with evaluating(reader.model):
+        for photo, place in zip(photos, places):
+            try:
+                if photo.error:
+                    raise ValueError(photo.error)
+                said = _said(reader, read_photo(photo.path, reader.config.DATA.EXIF))
+            except (OSError, ValueError) as error:
+                yield Written(photo.path, error=str(error))
+                continue
+            mask = Image.fromarray(said, mode="P")
+            mask.putpalette(colours)
+            write_whole(place, lambda beside, mask=mask: mask.save(beside, "PNG"), durable=False)
+            yield Written(photo.path, str(place))
+
+
+def _said(reader: Reader, photo: Image.Image) -> np.ndarray:
+    """(H, W) uint8: the index of each pixel of a photo."""
+    shown = photo.resize(fitted(photo.size, reader.config.SEGMENT.SCALE), Image.Resampling.BILINEAR)
+    logits = asking_of(reader.config).logits(reader.model, paddle.to_tensor(to_array(shown)[None]))
+    return (best_class(logits, photo.size[::-1]).numpy() + reader.first).astype(np.uint8)

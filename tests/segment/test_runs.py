@@ -1,0 +1,196 @@
+"""Runs of a toy segmenter by the same loop as all others: stopped and resumed, evaluated, started from a classifier."""
+import json
+import shutil
+
+import numpy as np
+import paddle
+import pytest
+
+from ppim.commands.predict import predict
+from ppim.config import get_config
+from ppim.data.batches import EvalBatches
+from ppim.data.loader import make_loader
+from ppim.data.masks import read_mask
+from ppim.engine.command import run
+from ppim.engine.distributed import World
+from ppim.engine.segmenting import asking_of, evaluate
+from ppim.engine.task import task_of
+from ppim.models import build_model
+from ppim.segment.evaluate import counted
+from ppim.segment.figures import figures_of
+from ppim.segment.sliding import best_class
+from ppim.weights import load_weights, save_state
+from tests.helpers import assert_same_weights, launch, losses, records, result_of, write_tiny_recipe
+from tests.segment.painted import RECIPE
+
+OPTIONS = ["TRAIN.MAX_STEPS", "6", "SAVE_STEPS", "1", "KEEP_CHECKPOINTS", "6", "TRAIN.ACCUM_ITER", "2",
+           "DATA.BATCH_SIZE", "2"]
+
+
+@pytest.fixture(scope="module")
+def whole(ade, tmp_path_factory):
+    """Recipe and folder of a run of 6 steps of two micro-batches, with a checkpoint of each, evaluated at its end."""
+
+    root = tmp_path_factory.mktemp("segmenter")
+    path = root / "toy.yaml"
+    path.write_text(RECIPE.format(data=ade, save=root / "run"))
+    run(str(path), OPTIONS)
+    return str(path), root / "run"
+
+
+def model_of(whole):
+    recipe, folder = whole
+    config = get_config(recipe, OPTIONS)
+    model = task_of(config).model(config)
+    load_weights(model, folder / "last.pdparams")
+    _, samples = task_of(config).samples(config, config, *[task_of(config).val_images(
+        config, task_of(config).train_images(config, None))] * 2, model)
+    return config, model, samples
+
+
+def test_a_run_learns_tells_of_its_terms_and_keeps_its_best_by_miou(whole):
+    told = records(whole[1])
+    train = [record for record in told if record["event"] == "train"]
+    assert len(train) == 6 and all(record["loss"] == pytest.approx(
+        record["head_loss"] + 0.4 * record["auxiliary_loss"], rel=1e-5) for record in train)
+    best, *_ = [json.loads((whole[1] / "best.json").read_text())]
+    found = {record["event"]: record for record in told if record["event"].startswith("eval")}
+    assert set(found) == {"eval_raw", "eval_ema"}
+    assert best["miou"] == max(record["miou"] for record in found.values())
+    assert list(best["iou"]) == ["wall", "sky", "flag, banner"] and best["count"] == 5
+    assert (whole[1] / "classes.txt").read_text() == "wall\nsky\nflag, banner\n"
+
+
+def test_a_run_goes_on_in_the_middle_of_an_epoch_to_the_same_bits(whole, tmp_path):
+    recipe, folder = whole
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    for step in (5, 6):  # as if it had been killed after four of six steps
+        shutil.rmtree(copy / "checkpoints" / f"step_{step:08d}")
+    for name in ("last.pdparams", "last_ema.pdparams", "best.pdparams", "best.json"):
+        (copy / name).unlink()
+    run(recipe, [*OPTIONS, "SAVE", str(copy), "MODEL.RESUME", "auto"])
+    for name in ("last.pdparams", "last_ema.pdparams", "best.pdparams"):
+        assert_same_weights(folder / name, copy / name)
+    assert losses(folder) == losses(copy)
+
+
+def test_figures_are_those_of_all_pixels_whatever_the_processes(whole):
+    config, model, samples = model_of(whole)
+    alone = evaluate(model, samples, World(), config)
+    for processes in (2, 3):
+        loaders = [make_loader(samples, EvalBatches(5, 1, rank=rank, world=processes), 0) for rank in range(processes)]
+        shares = [counted(model, loader, asking_of(config)) for loader in loaders]
+        assert sum(share.photos for share in shares) == 5
+        together = figures_of(sum(share.confusion for share in shares), samples.images.classes, 5)
+        assert together == alone
+    # pixel by pixel, of whole photos at their own size
+    pixels = sum(int((samples[index]["mask"] != 255).sum()) for index in range(5))
+    assert sum(int(share.confusion.sum()) for share in shares) == pixels
+
+
+def test_evaluation_alone_says_the_same_with_a_line_for_each_class(whole, tmp_path, capsys):
+    recipe, folder = whole
+    for weights in (str(folder / "best.pdparams"), str(folder)):
+        found = run(None, ["EVAL.ONLY", "True", "MODEL.PRETRAINED", weights])
+        told = capsys.readouterr().out
+        assert "flag, banner" in told and " IoU " in told and "everything matched" in told
+    best = json.loads((folder / "best.json").read_text())
+    found = run(recipe, ["EVAL.ONLY", "True", "MODEL.PRETRAINED", str(folder / "best.pdparams"), "SAVE", "unused"])
+    assert (found.miou, found.aacc, found.iou) == (best["miou"], best["aacc"], best["iou"])
+    alone = tmp_path / "alone.pdparams"
+    shutil.copy(folder / "best.pdparams", alone)
+    shutil.copy(folder / "best.card.json", tmp_path / "alone.card.json")
+    with pytest.raises(ValueError, match="say.* that they name pixels, not by which recipe: give it, with -c FILE"):
+        run(None, ["EVAL.ONLY", "True", "MODEL.PRETRAINED", str(alone)])
+    at_once = run(recipe, ["EVAL.ONLY", "True", "MODEL.PRETRAINED", str(folder / "best.pdparams"), "SAVE", "unused",
+                           "SEGMENT.MODE", "whole"])
+    assert at_once.count == 5 and at_once.miou != found.miou
+
+
+def test_weights_that_are_not_finite_are_never_the_best(whole):
+    config, model, samples = model_of(whole)
+    model.decode_head.conv_seg.bias.set_value(paddle.to_tensor([np.nan, 0.0, 0.0], "float32"))
+    assert not evaluate(model, samples, World(), config).is_sound
+
+
+def test_a_segmenter_starts_from_a_classifier_or_from_another_segmenter(whole, recipe, tiny_data, tmp_path, capsys):
+    classifier = build_model(get_config(recipe, ["MODEL.NUM_CLASSES", "9"]))
+    save_state(classifier.state_dict(), tmp_path / "classifier.pdparams")
+    once = ["TRAIN.MAX_STEPS", "1", "TRAIN.BASE_LR", "0", "TRAIN.FREEZE", "backbone"]
+    run(recipe, [*once, "MODEL.PRETRAINED", str(tmp_path / "classifier.pdparams")])
+    assert "neck.layer1" in capsys.readouterr().out
+    model = model_of((recipe, tmp_path / "run"))[1]
+    for name, value in classifier.blocks.state_dict().items():
+        np.testing.assert_array_equal(model.backbone.blocks.state_dict()[name].numpy(), value.numpy())
+    run(recipe, [*once, "MODEL.PRETRAINED", str(whole[1] / "last.pdparams"), "SAVE", str(tmp_path / "second")])
+    assert "everything matched" in capsys.readouterr().out
+    names = tmp_path / "names.txt"
+    names.write_text("a\nb\nc\n")
+    others = [*once, "MODEL.PRETRAINED", str(whole[1] / "last.pdparams"), "MODEL.CLASSES", str(names), "SAVE",
+              str(tmp_path / "third")]
+    with pytest.raises(ValueError, match="have not the same classes: .*--new-heads"):
+        run(recipe, others)
+    run(recipe, [*others, "MODEL.NEW_HEADS", "auto"])
+    # and a classifier's recipe says what such weights are
+    plain = write_tiny_recipe(tmp_path, tiny_data)
+    with pytest.raises(ValueError, match="names no pixels: .*ppim train --load"):
+        run(recipe, ["EVAL.ONLY", "True", "MODEL.PRETRAINED", str(tmp_path / "classifier.pdparams")])
+    with pytest.raises(ValueError):
+        run(str(plain), ["EVAL.ONLY", "True", "MODEL.PRETRAINED", str(whole[1] / "last.pdparams")])
+
+
+@pytest.mark.parametrize(("keys", "error"), [
+    (["TOKEN_LABEL.ENABLE", "True"], "TASK segment knows nothing of TOKEN_LABEL.ENABLE; leave it"),
+    (["TRAIN.LAYER_DECAY", "0.5", "PICTURES", "2"], "nothing of TRAIN.LAYER_DECAY, PICTURES; leave them"),
+    (["SEGMENT.STRIDE", "17"], "SEGMENT.STRIDE 17 leaves gaps between windows of DATA.IMAGE_SIZE 16"),
+    (["SEGMENT.SCALE", "[3]"], r"SEGMENT.SCALE wants \[long, short\]"),
+    (["SEGMENT.FACTORS", "[2.0, 1.0]"], r"SEGMENT.FACTORS wants \[least, most\]"),
+])
+def test_keys_that_mean_nothing_here_are_refused(recipe, keys, error):
+    with pytest.raises(ValueError, match=error):
+        get_config(recipe, keys)
+
+
+@pytest.mark.runs
+def test_what_colours_mean_is_learnt_in_a_hundred_steps(recipe):
+    plain = ["TRAIN.NUM_EPOCHS", "40", "VALIDATE_FREQ", "40", "TRAIN.MODEL_EMA", "False", "SEGMENT.DISTORT", "False",
+             "MODEL.DROPPATH", "0", "SEGMENT.CHANNELS", "16", "SAVE_FREQ", "40"]
+    # two thirds of the pixels are of one class
+    assert run(recipe, plain).aacc > 85
+
+
+@pytest.mark.runs
+def test_two_processes_train_one_model_and_count_each_photo_once(whole, tmp_path):
+    recipe, _ = whole
+    folder = tmp_path / "run"
+    told = result_of(launch(2, "tools/train.py", "-c", recipe, "-o", "TRAIN.MAX_STEPS", "2", "DATA.BATCH_SIZE", "2",
+                            "SAVE", folder, "TRAIN.MODEL_EMA", "False", log_dir=tmp_path / "log"), launched=True)
+    assert told["count"] == 5
+    config, model, samples = model_of((recipe, folder))
+    alone = evaluate(model, samples, World(), config)
+    assert told["miou"] == pytest.approx(alone.miou, abs=1e-9) and told["iou"] == alone.iou
+
+
+def test_masks_of_photos_are_what_the_segmenter_says_in_the_numbering_of_masks(whole, ade, tmp_path, capsys):
+    _, folder = whole
+    photos = sorted((ade / "images" / "validation").iterdir())
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    line = [str(photos[0]), str(photos[1]), str(tmp_path / "broken.jpg"), "--load", str(folder / "last.pdparams"),
+            "--masks", str(tmp_path / "masks"), "--json"]
+    with pytest.raises(ValueError, match="1 of 3 photos could not be read"):
+        predict(line)
+    told = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert [sorted(one) for one in told] == [["mask", "path"], ["mask", "path"], ["error", "path"]]
+    config, model, samples = model_of(whole)
+    model.eval()
+    for number, one in enumerate(told[:2]):
+        assert one["mask"] == str(tmp_path / "masks" / f"{photos[number].stem}.png")
+        sample, found = samples[number], read_mask(one["mask"], 3)
+        logits = asking_of(config).logits(model, paddle.to_tensor(sample["image"][None]))
+        np.testing.assert_array_equal(found, best_class(logits, sample["mask"].shape).numpy() + 1)
+    with pytest.raises(ValueError, match="would be the mask of two photos"):
+        predict([str(photos[0]), str(photos[0]), *line[3:]])
+    with pytest.raises(ValueError, match="--masks goes without --csv"):
+        predict([*line, "--csv", "x.csv"])
+    with pytest.raises(ValueError, match="names pixels, not photos"):
+        predict([str(photos[0]), "--load", str(folder / "last.pdparams")])
