@@ -72,7 +72,8 @@ def test_both_languages_say_the_same(page):
 def test_a_page_holds_every_model_of_its_family_and_links_that_lead_somewhere(page):
     for one in (page, ROOT / "docs" / "cn" / "model_zoo" / page.name):
         local = [link for link in links(one) if not link.startswith("https://")]
-        assert len([link for link in local if not link.endswith(".png")]) == 2 + (page.stem == "lvvit")  # and the page on segmentation
+        others = 2 + (page.stem == "lvvit")  # and the page on segmentation
+        assert len([link for link in local if not link.endswith(".png")]) == others
         assert all((one.parent / link).is_file() for link in local)
     rows = [row for row in zoo.ROWS if row.family == facts()[page.stem].type]
     named = [row[0].strip("`") for row in tables(page) if row[0].startswith("`")]
