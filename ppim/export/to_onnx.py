@@ -1,6 +1,12 @@
 """A traced program of Paddle's as ONNX; a script: PROGRAM WEIGHTS TARGET NAME_OF_OUTPUT..."""
+import contextlib
 import sys
 
+with contextlib.suppress(ImportError):
+    # paddle2onnx tells Polygraphy to install what it lacks by pip; what it is told later than this it does not hear
+    import polygraphy.config  # noqa: F401
+
+# isort: split
 import onnx
 import paddle2onnx
 

@@ -1,6 +1,7 @@
 """Every kind of network, traced and run by paddle.inference: the logits of eager evaluation, for any batch."""
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import numpy as np
@@ -87,3 +88,12 @@ def test_a_package_that_is_missing_is_named_with_the_extra_that_has_it(name, pac
     assert package in FORMATS[name].needs
     with pytest.raises(ValueError, match=rf'{name} wants .*\b{package}\b.*: pip install "ppim\[{name}\]"'):
         check_installed([name])
+
+
+@pytest.mark.skipif(importlib.util.find_spec("paddle2onnx") is None, reason="paddle2onnx: pip install ppim[onnx]")
+def test_exporting_installs_nothing(tmp_path, monkeypatch):
+    called = tmp_path / "pip.py"
+    called.write_text(f"open({str(tmp_path / 'called')!r}, 'w')\n")
+    monkeypatch.setenv("POLYGRAPHY_INSTALL_CMD", f"{sys.executable} {called}")
+    formats.write(drawn("lvvit"), tmp_path, ("paddle", "onnx"), tokens=False)
+    assert any(path.suffix == ".onnx" for path in tmp_path.iterdir()) and not (tmp_path / "called").exists()
