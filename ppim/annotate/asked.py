@@ -133,6 +133,9 @@ def _ours(args, config: CfgNode, view: View, files: Sequence[str], listed: str |
 
 def _by_engine(model, config: CfgNode, is_for_features: bool):
     """The model, or the program that EVAL.ENGINE asks for; of "auto" the model: no clock decides what maps hold."""
+    if config.EVAL.KEEP < 1:
+        raise ValueError(f"EVAL.KEEP {config.EVAL.KEEP:g} merges patches, and a label map wants one answer for each; "
+                         "leave it 1")
     if not is_for_features:
         return answerer(model, 0, tokens=True, **engine_arguments(config))[0]
     if config.EVAL.ENGINE == "inference" or config.EVAL.PRECISION != "float32":

@@ -400,6 +400,11 @@ KEYS: dict[str, Key] = {
     #: 在处理器上的 `ppim evaluate`、`ppim predict`、`ppim labels make`：`dygraph`（与训练时逐位相同）、`inference`
     #: （paddle.inference 加 oneDNN，舍入不同）、`auto`（照片多时取两者中较快的；标签图仍用 `dygraph`）
     "EVAL.ENGINE": key("dygraph", choices=("auto", "dygraph", "inference")),
+    #: `ppim evaluate`, `ppim predict`: share of the patches that are left behind the last block, the most alike being
+    #: merged on the way (see [Fewer tokens](using.md#fewer-tokens)); 1: all |
+    #: `ppim evaluate`、`ppim predict`：最后一个 block 之后留下的 patch 比例，途中合并最相似的
+    #: （见[更少的 token](using.md#更少的-token)）；1：全部保留
+    "EVAL.KEEP": key(1.0, least=0.01, most=1),
     #: of products, with `inference`: `float32`, or `bfloat16` on processors that have it (AVX512-BF16, AMX) |
     #: `inference` 的矩阵乘精度：`float32`，或在支持的处理器（AVX512-BF16、AMX）上用 `bfloat16`
     "EVAL.PRECISION": key("float32", choices=("float32", "bfloat16")),

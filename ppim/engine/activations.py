@@ -76,7 +76,8 @@ def _shares(model: TokenModel, images: int) -> Mixed | None:
 def _inside_blocks(model: TokenModel, allocated: Callable[[], int]) -> list[float]:
     """Bytes per image of each block without what enters and leaves it."""
     shapes, found = model.block_shapes(), {}
-    for block, shape in zip(model.blocks, shapes):
+    # from the last on: the first drops no paths, and keeps less
+    for block, shape in zip(reversed(list(model.blocks)), reversed(shapes)):
         if shape not in found:
             of_block = kept_per_image(lambda images, block=block, shape=shape: block(paddle.rand([images, *shape])),
                                       allocated)

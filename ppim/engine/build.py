@@ -264,7 +264,8 @@ def evaluation_arguments(config: CfgNode) -> dict[str, object]:
 
 def engine_arguments(config: CfgNode) -> dict[str, object]:
     """Keyword arguments of `answerer`, but for what is asked."""
-    return {"engine": config.EVAL.ENGINE, "precision": config.EVAL.PRECISION, "batch_size": config.DATA.BATCH_SIZE_EVAL}
+    return {"engine": config.EVAL.ENGINE, "precision": config.EVAL.PRECISION, "keep": config.EVAL.KEEP,
+            "batch_size": config.DATA.BATCH_SIZE_EVAL}
 
 
 def mix_arguments(config: CfgNode) -> dict[str, object]:

@@ -17,6 +17,7 @@ from paddle import nn
 
 from ppim.mkl import describe_processor
 from ppim.models.base import TokenModel, TokenOutput, evaluating
+from ppim.models.merging import Merging
 from ppim.models.program import write_program
 
 _FEWEST = 1000  # photos that repay a few seconds of tracing and trying
@@ -92,12 +93,13 @@ def prefers(times: Sequence[float], logits: np.ndarray, others: np.ndarray) -> b
 
 
 def answerer(model: TokenModel, count: int, engine: str, *, batch_size: int, precision: str = "float32",
-              tokens: bool = False) -> tuple[nn.Layer, str]:
+              keep: float = 1.0, tokens: bool = False) -> tuple[nn.Layer, str]:
     """What is to be asked about `count` photos in place of the model, and a line that says why; "" for the model.
 
     Args:
         engine: 'dygraph', 'inference' or 'auto'.
         precision: see `Inferred`; with 'bfloat16', 'auto' is 'inference', since nothing else has it.
+        keep: share of the patches that are left behind the last block, see `ppim.models.merging`.
         tokens: will it be asked for the logits of tokens?
 
     Raises:
@@ -108,6 +110,8 @@ def answerer(model: TokenModel, count: int, engine: str, *, batch_size: int, pre
         raise ValueError(f"EVAL.PRECISION {precision} wants a processor with "
                          f"{' or '.join(sorted(_PRODUCTS[precision]))}, which /proc/cpuinfo does not name; leave it "
                          "float32")
+    if keep < 1:
+        model = Merging(model, keep)
     if engine == "inference" or precision != "float32":
         if on_gpu:
             raise ValueError(f"EVAL.ENGINE inference is for processors, this is {paddle.get_device()}; leave it "

@@ -366,6 +366,7 @@ def test_maps_come_from_the_engine_that_is_asked_for_and_their_card_says_so(lvvi
     capsys.readouterr()
     for folder, words in (("maps", other[-3:]), ("other", [])):
         assert command([*args, str(tmp_path / folder), *words]) == 1 and "engine" in capsys.readouterr().err
+    assert command([*other, "EVAL.KEEP", "0.5"]) == 1 and "one answer for each" in capsys.readouterr().err
     assert command([*other, "--labelled", str(photos)]) == 1 and "wants features" in capsys.readouterr().err
 
 

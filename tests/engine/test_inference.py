@@ -10,7 +10,8 @@ from ppim.engine import inference
 from ppim.engine.command import run
 from ppim.engine.inference import Inferred, answerer, has_products, prefers
 from ppim.models.deit import DeiT
-from tests.helpers import SMALL, small_lvvit, small_t2t_vit, write_tiny_recipe
+from ppim.models.merging import Merging
+from tests.helpers import SMALL, small_lvvit, small_t2t_vit, spread_weights, write_tiny_recipe
 
 MODELS = {
     "LV-ViT": lambda: small_lvvit(num_classes=7),
@@ -109,6 +110,20 @@ def test_contradictions_are_refused():
         get_config("lvvit_demo", ["EVAL.PRECISION", "bfloat16"])
 
 
+def test_fewer_tokens_are_asked_of_either_engine():
+    paddle.seed(4)
+    model = small_lvvit(num_classes=7)
+    spread_weights(model)  # no two tokens are alike by rounding alone
+    model.eval()
+    batch = images(2, model)
+    answers, _ = answerer(model, 8, "dygraph", batch_size=8, keep=0.5)
+    program, _ = answerer(model, 8, "inference", batch_size=8, keep=0.5)
+    with paddle.no_grad():
+        found = answers(batch).numpy()
+    assert isinstance(answers, Merging)
+    np.testing.assert_allclose(program(batch).numpy(), found, atol=1e-4)
+
+
 def test_evaluation_counts_the_same_by_either_engine(tiny_data, tmp_path, capsys):
     run(str(write_tiny_recipe(tmp_path, tiny_data)), ["TRAIN.MAX_STEPS", "2"])
     told = {}
@@ -118,5 +133,8 @@ def test_evaluation_counts_the_same_by_either_engine(tiny_data, tmp_path, capsys
         said = capsys.readouterr().out
         told[engine] = json.loads(said.splitlines()[-1])
         assert ("paddle.inference" in said) is (engine == "inference")
+    run(None, ["MODEL.PRETRAINED", str(tmp_path / "run"), "EVAL.ONLY", "True", "EVAL.KEEP", "0.5"])
+    fewer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert fewer["count"] == told["dygraph"]["count"] and fewer["loss"] != told["dygraph"]["loss"]
     for name, value in told["dygraph"].items():
         assert told["inference"][name] == (pytest.approx(value, rel=1e-5) if name == "loss" else value)

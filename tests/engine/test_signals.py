@@ -85,14 +85,14 @@ def sends(number):
 
 def plant(monkeypatch, samples, is_it, trouble):
     """Let who makes the sample whose key is so meet with trouble."""
-    make = samples.__getitem__
+    make = samples.begin
 
     def troubled(self, key):
         if is_it(key):
             trouble()
         return make(self, key)
 
-    monkeypatch.setattr(samples, "__getitem__", troubled)
+    monkeypatch.setattr(samples, "begin", troubled)
 
 
 TROUBLES = {
