@@ -1,6 +1,7 @@
 """How much memory will a training step take? Said before the first one, not by the allocator at the hundredth."""
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable
 
@@ -24,12 +25,17 @@ def kept_per_image(forward: Callable[[int], object], allocated: Callable[[], int
         forward: of a number of images; what it returns holds on to all that its backward pass needs.
         allocated: bytes that tensors take on the device now.
     """
-    held = {}
-    for images in (_FEW, _MORE):
-        before = allocated()
-        output = forward(images)
-        held[images] = allocated() - before
-        del output
+    held, collects = {}, gc.isenabled()
+    gc.disable()  # what is left from before is not to be freed meanwhile
+    try:
+        for images in (_FEW, _MORE):
+            before = allocated()
+            output = forward(images)
+            held[images] = allocated() - before
+            del output
+    finally:
+        if collects:
+            gc.enable()
     return (held[_MORE] - held[_FEW]) / (_MORE - _FEW)
 
 
