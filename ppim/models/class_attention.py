@@ -3,24 +3,17 @@ from __future__ import annotations
 
 import paddle
 import paddle.nn.functional as F
-from paddle import nn
 
-from ppim.models.layers import Mlp, carry, linear, softmax
-from ppim.models.operators import LayerNorm, as_type
+from ppim.models.layers import Heads, PreNorm, carry, linear, softmax
+from ppim.models.operators import as_type
 
 
-class ClassAttention(nn.Layer):
+class ClassAttention(Heads):
     """Attention of `num_heads` heads in which the first token alone asks, all tokens, itself among them, answer."""
 
     def __init__(self, dim: int, num_heads: int, qkv_bias: bool = False, qk_scale: float | None = None,
                  attention_dropout: float = 0.0, dropout: float = 0.0):
-        super().__init__()
-        if dim % num_heads:
-            raise ValueError(f"embed_dim must be a multiple of num_heads, got {dim} and {num_heads}")
-        self.num_heads = num_heads
-        self.scale = qk_scale or (dim // num_heads) ** -0.5
-        self.attention_dropout = attention_dropout
-        self.dropout = dropout
+        super().__init__(dim, num_heads, qk_scale, attention_dropout, dropout)
         self.kv = linear(dim, 2 * dim, bias=qkv_bias)
         self.q = linear(dim, dim, bias=qkv_bias)
         self.proj = linear(dim, dim)
@@ -53,17 +46,14 @@ class ClassAttention(nn.Layer):
         return 2 * tokens * self.proj.weight.shape[0]
 
 
-class ClassBlock(nn.Layer):
+class ClassBlock(PreNorm):
     """A pre-norm block in which the class token learns, and nothing else changes."""
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, qkv_bias: bool = False,
                  qk_scale: float | None = None, dropout: float = 0.0, attention_dropout: float = 0.0,
                  norm_epsilon: float = 1e-5):
-        super().__init__()
-        self.norm1 = LayerNorm(dim, epsilon=norm_epsilon)
-        self.attn = ClassAttention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
-        self.norm2 = LayerNorm(dim, epsilon=norm_epsilon)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
+        attn = ClassAttention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
+        super().__init__(attn, dim, mlp_ratio, dropout, norm_epsilon)
 
     def forward(self, first: paddle.Tensor, tokens: paddle.Tensor) -> paddle.Tensor:
         """The class token (B, 1, C) after the block, in which it looks at itself and the tokens (B, N, C)."""

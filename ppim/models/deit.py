@@ -13,7 +13,8 @@ from paddle import nn
 from ppim.families import facts
 from ppim.models.base import Family
 from ppim.models.layers import conv
-from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
+from ppim.models.transformer import TokenTransformer
+from ppim.models.trunk import Trunk, trunk_of
 
 
 class Patches(nn.Layer):

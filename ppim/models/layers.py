@@ -57,7 +57,8 @@ def carry(weights: paddle.Tensor, carried: paddle.Tensor) -> paddle.Tensor:
 
 
 def attend(
-    qkv: paddle.Tensor, num_heads: int, scale: float, dropout: float = 0.0, carried: paddle.Tensor | None = None
+    qkv: paddle.Tensor, num_heads: int, scale: float, dropout: float = 0.0, carried: paddle.Tensor | None = None,
+    added: paddle.Tensor | None = None,
 ) -> tuple[paddle.Tensor, paddle.Tensor | None]:
     """Multi-head attention over packed queries, keys and values, (B, N, 3 * H * D) -> (B, N, H * D).
 
@@ -67,14 +68,15 @@ def attend(
     Args:
         carried: (B, N, S) float32, numbers that go along with the tokens: each token gets the mean of everyone's,
             weighted by its attention (mean over heads, before dropout). No gradient flows through them.
+        added: (B, 1, N) float32, what is added to the scores of each token as one that is looked at.
     Returns:
         the attended values, and what became of `carried` (None without it).
     """
     head_dim = qkv.shape[-1] // (3 * num_heads)
-    if carried is None and dropout == 0.0 and flash_attention_runs(qkv, head_dim):
+    if carried is None and added is None and dropout == 0.0 and flash_attention_runs(qkv, head_dim):
         return _attend_fused(qkv, num_heads, scale), None
     way = _attend_together if heads_go_together(qkv) else _attend_by_head
-    return way(qkv, num_heads, scale, dropout, carried)
+    return way(qkv, num_heads, scale, dropout, carried, added)
 
 
 def _attend_fused(qkv, num_heads: int, scale: float) -> paddle.Tensor:
@@ -92,10 +94,10 @@ def _attend_fused(qkv, num_heads: int, scale: float) -> paddle.Tensor:
     return (out[:, :, :, :head_dim] if missing else out).flatten(2)
 
 
-def _attend_together(qkv, num_heads: int, scale: float, dropout: float, carried):
+def _attend_together(qkv, num_heads: int, scale: float, dropout: float, carried, added):
     # (B, N, 3 * H * D) -> 3 x (B, H, N, D)
     q, k, v = qkv.reshape([0, 0, 3, num_heads, -1]).transpose([2, 0, 3, 1, 4]).unbind(0)
-    weights = softmax(paddle.matmul(q * scale, k, transpose_y=True))
+    weights = _weights(q * scale, k, None if added is None else added.unsqueeze(1))
     if carried is not None:
         carried = carry(weights.detach().mean(axis=1), carried)
     weights = as_type(weights, v.dtype)
@@ -103,13 +105,13 @@ def _attend_together(qkv, num_heads: int, scale: float, dropout: float, carried)
     return out.transpose([0, 2, 1, 3]).flatten(2), carried
 
 
-def _attend_by_head(qkv, num_heads: int, scale: float, dropout: float, carried):
+def _attend_by_head(qkv, num_heads: int, scale: float, dropout: float, carried, added):
     """On pieces of one split: no transpose of a 4-D tensor, which on the CPU costs more than the products
     (tools/benchmark/attention.py)."""
     pieces = qkv.split(3 * num_heads, axis=-1)
     out, passed_on = [], []
     for q, k, v in zip(pieces[:num_heads], pieces[num_heads : 2 * num_heads], pieces[2 * num_heads :]):
-        weights = softmax(paddle.matmul(q * scale, k, transpose_y=True))
+        weights = _weights(q * scale, k, added)
         if carried is not None:
             passed_on.append(carry(weights, carried))
         weights = as_type(weights, v.dtype)
@@ -117,7 +119,34 @@ def _attend_by_head(qkv, num_heads: int, scale: float, dropout: float, carried):
     return paddle.concat(out, axis=-1), sum(passed_on) / num_heads if passed_on else None
 
 
-class Attention(nn.Layer):
+def _weights(queries, keys, added=None) -> paddle.Tensor:
+    scores = paddle.matmul(queries, keys, transpose_y=True)
+    return softmax(scores if added is None else as_type(scores, paddle.float32) + added)
+
+
+class Heads(nn.Layer):
+    """What attention of any kind starts from, before its layers.
+
+    Args:
+        dim: channels, a multiple of `num_heads`; `names` are what a user calls the two.
+        qk_scale: of the scores; None: head width ** -0.5.
+
+    Raises:
+        ValueError: channels that heads do not divide.
+    """
+
+    def __init__(self, dim: int, num_heads: int, qk_scale: float | None = None, attention_dropout: float = 0.0,
+                 dropout: float = 0.0, names: tuple[str, str] = ("embed_dim", "num_heads")):
+        super().__init__()
+        if dim % num_heads:
+            raise ValueError(f"{names[0]} must be a multiple of {names[1]}, got {dim} and {num_heads}")
+        self.num_heads = num_heads
+        self.scale = qk_scale or (dim // num_heads) ** -0.5
+        self.attention_dropout = attention_dropout
+        self.dropout = dropout
+
+
+class Attention(Heads):
     """Self-attention of `num_heads` heads; returns what `attend` returns, the values projected."""
 
     def __init__(
@@ -129,13 +158,7 @@ class Attention(nn.Layer):
         attention_dropout: float = 0.0,
         dropout: float = 0.0,
     ):
-        super().__init__()
-        if dim % num_heads:
-            raise ValueError(f"embed_dim must be a multiple of num_heads, got {dim} and {num_heads}")
-        self.num_heads = num_heads
-        self.scale = qk_scale or (dim // num_heads) ** -0.5
-        self.attention_dropout = attention_dropout
-        self.dropout = dropout
+        super().__init__(dim, num_heads, qk_scale, attention_dropout, dropout)
         self.qkv = linear(dim, 3 * dim, bias=qkv_bias)
         self.proj = linear(dim, dim)
 
@@ -154,13 +177,13 @@ class Attention(nn.Layer):
         (B, rows, S) float32 without a gradient; apart from `forward`, which can then use the fused kernel.
         """
         q, k, _ = self._heads(x)
-        return carry(self._weights(q[:, :, :rows], k).mean(axis=1), carried)
+        return carry(_weights(q[:, :, :rows] * self.scale, k).mean(axis=1), carried)
 
     def opened(self, x: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
         """What `forward` makes of (B, N, C) without dropout, and the attention it does so with: (B, H, N, N) float32,
         rows look at columns. The first is computed from the second, so that gradients reach it."""
         q, k, v = self._heads(x)
-        weights = self._weights(q, k)
+        weights = _weights(q * self.scale, k)
         weights.stop_gradient = False  # also where no parameter wants one
         # (B, H, N, N) . (B, H, N, D) -> (B, N, H * D)
         return self.proj(paddle.matmul(as_type(weights, v.dtype), v).transpose([0, 2, 1, 3]).flatten(2)), weights
@@ -168,9 +191,6 @@ class Attention(nn.Layer):
     def _heads(self, x) -> tuple[paddle.Tensor, ...]:
         # (B, N, 3 * H * D) -> 3 x (B, H, N, D)
         return self.qkv(x).reshape([0, 0, 3, self.num_heads, -1]).transpose([2, 0, 3, 1, 4]).unbind(0)
-
-    def _weights(self, q, k) -> paddle.Tensor:
-        return softmax(paddle.matmul(q * self.scale, k, transpose_y=True))
 
     def attention_macs(self, tokens: int) -> int:
         """Multiply-accumulates of the contractions among `tokens` tokens; the linear layers count by themselves."""
@@ -205,7 +225,18 @@ class LayerScale(nn.Layer):
         return x * self.gamma
 
 
-class Block(nn.Layer):
+class PreNorm(nn.Layer):
+    """The parts of a pre-norm block, whatever its attention is."""
+
+    def __init__(self, attn: nn.Layer, dim: int, mlp_ratio: float, dropout: float, norm_epsilon: float):
+        super().__init__()
+        self.norm1 = LayerNorm(dim, epsilon=norm_epsilon)
+        self.attn = attn
+        self.norm2 = LayerNorm(dim, epsilon=norm_epsilon)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
+
+
+class Block(PreNorm):
     """A pre-norm transformer block; each branch is divided by `skip_lam` before it joins the residual stream, and with
     `layer_scale`, the value they start from, its channels are multiplied by factors of their own.
     """
@@ -224,13 +255,10 @@ class Block(nn.Layer):
         norm_epsilon: float = 1e-5,
         layer_scale: float | None = None,
     ):
-        super().__init__()
+        attn = Attention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
+        super().__init__(attn, dim, mlp_ratio, dropout, norm_epsilon)
         self.drop_path = drop_path
         self.skip_lam = skip_lam
-        self.norm1 = LayerNorm(dim, epsilon=norm_epsilon)
-        self.attn = Attention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
-        self.norm2 = LayerNorm(dim, epsilon=norm_epsilon)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
         self.ls1, self.ls2 = (nn.Identity() if layer_scale is None else LayerScale(dim, layer_scale) for _ in range(2))
 
     def forward(
@@ -238,6 +266,12 @@ class Block(nn.Layer):
     ) -> tuple[paddle.Tensor, paddle.Tensor | None]:
         """`x` (B, N, C) after the block, and what became of `carried` (see `attend`)."""
         attended, carried = self.attn(self.norm1(x), carried)
-        x = x + drop_path(self.ls1(attended), self.drop_path, self.training, self.skip_lam)
-        made = self.ls2(self.mlp(self.norm2(x)))
-        return x + drop_path(made, self.drop_path, self.training, self.skip_lam), carried
+        return self.after_mlp(self.after_attention(x, attended)), carried
+
+    def after_attention(self, x: paddle.Tensor, attended: paddle.Tensor) -> paddle.Tensor:
+        """`x` (B, N, C) with what attention has made of it."""
+        return x + drop_path(self.ls1(attended), self.drop_path, self.training, self.skip_lam)
+
+    def after_mlp(self, x: paddle.Tensor) -> paddle.Tensor:
+        """`x` (B, N, C) with what the MLP makes of it."""
+        return x + drop_path(self.ls2(self.mlp(self.norm2(x))), self.drop_path, self.training, self.skip_lam)

@@ -15,7 +15,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppim.models.base import TokenOutput
-from ppim.models.layers import Block, softmax
+from ppim.models.layers import Block, attend
 from ppim.models.operators import as_type
 from ppim.models.transformer import TokenTransformer
 
@@ -106,12 +106,10 @@ def through(block: Block, tokens: Tokens, first: int, merged: int) -> Tokens:
     x = tokens.x
     size = paddle.concat([paddle.ones_like(x[:, :first, :1]).astype("float32"), tokens.size], axis=1)
     attended, keys = weighed(block.attn, block.norm1(x), size)
-    x = x + block.ls1(attended) / block.skip_lam
-    tokens = tokens._replace(x=x)
+    tokens = tokens._replace(x=block.after_attention(x, attended))
     if merged:
         tokens = joined(tokens, keys[:, first:], first, merged)
-    x = tokens.x
-    return tokens._replace(x=x + block.ls2(block.mlp(block.norm2(x))) / block.skip_lam)
+    return tokens._replace(x=block.after_mlp(tokens.x))
 
 
 def weighed(attention, x: paddle.Tensor, size: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
@@ -120,14 +118,9 @@ def weighed(attention, x: paddle.Tensor, size: paddle.Tensor) -> tuple[paddle.Te
     Args:
         size: (B, T, 1).
     """
-    heads, extra = attention.num_heads, paddle.log(size).transpose([0, 2, 1])
-    pieces = attention.qkv(x).split(3 * heads, axis=-1)
-    queries, keys, values = pieces[:heads], pieces[heads:2 * heads], pieces[2 * heads:]
-    out = []
-    for q, k, v in zip(queries, keys, values):
-        weights = softmax(as_type(paddle.matmul(q * attention.scale, k, transpose_y=True), paddle.float32) + extra)
-        out.append(paddle.matmul(as_type(weights, v.dtype), v))
-    return attention.proj(paddle.concat(out, axis=-1)), sum(keys) / heads
+    qkv, heads = attention.qkv(x), attention.num_heads
+    attended, _ = attend(qkv, heads, attention.scale, added=paddle.log(size).transpose([0, 2, 1]))
+    return attention.proj(attended), sum(qkv.split(3 * heads, axis=-1)[heads:2 * heads]) / heads
 
 
 def joined(tokens: Tokens, keys: paddle.Tensor, first: int, merged: int) -> Tokens:

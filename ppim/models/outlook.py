@@ -15,11 +15,10 @@ import functools
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from paddle import nn
 from paddle.autograd import PyLayer
 
-from ppim.models.layers import Mlp, linear, softmax
-from ppim.models.operators import LayerNorm, as_type
+from ppim.models.layers import Heads, PreNorm, linear, softmax
+from ppim.models.operators import as_type
 from ppim.paddle_compat import called_while_tracing
 
 STRIDE = 2  # tokens along a side of a cell
@@ -134,18 +133,12 @@ def cell_means(x: paddle.Tensor) -> paddle.Tensor:
     return paddle.matmul(as_type(half, pairs.dtype), pairs).reshape([-1, rows * columns // STRIDE**2, width])
 
 
-class OutlookAttention(nn.Layer):
+class OutlookAttention(Heads):
     """Outlook attention of `num_heads` heads over a map whose sides are even."""
 
     def __init__(self, dim: int, num_heads: int, qkv_bias: bool = False, qk_scale: float | None = None,
                  attention_dropout: float = 0.0, dropout: float = 0.0):
-        super().__init__()
-        if dim % num_heads:
-            raise ValueError(f"half of embed_dim must be a multiple of outlook_heads, got {dim} and {num_heads}")
-        self.num_heads = num_heads
-        self.scale = qk_scale or (dim // num_heads) ** -0.5
-        self.attention_dropout = attention_dropout
-        self.dropout = dropout
+        super().__init__(dim, num_heads, qk_scale, attention_dropout, dropout, ("half of embed_dim", "outlook_heads"))
         self.v = linear(dim, dim, bias=qkv_bias)
         self.attn = linear(dim, _WINDOW * _WINDOW * num_heads)
         self.proj = linear(dim, dim)
@@ -174,17 +167,14 @@ class OutlookAttention(nn.Layer):
         return tokens // STRIDE**2 * _WINDOW * _WINDOW * self.proj.weight.shape[0]
 
 
-class Outlooker(nn.Layer):
+class Outlooker(PreNorm):
     """A pre-norm block of outlook attention and MLP over a map (B, h, w, C)."""
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, qkv_bias: bool = False,
                  qk_scale: float | None = None, dropout: float = 0.0, attention_dropout: float = 0.0,
                  norm_epsilon: float = 1e-5):
-        super().__init__()
-        self.norm1 = LayerNorm(dim, epsilon=norm_epsilon)
-        self.attn = OutlookAttention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
-        self.norm2 = LayerNorm(dim, epsilon=norm_epsilon)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), dropout)
+        attn = OutlookAttention(dim, num_heads, qkv_bias, qk_scale, attention_dropout, dropout)
+        super().__init__(attn, dim, mlp_ratio, dropout, norm_epsilon)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """(B, h, w, C) to (B, h, w, C)."""

@@ -20,7 +20,8 @@ from ppim.families import facts
 from ppim.models.base import Family
 from ppim.models.layers import Mlp, attend, linear
 from ppim.models.operators import LayerNorm
-from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
+from ppim.models.transformer import TokenTransformer
+from ppim.models.trunk import Trunk, trunk_of
 
 _SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))  # kernel, stride, padding of each soft split
 _PATCH = math.prod(stride for _, stride, _ in _SPLITS)  # pixels along a side of a token's cell

@@ -12,9 +12,7 @@ per token:
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -27,34 +25,8 @@ from ppim.models.exchange import exchange
 from ppim.models.layers import Block, linear
 from ppim.models.operators import LayerNorm
 from ppim.models.positions import Kept
+from ppim.models.trunk import Trunk
 from ppim.paddle_compat import given, gpu_generation, recomputed
-
-
-class Trunk(NamedTuple):
-    """The size of a vision transformer, whatever its tokens are made of, and what training drops of it.
-
-    Attributes:
-        embed_dim, depth, num_heads: channels of a token, blocks, heads of each block.
-        mlp_ratio: channels inside a block's MLP / embed_dim.
-        qkv_bias: whether queries, keys and values have biases.
-        image_size: int or (h, w) in pixels, multiples of the patch: what the table of positions is made for.
-        num_classes: rows of the heads; 0 for none, then the class token is all that the model gives.
-        qk_scale: attention scale; None is head width ** -0.5.
-        dropout: rate on tokens with their positions, and behind attention and MLP; attention_dropout: on its weights.
-        drop_path: rate of the last block, rising linearly from 0.
-    """
-
-    embed_dim: int
-    depth: int
-    num_heads: int
-    mlp_ratio: float
-    qkv_bias: bool
-    image_size: int | tuple[int, int] = 224
-    num_classes: int = 1000
-    qk_scale: float | None = None
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    drop_path: float = 0.0
 
 
 def aligned(carried: paddle.Tensor, passed_on: paddle.Tensor) -> paddle.Tensor:
@@ -301,17 +273,24 @@ class TokenTransformer(TokenModel):
         Raises:
             ValueError: no such block, or images that patches do not fill.
         """
-        depth = len(self.blocks)
-        unknown = [layer for layer in layers if not -depth <= layer < depth]
-        if unknown:
-            raise ValueError(f"features wants blocks in -{depth} .. {depth - 1}, got {list(layers)}")
-        wanted, kept = {layer % depth for layer in layers}, {}
+        wanted, kept = self.numbers_of(layers), {}
         x = self._with_positions(self.embed(x), self.positions_for(self.grid_of(x)))
         for number, block in enumerate(self.blocks):
             x, _ = self._through(block, x, None)
             if number in wanted:
                 kept[number] = x
-        return [kept[layer % depth] for layer in layers]
+        return [kept[number] for number in wanted]
+
+    def numbers_of(self, layers: Sequence[int]) -> list[int]:
+        """Numbers of blocks from 0 on, of numbers that may count from the end.
+
+        Raises:
+            ValueError: no such block.
+        """
+        depth = len(self.blocks)
+        if any(not -depth <= layer < depth for layer in layers):
+            raise ValueError(f"features wants blocks in -{depth} .. {depth - 1}, got {list(layers)}")
+        return [layer % depth for layer in layers]
 
     def positions_for(self, grid: tuple[int, int]) -> paddle.Tensor:
         """What is added to the tokens (1, E + rows * columns, C) on a grid of this size: the table, resized where the
@@ -394,15 +373,3 @@ def _nearest(side: int, patch: int) -> int:
 def as_maps(tokens: paddle.Tensor, grid: tuple[int, int]) -> paddle.Tensor:
     """Tokens of a grid (B, N, C), row-major -> (B, C, rows, columns)."""
     return tokens.transpose([0, 2, 1]).reshape([tokens.shape[0], -1, *grid])
-
-
-def trunk_of(shapes: Mapping[str, Sequence[int]], patch_size: int) -> dict[str, object]:
-    """What names and shapes of weights tell of a trunk whose tokens show `patch_size` pixels a side."""
-    blocks = {name.split(".")[1] for name in shapes if name.startswith("blocks.")}
-    width, cells = shapes["cls_token"][-1], shapes["pos_embed"][1] - 1 - ("dist_token" in shapes)
-    return {
-        "embed_dim": width,
-        "depth": len(blocks),
-        "mlp_ratio": shapes["blocks.0.mlp.fc1.bias"][0] / width,
-        "image_size": math.isqrt(cells) * patch_size,
-    }

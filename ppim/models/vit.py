@@ -15,7 +15,8 @@ import paddle
 from ppim.families import facts
 from ppim.models.base import Family
 from ppim.models.deit import Patches
-from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
+from ppim.models.transformer import TokenTransformer
+from ppim.models.trunk import Trunk, trunk_of
 
 
 class ViT(TokenTransformer):

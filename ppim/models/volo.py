@@ -20,7 +20,8 @@ from ppim.models.exchange import exchange, owners_in_cells
 from ppim.models.layers import Block, conv, linear
 from ppim.models.operators import LayerNorm
 from ppim.models.outlook import STRIDE, Outlooker
-from ppim.models.transformer import TokenTransformer, Trunk
+from ppim.models.transformer import TokenTransformer, as_maps
+from ppim.models.trunk import Trunk
 from ppim.paddle_compat import given
 
 _PATCH = 8  # pixels along a side of a token of the first stage
@@ -241,11 +242,7 @@ class VOLO(TokenTransformer):
         Raises:
             ValueError: no such block, or images that cells do not fill.
         """
-        depth = len(self.blocks)
-        unknown = [layer for layer in layers if not -depth <= layer < depth]
-        if unknown:
-            raise ValueError(f"features wants blocks in -{depth} .. {depth - 1}, got {list(layers)}")
-        grid, wanted = self.grid_of(x), {layer % depth for layer in layers}
+        wanted, grid = self.numbers_of(layers), self.grid_of(x)
         kept, x = {}, self.embed(x)
         for number, block in enumerate(self.network[0]):
             x = block(x)
@@ -255,8 +252,8 @@ class VOLO(TokenTransformer):
         for number, block in enumerate(self._second_stage(), len(self.network[0])):
             x, _ = block(x)
             if number in wanted:
-                kept[number] = self.norm(x).transpose([0, 2, 1]).reshape([x.shape[0], -1, *grid])
-        return [kept[layer % depth] for layer in layers]
+                kept[number] = as_maps(self.norm(x), grid)
+        return [kept[number] for number in wanted]
 
     def positions_for(self, grid: tuple[int, int]) -> paddle.Tensor:
         """The table of positions (1, N, C) on a grid of this size, resized where the model's own is another."""

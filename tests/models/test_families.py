@@ -10,7 +10,6 @@ from ppim.models.deit import DeiT
 from ppim.models.lvvit import LVViT
 from ppim.models.t2t_vit import T2TViT
 from ppim.models.vit import ViT
-from ppim.weights.convert import resize_position
 from ppim.weights.load import load_weights
 from ppim.weights.write import save_state
 from tests.helpers import SMALL, images, small_lvvit, small_t2t_vit, spread_weights
@@ -106,16 +105,21 @@ def resized_slowly(table: np.ndarray, first: int, old: tuple[int, int], new: tup
     return np.concatenate([table[:, :first], cells.reshape(1, new[0] * new[1], -1)], axis=1).astype(np.float32)
 
 
-@pytest.mark.parametrize("hw", [(48, 80), (16, 32)])
-def test_a_picture_of_another_size_is_answered_as_by_a_model_of_that_size(build, hw):
-    """Its table of positions resized beforehand by a slow twin, or the sinusoid of its length."""
-    model, other, x = build(), build(image_size=hw), images(2, *hw)
+def take_over(other, model) -> None:
+    """Weights of `model` for `other`, of another image size: its table resized beforehand, or its own sinusoid."""
     state = {name: value.numpy() for name, value in model.state_dict().items()}
     if isinstance(model, T2TViT):
         state["pos_embed"] = other.pos_embed.numpy()
     else:
         state["pos_embed"] = resized_slowly(state["pos_embed"], model.placed_tokens, (2, 2), other.grid)
     other.set_state_dict(state)
+
+
+@pytest.mark.parametrize("hw", [(48, 80), (16, 32)])
+def test_a_picture_of_another_size_is_answered_as_by_a_model_of_that_size(build, hw):
+    """Its table of positions resized beforehand by a slow twin, or the sinusoid of its length."""
+    model, other, x = build(), build(image_size=hw), images(2, *hw)
+    take_over(other, model)
     with paddle.no_grad():
         there, here = other.tokens(x), model.tokens(x)
         np.testing.assert_allclose(model(x).numpy(), other(x).numpy(), atol=2e-5)
@@ -237,12 +241,7 @@ def test_features_are_the_grids_tokens_as_maps_in_the_order_asked_for(build):
 @pytest.mark.parametrize("hw", [(48, 80), (16, 32)])
 def test_features_of_another_size_are_those_of_a_model_of_that_size(build, hw):
     model, other, x = build(), build(image_size=hw), images(2, *hw)
-    state = {name: value.numpy() for name, value in model.state_dict().items()}
-    if isinstance(model, T2TViT):
-        state["pos_embed"] = other.pos_embed.numpy()
-    else:
-        state["pos_embed"] = resize_position(state["pos_embed"], model.placed_tokens, other.grid)
-    other.set_state_dict(state)
+    take_over(other, model)
     np.testing.assert_allclose(model.features(x)[0].numpy(), other.features(x)[0].numpy(), atol=2e-5)
 
 

@@ -8,7 +8,8 @@ import paddle.nn.functional as F
 from ppim.families import facts
 from ppim.models.base import Family
 from ppim.models.layers import linear
-from ppim.models.transformer import TokenTransformer, Trunk, trunk_of
+from ppim.models.transformer import TokenTransformer
+from ppim.models.trunk import Trunk, trunk_of
 
 _CELL = 8
 
