@@ -1,12 +1,14 @@
 """How fast do networks compute here? Forward, training steps, and what token labels and alignment add to them."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import paddle
 
+from ppim.bench.exported import exported
 from ppim.bench.machine import Machine
 from ppim.bench.material import drawn_map
 from ppim.bench.rounds import Seconds, exponent, take_turns, times_as_fast
@@ -109,15 +111,19 @@ def measure_alignment(name: str, size: int, rounds: int) -> list[Row]:
 
 
 def time_engines(name: str, size: int, rounds: int) -> Seconds:
-    """Seconds of a batch by each engine of evaluation."""
+    """Seconds of a batch by each engine of evaluation, and by runtimes of exported networks that are here."""
     model = create_model(name)
     model.eval()
-    images = paddle.to_tensor(np.random.default_rng(0).normal(0, 1, (size, 3, *model.image_size)).astype(np.float32))
+    pixels = np.random.default_rng(0).normal(0, 1, (size, 3, *model.image_size)).astype(np.float32)
+    images = paddle.to_tensor(pixels)
     engines = {"dygraph": model, "paddle.inference, float32": Inferred(model)}
     if has_products("bfloat16"):
         engines["paddle.inference, bfloat16"] = Inferred(model, precision="bfloat16")
+    ways = {key: lambda ask=ask: ask(images).numpy() for key, ask in engines.items()}
+    others = exported(model, int(os.environ.get("OMP_NUM_THREADS") or 1))
+    ways |= {key: lambda ask=ask: ask(pixels) for key, ask in others.items()}
     with paddle.no_grad():
-        return take_turns({key: lambda ask=ask: ask(images).numpy() for key, ask in engines.items()}, rounds)
+        return take_turns(ways, rounds)
 
 
 def measure_engines(name: str, size: int, rounds: int) -> list[Row]:

@@ -32,12 +32,17 @@ FORMATS = {
 }
 
 
+def missing(name: str) -> list[str]:
+    """Packages that a format needs and that are not installed."""
+    return [package for package in FORMATS[name].needs if find_spec(package) is None]
+
+
 def check_installed(wanted: Sequence[str]) -> None:
     """Raise ValueError where a format needs a package that is not installed."""
     for name in wanted:
-        missing = [package for package in FORMATS[name].needs if find_spec(package) is None]
-        if missing:
-            raise ValueError(f"--formats {name} wants packages that are not installed ({', '.join(missing)}): "
+        lacking = missing(name)
+        if lacking:
+            raise ValueError(f"--formats {name} wants packages that are not installed ({', '.join(lacking)}): "
                              f"pip install \"ppim[{name}]\"{older_converter()}")
 
 

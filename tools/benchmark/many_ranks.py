@@ -33,6 +33,7 @@ import paddle  # noqa: E402
 import paddle.distributed as dist  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from ppim.bench.rounds import exponent  # noqa: E402
 from ppim.config import get_config  # noqa: E402
 from ppim.data.batches import EvalBatches, TrainBatches  # noqa: E402
 from ppim.engine.agreement import Agreement  # noqa: E402
@@ -237,16 +238,23 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[2, 8, 64, 256, 1024])
     parser.add_argument("--seconds", type=float, default=3.0)
     args = parser.parse_args()
+    values: dict[str, dict[int, float]] = {}
     for size in args.sizes:
         print(f"\n{size} ranks")
         played = stopping(size, args.seconds) if size <= MOST_THREADS else {}
         for name, value in {**played, **sampler_memory(size), **gathering(size)}.items():
             print(f"  {name:<28}{value:12.1f}")
+            values.setdefault(name, {})[size] = value
         with tempfile.TemporaryDirectory() as data:
             write_photos(Path(data), size)
             for backend in ("NCCL", "GLOO"):
                 for rank in (0, size - 1):
                     print(f"  {backend}, rank {rank}: {whole_run(Path(data), rank, size, backend)}", flush=True)
+    print("\npower of the number of ranks by which each grows, from 8 on")
+    for name, by_size in values.items():
+        sizes = [size for size in by_size if size >= 8 and by_size[size] > 0]
+        if len(sizes) > 1:
+            print(f"  {name:<28}{exponent(sizes, [by_size[size] for size in sizes]):12.2f}")
 
 
 if __name__ == "__main__":
