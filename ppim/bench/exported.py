@@ -41,7 +41,7 @@ def _onnxruntime(program: Path, threads: int) -> Ask:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads, options.log_severity_level = threads, 3  # its warnings are of the converter
     session = onnxruntime.InferenceSession(str(program), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda images: session.run(None, {name: images})[0]

@@ -64,24 +64,25 @@ def _best(strength: np.ndarray, names: np.ndarray) -> np.ndarray:
     return np.stack([scores, names[best], np.broadcast_to(np.log(np.exp(strength).sum(axis=0)), scores.shape)])
 
 
-def pack_maps(path: Path, stems: Sequence[str], maps: Sequence[np.ndarray]) -> MapPack:
+def pack_maps(path: Path, stems: Sequence[str], maps: Sequence[np.ndarray], classes: int = CLASSES) -> MapPack:
     """A pack whose records repeat `maps`, as of `drawn_map`, each sealed for its own stem.
 
     Args:
         stems: in any order.
+        classes: ids lie below it.
     """
     stems = ascending(stems)
-    plan = Plan(names_digest(stems), len(stems), (KEPT, *CELLS), "<u2", True, CLASSES, False, SHARD_MAPS, "", "", None)
-    bodies = [encode(plan.record, "", "", one.astype(np.float16), CLASSES, False)[0][:-4] for one in maps]
+    plan = Plan(names_digest(stems), len(stems), (KEPT, *CELLS), "<u2", True, classes, False, SHARD_MAPS, "", "", None)
+    bodies = [encode(plan.record, "", "", one, classes, round_scores=True)[0][:-4] for one in maps]
 
     def encoded(first: int) -> Iterator[Encoded]:
         for at in range(first, len(stems), 256):
             pieces = [seal_record(stem, bodies[(at + number) % len(bodies)])
                       for number, stem in enumerate(stems[at:at + 256])]
-            yield Encoded(b"".join(pieces), CLASSES - 1, 0.0)
+            yield Encoded(b"".join(pieces), classes - 1, 0.0)
 
     write_pack(path, stems, plan, lambda stem: 0.0, encoded, lambda done: None)
-    return MapPack(str(path), CLASSES)
+    return MapPack(str(path), classes)
 
 
 def batch_of(samples: Samples, keys: Sequence) -> dict[str, np.ndarray]:

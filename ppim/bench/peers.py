@@ -1,8 +1,9 @@
 """What do others do with the same? PyTorch and timm, in a Python of their own.
 
-This file is run by that Python too, so nothing of ours is imported: `python peers.py FOLDER ROUNDS THREADS BATCH`
-prints one JSON object {name: seconds in every round}; `python peers.py samples` reads a JSON list of photos, prints one
-of names of what it can do, and then for every name it reads the processor's seconds that doing it took.
+This file is run by that Python too, so nothing of ours is imported. It reads a JSON list of photos. Then
+`python peers.py all ROUNDS THREADS BATCH` prints one JSON object {name: seconds in every round}, and
+`python peers.py samples` a list of names of what it can do; for every name it reads it prints the processor's seconds
+that doing it took.
 """
 from __future__ import annotations
 
@@ -13,23 +14,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 MODEL = "deit_small_patch16_224"  # ours: deit_small
 
 
-def ask(python: str, folder: str, rounds: int, threads: int, batch: int) -> dict[str, list[float]]:
+def ask(python: str, photos: Sequence[str], rounds: int, threads: int, batch: int) -> dict[str, list[float]]:
     """Seconds of what a peer does, by name, in every round: `sample` of one photo, `forward` and `step` of a batch.
 
     Args:
         python: an interpreter that has torch, torchvision and timm.
-        folder: photos, in class folders.
+        photos: paths.
 
     Raises:
         ValueError: it cannot be run; its last words.
     """
-    words = [python, __file__, folder, str(rounds), str(threads), str(batch)]
-    done = subprocess.run(words, capture_output=True, text=True)
+    words = [python, __file__, "all", str(rounds), str(threads), str(batch)]
+    done = subprocess.run(words, input=_as_line(photos), capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise ValueError(f"--peer {python} wants a Python with torch, torchvision and timm: {last[:200]}")
@@ -62,7 +62,7 @@ def samples_on_call(python: str, photos: Sequence[str]) -> Iterator[dict[str, Ca
             raise ValueError(f"--peer {python} wants a Python with torch, torchvision and timm") from None
 
     try:
-        names = told(json.dumps([str(photo) for photo in photos], allow_nan=False))
+        names = told(_as_line(photos))
         yield {name: functools.partial(told, name) for name in names}
     finally:
         peer.kill()
@@ -72,13 +72,17 @@ def samples_on_call(python: str, photos: Sequence[str]) -> Iterator[dict[str, Ca
         peer.wait()
 
 
-def main(folder: str, rounds: int, threads: int, batch: int) -> None:
+def _as_line(photos: Sequence[str]) -> str:
+    return json.dumps([str(photo) for photo in photos], allow_nan=False)
+
+
+def main(rounds: int, threads: int, batch: int) -> None:
     """Run by the peer's Python."""
     import timm
     import torch
 
     torch.set_num_threads(threads)
-    photos = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))[:100]
+    photos = json.loads(sys.stdin.readline())
     model = timm.create_model(MODEL).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
     images, labels = torch.randn(batch, 3, 224, 224), torch.randint(0, 1000, (batch,))
@@ -143,4 +147,4 @@ def _samples(photos: Sequence) -> dict[str, Callable[[], None]]:
 
 
 if __name__ == "__main__":
-    serve() if sys.argv[1] == "samples" else main(sys.argv[1], *map(int, sys.argv[2:5]))
+    serve() if sys.argv[1] == "samples" else main(*map(int, sys.argv[2:5]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ppim.bench.machine import Machine, drawn_jpeg
-from ppim.bench.material import CLASSES, GRID, POLICY, SEED, batch_of, drawn_map, photos_in
+from ppim.bench.material import CLASSES, GRID, POLICY, SEED, batch_of, drawn_map, evenly, photos_in
 from ppim.bench.rounds import take_turns, times_as_fast
 from ppim.bench.row import Row
 from ppim.data.batches import TrainBatches
@@ -22,28 +22,28 @@ from ppim.token_labels.targets import token_targets
 
 
 def prepared(folder: Path, photos: str, count: int) -> ImageList:
-    """Photos to measure with, drawn where `photos` names none, and a label map of each in `folder`/maps."""
+    """`count` photos to measure with, drawn where `photos` names none, and a label map of each in `folder`/maps."""
     if not photos:
         photos = str(folder / "photos")
         for number in range(count):
             path = folder / "photos" / f"class{number % 10}" / f"{number:04d}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(drawn_jpeg(number))
-    images = photos_in(photos, folder / "unpacked")
+    images = evenly(photos_in(photos, folder / "unpacked"), count)
     rng = np.random.default_rng(SEED)
-    for path in images.paths[:count]:
+    for path in images.paths:
         scores, ids, log_z = drawn_map(rng)
         write_map(map_path(str(folder / "maps"), path), scores, ids, log_z[0])
     save_card(folder / "maps", Reading(log_z=True), {"num_classes": CLASSES})
     return images
 
 
-def measure(images: ImageList, folder: Path, count: int, rounds: int, machine: Machine) -> list[Row]:
-    """Photos, samples, maps and targets of one core, by the processor's time; `count` photos a round."""
+def measure(images: ImageList, folder: Path, rounds: int, machine: Machine) -> list[Row]:
+    """Photos, samples, maps and targets of one core, by the processor's time."""
     maps = open_maps(str(folder / "maps"), CLASSES, Reading(log_z=True), "bench")
     plain = TrainSamples(images, POLICY, seed=SEED, num_classes=CLASSES)
     taught = TrainSamples(images, POLICY, seed=SEED, num_classes=CLASSES, maps=maps, grid=GRID)
-    keys = [(0, index, 0) for index in range(min(count, len(images)))]
+    keys = [(0, index, 0) for index in range(len(images))]
     label_maps = [maps.read(images.paths[index], (500, 375)) for _, index, _ in keys]
     steps = [history(ops, photo.size) for photo, ops in map(plain.view, keys)]
     seconds = take_turns({

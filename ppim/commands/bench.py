@@ -65,7 +65,7 @@ def measured(effort: Effort, parts: list[str], photos: str, peer: str | None):
         limits = machine.measure(effort.rounds, Path(images.full_path(0)).read_bytes())
         ways = {
             "machine": limits.rows,
-            "samples": lambda: samples.measure(images, place, effort.photos, effort.rounds, limits),
+            "samples": lambda: samples.measure(images, place, effort.rounds, limits),
             "loader": lambda: samples.measure_loader(images, place, range(0, (os.cpu_count() or 1) + 1),
                                                      effort.loader_batches, 32),
             "network": lambda: [*network.measure(effort.model, effort.batch, effort.rounds, limits),
@@ -80,7 +80,7 @@ def measured(effort: Effort, parts: list[str], photos: str, peer: str | None):
             if part in parts:
                 yield from ways[part]()
         if peer:
-            yield from _beside(peer, images.root, effort, limits)
+            yield from _beside(peer, [images.full_path(number) for number in range(len(images))], effort, limits)
 
 
 def _with_alignment(effort: Effort):
@@ -90,14 +90,14 @@ def _with_alignment(effort: Effort):
                              effort.rounds)
 
 
-def _beside(peer: str, root: str, effort: Effort, limits):
+def _beside(peer: str, photos: list[str], effort: Effort, limits):
     """DeiT-S here and in the peer's Python; the rounds of either are apart, so that its ratio is of medians alone."""
     import numpy as np
 
     from ppim.bench import network, peers
     from ppim.bench.row import Row
 
-    theirs = peers.ask(peer, root, effort.rounds, int(os.environ.get("OMP_NUM_THREADS") or 1), effort.batch)
+    theirs = peers.ask(peer, photos, effort.rounds, int(os.environ.get("OMP_NUM_THREADS") or 1), effort.batch)
     yield Row("peer", "timm: sample, one core", 1 / float(np.median(theirs["sample"])), "/s/core")
     for what in ("forward", "forward bfloat16", "step"):
         yield Row("peer", f"PyTorch, deit_small, {effort.batch} images: {what}",

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from ppim.bench.material import CELLS, KEPT, batch_of, drawn_map, evenly, noise_map, pack_maps, photos_in
+from ppim.bench.samples import prepared
 from ppim.data.augment import Policy
 from ppim.data.loader import TrainSamples
 
@@ -34,3 +35,19 @@ def test_samples_of_drawn_maps_are_batches_and_an_error_is_raised(tmp_path):
     (tmp_path / "photos" / "a" / "1.png").write_bytes(b"")
     with pytest.raises(ValueError, match=r"a/1\.png"):
         batch_of(samples, [(0, 1, 0)])
+
+
+def test_packs_hold_ids_of_any_number_of_classes(tmp_path):
+    drawn = drawn_map(np.random.default_rng(0), 30_000)
+    maps = pack_maps(tmp_path / "pack", ["a/0"], [drawn], 30_000)
+    np.testing.assert_array_equal(maps.read("a/0", (40, 30)).ids, drawn[1])
+    assert drawn[1].max() > 2048  # beyond which half precision leaves numbers out
+
+
+def test_every_photo_that_is_measured_with_has_a_map(tmp_path):
+    for number in range(5):
+        (tmp_path / "given" / "a").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / "given" / "a" / f"{number}.jpg")
+    images = prepared(tmp_path, str(tmp_path / "given"), 3)
+    assert len(images) == 3
+    assert all((tmp_path / "maps" / path).with_suffix(".npy").is_file() for path in images.paths)

@@ -32,9 +32,9 @@ def test_the_picture_shows_what_was_compared(tmp_path):
     assert (tmp_path / "made.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_peer_without_its_packages_is_named(tmp_path):
+def test_a_peer_without_its_packages_is_named():
     with pytest.raises(ValueError, match="--peer .* wants a Python with torch, torchvision and timm: "):
-        peers.ask(sys.executable if not _has_timm() else "false", str(tmp_path), 1, 1, 1)
+        peers.ask(sys.executable if not _has_timm() else "false", ["a.jpg"], 1, 1, 1)
 
 
 def test_a_peer_that_cannot_make_samples_is_named():

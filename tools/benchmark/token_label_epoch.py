@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import ppim  # noqa: E402, F401, I001  (sets the threads before Paddle is imported)
 import numpy as np  # noqa: E402
 
-from ppim.bench.material import CLASSES, PER_MAP, POLICY, SEED, drawn_map, evenly, pack_maps, photos_in  # noqa: E402
+from ppim.bench.material import PER_MAP, POLICY, SEED, drawn_map, evenly, pack_maps, photos_in  # noqa: E402
 from ppim.bench.network import stepping  # noqa: E402
 from ppim.bench.rounds import median_of  # noqa: E402
 from ppim.data.batches import TrainBatches  # noqa: E402
@@ -48,13 +48,13 @@ def turns(images: ImageList, folder: Path, args: argparse.Namespace) -> dict[str
     """By name, what takes a turn and gives its seconds, and those of them that were waited for data."""
     rng = np.random.default_rng(SEED)
     stems = [stem_of(path) for path in images.paths]
-    maps = pack_maps(folder / "pack", stems, [drawn_map(rng, per_map=PER_MAP) for _ in stems])
+    maps = pack_maps(folder / "pack", stems, [drawn_map(rng, args.classes, PER_MAP) for _ in stems], args.classes)
     made = {}
     for name, mix in MIXES.items():
-        model = create_model(args.model, num_classes=CLASSES)
+        model = create_model(args.model, num_classes=args.classes)
         policy = POLICY._replace(image_hw=tuple(model.image_size))
         taught = {"maps": maps, "grid": model.grid} if name == "token labels" else {}
-        samples = TrainSamples(images, policy, seed=SEED, num_classes=CLASSES, **taught)
+        samples = TrainSamples(images, policy, seed=SEED, num_classes=args.classes, **taught)
         batches = TrainBatches(len(images), args.batch, SEED, stop=(args.rounds + 1) * args.steps)
         loader = make_loader(samples, batches, args.workers, mixing(model, args.batch, mix))
         made[name] = _turn(iter(loader), stepping(model, 0.5 if taught else 0.0), args.steps)
@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--photos", required=True, help="folder of class folders, or a tar file of one")
     parser.add_argument("--model", default="lvvit_s")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=4, help="of a turn")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--workers", type=int, default=1)
