@@ -18,10 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
+from ppim.fast_yaml import parse_yaml
 
 _FOLDER = Path(__file__).with_name("models")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with it
 
 
 class Facts(NamedTuple):
@@ -43,7 +42,7 @@ def facts() -> dict[str, Facts]:
 
 
 def _read(path: Path) -> Facts:
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+    content = parse_yaml(path.read_text(encoding="utf-8"))
     published, common = content.get("published", {}), content.get("common", {})
     ppim = {row["ppim"]: name for name, row in published.items() if "ppim" in row}
     return Facts(

@@ -1,8 +1,9 @@
-"""What can this machine do at most? Products, copies in memory, decoding of JPEG."""
+"""What can this machine do at most? Products, copies in memory, decoding of photos."""
 from __future__ import annotations
 
 import io
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from ppim.bench.rounds import take_turns
 from ppim.bench.row import Row
 
-PHOTO = (500, 375)  # (width, height) of ImageNet's usual photo
+_PHOTO = (500, 375)  # (width, height) of ImageNet's usual photo
 _SIDE = 1536  # of the matrices
 _COPIED = 1 << 27  # bytes
 
@@ -29,14 +30,14 @@ class Machine(NamedTuple):
         """The same as lines."""
         return [Row("machine", f"float32 products of {_SIDE} x {_SIDE}", self.products / 1e9, "GFLOP/s"),
                 Row("machine", "memory, read and written", self.copies / 1e9, "GB/s"),
-                Row("machine", f"JPEG of {PHOTO[0]} x {PHOTO[1]} decoded, one core", self.decodes, "photos/s")]
+                Row("machine", "photos decoded from memory, one core", self.decodes, "/s")]
 
 
-def measure(rounds: int, jpeg: bytes) -> Machine:
+def measure(rounds: int, photos: Sequence[bytes]) -> Machine:
     """What this process can do.
 
     Args:
-        jpeg: a photo that is decoded.
+        photos: that are decoded, as files.
     """
     rng = np.random.default_rng(0)
     one, other = (paddle.to_tensor(rng.normal(0, 1, (_SIDE, _SIDE)).astype(np.float32)) for _ in range(2))
@@ -46,22 +47,23 @@ def measure(rounds: int, jpeg: bytes) -> Machine:
         "copies": lambda: np.copyto(target, source),
     }, rounds).items()}
     # as samples are: what one core does, however busy the others are
-    decodes = take_turns({"decodes": lambda: [decoded(jpeg) for _ in range(20)]}, rounds, time.process_time)
+    decodes = take_turns({"decodes": lambda: [decoded(photo) for photo in photos]}, rounds, time.process_time)
     seconds |= {name: float(np.median(found)) for name, found in decodes.items()}
-    return Machine(2 * _SIDE**3 / seconds["products"], 2 * _COPIED / seconds["copies"], 20 / seconds["decodes"])
+    return Machine(2 * _SIDE**3 / seconds["products"], 2 * _COPIED / seconds["copies"],
+                   len(photos) / seconds["decodes"])
 
 
-def decoded(jpeg: bytes) -> np.ndarray:
+def decoded(photo: bytes) -> np.ndarray:
     """(h, w, 3) uint8."""
-    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+    return np.asarray(Image.open(io.BytesIO(photo)).convert("RGB"))
 
 
 def drawn_jpeg(seed: int) -> bytes:
     """A JPEG that is about as hard to decode as a photo: soft shapes, fine grain; about 100 kB."""
     rng = np.random.default_rng(seed)
-    width, height = PHOTO
-    soft = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize(PHOTO, Image.Resampling.BICUBIC)
-    grain = Image.fromarray(rng.integers(0, 256, (height // 2, width // 2, 3), dtype=np.uint8)).resize(PHOTO)
+    width, height = _PHOTO
+    soft = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize(_PHOTO, Image.Resampling.BICUBIC)
+    grain = Image.fromarray(rng.integers(0, 256, (height // 2, width // 2, 3), dtype=np.uint8)).resize(_PHOTO)
     written = io.BytesIO()
     Image.blend(soft, grain, 0.22).save(written, "JPEG", quality=90)
     return written.getvalue()

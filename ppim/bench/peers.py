@@ -1,69 +1,60 @@
 """What do others do with the same? PyTorch and timm, in a Python of their own.
 
-This file is run by that Python too, so nothing of ours is imported. It reads a JSON list of photos. Then
-`python peers.py all ROUNDS THREADS BATCH` prints one JSON object {name: seconds in every round}, and
-`python peers.py samples` a list of names of what it can do; for every name it reads it prints the processor's seconds
-that doing it took.
+This file is run by that Python too, so nothing of ours is imported. `python peers.py` reads the arguments of `on_call`
+as a JSON object and prints a JSON list of names of what it can do; then, for every name it reads, the seconds that it
+took.
 """
 from __future__ import annotations
 
 import contextlib
 import functools
 import json
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 MODEL = "deit_small_patch16_224"  # ours: deit_small
-
-
-def ask(python: str, photos: Sequence[str], rounds: int, threads: int, batch: int) -> dict[str, list[float]]:
-    """Seconds of what a peer does, by name, in every round: `sample` of one photo, `forward` and `step` of a batch.
-
-    Args:
-        python: an interpreter that has torch, torchvision and timm.
-        photos: paths.
-
-    Raises:
-        ValueError: it cannot be run; its last words.
-    """
-    words = [python, __file__, "all", str(rounds), str(threads), str(batch)]
-    done = subprocess.run(words, input=_as_line(photos), capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise ValueError(f"--peer {python} wants a Python with torch, torchvision and timm: {last[:200]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+_SETTLE = 0.3  # seconds after which threads of a product no longer wait for the next one at full speed
 
 
 @contextlib.contextmanager
-def samples_on_call(python: str, photos: Sequence[str]) -> Iterator[dict[str, Callable[[], float]]]:
-    """A peer that waits until it is called: by name, what makes samples of all photos once and gives the processor's
-    seconds that this took.
+def on_call(python: str, photos: Sequence[str] = (), batch: int = 0,
+            threads: int = 1) -> Iterator[dict[str, Callable[[], float]]]:
+    """A peer that stands still until it is called: by name, what does something once and gives its seconds.
 
     Args:
-        python: as of `ask`; photos: paths.
+        python: an interpreter that has torch, torchvision and timm.
+        photos: paths; of them it makes samples, on one thread, whose seconds are the processor's.
+        batch: images of a forward pass and a training step, on `threads` threads; seconds by the clock.
 
     Raises:
         ValueError: it cannot be run.
     """
-    words = [python, __file__, "samples"]
     try:
-        peer = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                text=True)
+        peer = subprocess.Popen([python, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, text=True)
     except OSError as error:
         raise ValueError(f"--peer {python}: {error.strerror}") from None
 
     def told(line: str) -> object:
         try:
+            peer.send_signal(signal.SIGCONT)
             print(line, file=peer.stdin, flush=True)
-            return json.loads(peer.stdout.readline())
+            answer = json.loads(peer.stdout.readline())
+            peer.send_signal(signal.SIGSTOP)  # its threads would wait for more, at full speed
+            return answer
         except (OSError, ValueError):  # it is gone
             raise ValueError(f"--peer {python} wants a Python with torch, torchvision and timm") from None
 
+    def seconds(name: str) -> float:
+        time.sleep(_SETTLE)  # ours do so too
+        return told(name)
+
     try:
-        names = told(_as_line(photos))
-        yield {name: functools.partial(told, name) for name in names}
+        about = {"photos": [str(photo) for photo in photos], "batch": batch, "threads": threads}
+        yield {name: functools.partial(seconds, name) for name in told(json.dumps(about, allow_nan=False))}
     finally:
         peer.kill()
         with contextlib.suppress(OSError):  # of what it has not read
@@ -72,18 +63,33 @@ def samples_on_call(python: str, photos: Sequence[str]) -> Iterator[dict[str, Ca
         peer.wait()
 
 
-def _as_line(photos: Sequence[str]) -> str:
-    return json.dumps([str(photo) for photo in photos], allow_nan=False)
-
-
-def main(rounds: int, threads: int, batch: int) -> None:
+def main() -> None:
     """Run by the peer's Python."""
-    import timm
+    about = json.loads(sys.stdin.readline())
+    ways = _samples(about["photos"]) if about["photos"] else {}
+    if about["batch"]:
+        ways |= _network(about["batch"])
+    print(json.dumps(list(ways), allow_nan=False), flush=True)
+    for line in sys.stdin:
+        name = line.strip()
+        print(_seconds(ways[name], *((1, time.process_time) if "sample" in name else (about["threads"],
+                                                                                      time.perf_counter))), flush=True)
+
+
+def _seconds(action: Callable[[], None], threads: int, clock: Callable[[], float]) -> float:
     import torch
 
     torch.set_num_threads(threads)
-    photos = json.loads(sys.stdin.readline())
-    model = timm.create_model(MODEL).train()
+    start = clock()
+    action()
+    return clock() - start
+
+
+def _network(batch: int) -> dict[str, Callable[[], None]]:
+    import timm
+    import torch
+
+    model = timm.create_model(MODEL)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
     images, labels = torch.randn(batch, 3, 224, 224), torch.randint(0, 1000, (batch,))
 
@@ -98,37 +104,12 @@ def main(rounds: int, threads: int, batch: int) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        loss.item()
 
-    found = {"sample": _timed(_samples(photos)["timm"], rounds, time.process_time, len(photos)),
-             "forward": _timed(lambda: forward(False), rounds),
-             "forward bfloat16": _timed(lambda: forward(True), rounds), "step": _timed(step, rounds)}
-    print(json.dumps(found, allow_nan=False))
+    return {"forward": lambda: forward(False), "forward, bfloat16": lambda: forward(True), "training step": step}
 
 
-def _timed(action, rounds: int, clock=time.perf_counter, parts: int = 1) -> list[float]:
-    action()
-    seconds = []
-    for _ in range(rounds):
-        start = clock()
-        action()
-        seconds.append((clock() - start) / parts)
-    return seconds
-
-
-def serve() -> None:
-    """Run by the peer's Python: samples whenever a name is read."""
-    import torch
-
-    torch.set_num_threads(1)
-    ways = _samples(json.loads(sys.stdin.readline()))
-    print(json.dumps(list(ways), allow_nan=False), flush=True)
-    for line in sys.stdin:
-        start = time.process_time()
-        ways[line.strip()]()
-        print(time.process_time() - start, flush=True)
-
-
-def _samples(photos: Sequence) -> dict[str, Callable[[], None]]:
+def _samples(photos: Sequence[str]) -> dict[str, Callable[[], None]]:
     """timm's samples as its loader has them made: normalised and erased there, or left to its prefetcher as bytes."""
     from PIL import Image
     from timm.data import create_transform
@@ -143,8 +124,8 @@ def _samples(photos: Sequence) -> dict[str, Callable[[], None]]:
                     make(Image.open(path).convert("RGB"))
         return samples
 
-    return {"timm": making(), "timm, pixels as bytes": making(use_prefetcher=True)}
+    return {"timm's samples": making(), "timm's samples, pixels as bytes": making(use_prefetcher=True)}
 
 
 if __name__ == "__main__":
-    serve() if sys.argv[1] == "samples" else main(*map(int, sys.argv[2:5]))
+    main()

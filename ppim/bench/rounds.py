@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,19 +24,22 @@ class Ratio(NamedTuple):
 
 
 def take_turns(actions: Mapping[str, Callable[[], object]], rounds: int,
-               clock: Callable[[], float] = time.perf_counter) -> Seconds:
+               clock: Callable[[], float] = time.perf_counter,
+               others: Mapping[str, Callable[[], float]] | None = None) -> Seconds:
     """Seconds of each action in each of `rounds`, (rounds,) by name; a round before them, for settling in, is dropped.
 
     Args:
         clock: `time.process_time` counts this process alone, on however many threads.
+        others: what takes its turn as well and gives its seconds itself.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in actions}
-    for _ in range(rounds + 1):
-        for name, action in actions.items():
-            start = clock()
-            action()
-            seconds[name].append(clock() - start)
-    return {name: np.array(found[1:]) for name, found in seconds.items()}
+    def timed(action: Callable[[], object]) -> float:
+        start = clock()
+        action()
+        return clock() - start
+
+    ways = {**{name: partial(timed, action) for name, action in actions.items()}, **(others or {})}
+    found = [[way() for way in ways.values()] for _ in range(rounds + 1)]
+    return dict(zip(ways, np.array(found[1:]).T))
 
 
 def times_as_fast(seconds: np.ndarray, other: np.ndarray) -> Ratio:

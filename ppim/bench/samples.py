@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,29 +40,34 @@ def prepared(folder: Path, photos: str, count: int) -> ImageList:
 
 def measure(images: ImageList, folder: Path, rounds: int, machine: Machine) -> list[Row]:
     """Photos, samples, maps and targets of one core, by the processor's time."""
+    seconds = take_turns(making(images, folder), rounds, time.process_time)
+    rate = {name: len(images) / float(np.median(found)) for name, found in seconds.items()}
+    limit = rate["decode"]
+    return [
+        Row("samples", "photos read and decoded", rate["decode"], "/s/core", rate["decode"] / machine.decodes),
+        Row("samples", "plain", rate["plain"], "/s/core", rate["plain"] / limit),
+        Row("samples", "with token labels", rate["with token labels"], "/s/core", rate["with token labels"] / limit,
+            times_as_fast(seconds["with token labels"], seconds["plain"]), "plain"),
+        Row("samples", "label map read", 1e6 / rate["maps"], "us"),
+        Row("samples", "targets of a view", 1e6 / rate["targets"], "us"),
+    ]
+
+
+def making(images: ImageList, folder: Path) -> dict[str, Callable[[], object]]:
+    """By name, what is done once with every photo: decoding, samples, reading of maps, targets."""
     maps = open_maps(str(folder / "maps"), CLASSES, Reading(log_z=True), "bench")
     plain = TrainSamples(images, POLICY, seed=SEED, num_classes=CLASSES)
     taught = TrainSamples(images, POLICY, seed=SEED, num_classes=CLASSES, maps=maps, grid=GRID)
     keys = [(0, index, 0) for index in range(len(images))]
     label_maps = [maps.read(images.paths[index], (500, 375)) for _, index, _ in keys]
     steps = [history(ops, photo.size) for photo, ops in map(plain.view, keys)]
-    seconds = take_turns({
+    return {
         "decode": lambda: [images.photo(index) for _, index, _ in keys],
         "plain": lambda: batch_of(plain, keys),
-        "taught": lambda: batch_of(taught, keys),
+        "with token labels": lambda: batch_of(taught, keys),
         "maps": lambda: [maps.read(images.paths[index], (500, 375)) for _, index, _ in keys],
         "targets": lambda: [token_targets(one, made, GRID, CLASSES) for one, made in zip(label_maps, steps)],
-    }, rounds, time.process_time)
-    rate = {name: len(keys) / float(np.median(found)) for name, found in seconds.items()}
-    limit = rate["decode"]
-    return [
-        Row("samples", "photos read and decoded", rate["decode"], "/s/core", rate["decode"] / machine.decodes),
-        Row("samples", "plain", rate["plain"], "/s/core", rate["plain"] / limit),
-        Row("samples", "with token labels", rate["taught"], "/s/core", rate["taught"] / limit,
-            times_as_fast(seconds["taught"], seconds["plain"]), "plain"),
-        Row("samples", "label map read", 1e6 / rate["maps"], "us"),
-        Row("samples", "targets of a view", 1e6 / rate["targets"], "us"),
-    ]
+    }
 
 
 def measure_loader(images: ImageList, folder: Path, workers: Sequence[int], batches: int, size: int) -> list[Row]:

@@ -57,12 +57,13 @@ def bench(argv: list[str]) -> None:
 
 def measured(effort: Effort, parts: list[str], photos: str, peer: str | None):
     """The rows of the parts asked for, as they are had."""
-    from ppim.bench import machine, network, samples, waiting
+    from ppim.bench import beside, machine, network, samples, waiting
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         images = samples.prepared(place, photos, effort.photos)
-        limits = machine.measure(effort.rounds, Path(images.full_path(0)).read_bytes())
+        limits = machine.measure(effort.rounds, [Path(images.full_path(number)).read_bytes()
+                                                  for number in range(len(images))])
         ways = {
             "machine": limits.rows,
             "samples": lambda: samples.measure(images, place, effort.rounds, limits),
@@ -80,7 +81,9 @@ def measured(effort: Effort, parts: list[str], photos: str, peer: str | None):
             if part in parts:
                 yield from ways[part]()
         if peer:
-            yield from _beside(peer, [images.full_path(number) for number in range(len(images))], effort, limits)
+            yield from beside.measure_samples(peer, images, place, effort.rounds)
+            yield from beside.measure_network(peer, effort.batch, effort.rounds,
+                                              int(os.environ.get("OMP_NUM_THREADS") or 1))
 
 
 def _with_alignment(effort: Effort):
@@ -88,22 +91,6 @@ def _with_alignment(effort: Effort):
 
     return measure_alignment("deit_small" if effort.model == THOROUGH.model else "deit_cifar10", effort.batch,
                              effort.rounds)
-
-
-def _beside(peer: str, photos: list[str], effort: Effort, limits):
-    """DeiT-S here and in the peer's Python; the rounds of either are apart, so that its ratio is of medians alone."""
-    import numpy as np
-
-    from ppim.bench import network, peers
-    from ppim.bench.row import Row
-
-    theirs = peers.ask(peer, photos, effort.rounds, int(os.environ.get("OMP_NUM_THREADS") or 1), effort.batch)
-    yield Row("peer", "timm: sample, one core", 1 / float(np.median(theirs["sample"])), "/s/core")
-    for what in ("forward", "forward bfloat16", "step"):
-        yield Row("peer", f"PyTorch, deit_small, {effort.batch} images: {what}",
-                  effort.batch / float(np.median(theirs[what])), "/s")
-    for row in network.measure("deit_small", effort.batch, effort.rounds, limits):
-        yield row._replace(group="peer", what=f"ppim, {row.what}")
 
 
 def about(effort: Effort) -> dict[str, object]:

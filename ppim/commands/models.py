@@ -125,7 +125,7 @@ def models(argv: list[str]) -> None:
     rows = [row for row in zoo.ROWS if row.name in found]
     if not rows:
         raise ValueError(f"no published model's name contains {args.pattern!r}; `ppim models` lists all")
-    counts, recipes = zoo.counts(), recipes_by_model()
+    counts, recipes = zoo.counts(), recipes_by_model() if args.json or word else {}
     if args.json:
         found = [describe(row, counts.get(row.name, {}), recipes.get(row.name, ())) for row in rows]
         print(json.dumps(found, indent=2, allow_nan=False))

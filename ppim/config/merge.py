@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 from ppim.config.keys import KEYS
 from ppim.config.nearest import did_you_mean
 from ppim.dialects import pairs_of, translate_file
+from ppim.fast_yaml import parse_yaml
 
 
 def nested(values: Mapping[str, object]) -> dict[str, object]:
@@ -22,12 +23,13 @@ def nested(values: Mapping[str, object]) -> dict[str, object]:
         ValueError: one name is a key and a section, as in {"A": 1, "A.B": 2}.
     """
     content: dict[str, object] = {}
+    sections = {section for key in values for section in accumulate(key.split(".")[:-1], "{}.{}".format)}
     for key, value in values.items():
-        if any(other.startswith(f"{key}.") for other in values):
+        if key in sections:
             raise _is_a_section(key, value)
-        *sections, last = key.split(".")
+        *above, last = key.split(".")
         inner = content
-        for section in sections:
+        for section in above:
             inner = inner.setdefault(section, {})
         inner[last] = value
     return content
@@ -79,7 +81,7 @@ def _said_in(source: str | Path) -> Iterator[None]:
 
 def _content(path: Path) -> dict[str, object]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"not a yaml file: {' '.join(str(error).split())}") from error
     if content is None:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import yaml
 
+from ppim.fast_yaml import parse_yaml
+
 _FIRST = "accuracy_and_loss"
 _SPEED = ("images_per_second", "data_wait", "peak_memory_mb")
 PICTURES = "pictures"  # the event whose values are names of files in the folder of this name
@@ -94,7 +96,7 @@ def _told_of(config: Path | None, path: Path) -> Iterator[object]:
     """The records a file begins with: the configuration as text, and what of it runs are compared by; none where it
     cannot be read."""
     try:
-        sections = yaml.safe_load(config.read_text(encoding="utf-8")) if config else None
+        sections = parse_yaml(config.read_text(encoding="utf-8")) if config else None
     except (OSError, ValueError, yaml.YAMLError):
         return
     if not isinstance(sections, dict):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
+from ppim.fast_yaml import parse_yaml
 
 _ALSO = {"v100": "v100-32", "a100": "a100-80", "h100": "h100-sxm", "3090": "rtx3090", "4090": "rtx4090"}
 
@@ -72,4 +72,4 @@ def published() -> list[Published]:
 
 
 def _rows(name: str):
-    return yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    return parse_yaml(Path(__file__).with_name(name).read_text(encoding="utf-8"))

@@ -16,7 +16,10 @@ left to right) before it was stored:
 """
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # names alone are asked for where nothing is to wait for numpy
+    import numpy as np
 
 # how often a quarter turn to the left, after rows and columns are exchanged or not
 _STEPS = {
@@ -39,7 +42,7 @@ def as_stored(array: np.ndarray, orientation: str) -> np.ndarray:
         ValueError: an unknown orientation.
     """
     exchanged, quarters = _steps(orientation)
-    return np.rot90(np.swapaxes(array, -2, -1) if exchanged else array, quarters, (-2, -1))
+    return _turned(array.swapaxes(-2, -1) if exchanged else array, quarters)
 
 
 def as_seen(array: np.ndarray, orientation: str) -> np.ndarray:
@@ -49,8 +52,14 @@ def as_seen(array: np.ndarray, orientation: str) -> np.ndarray:
         ValueError: an unknown orientation.
     """
     exchanged, quarters = _steps(orientation)
-    back = np.rot90(array, -quarters, (-2, -1))
-    return np.swapaxes(back, -2, -1) if exchanged else back
+    back = _turned(array, 4 - quarters)
+    return back.swapaxes(-2, -1) if exchanged else back
+
+
+def _turned(array: np.ndarray, quarters: int) -> np.ndarray:
+    for _ in range(quarters):
+        array = array.swapaxes(-2, -1)[..., ::-1, :]
+    return array
 
 
 def _steps(orientation: str) -> tuple[bool, int]:

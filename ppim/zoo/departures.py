@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from ppim.fast_yaml import parse_yaml
 
 
 class Departure(NamedTuple):
@@ -19,7 +19,7 @@ class Departure(NamedTuple):
 
 @cache
 def _content() -> dict[str, Any]:
-    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    return parse_yaml(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
 
 def groups() -> dict[str, list[str]]:

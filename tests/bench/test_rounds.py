@@ -21,6 +21,17 @@ def test_actions_take_turns_and_the_first_round_is_dropped():
     assert found["a"].tolist() == [1.0] * 3 and found["b"].tolist() == [3.0] * 3
 
 
+def test_others_take_their_turns_and_tell_their_own_seconds():
+    order, told = [], iter([90.0, 2.0, 3.0])
+
+    def other():
+        order.append("other")
+        return next(told)
+
+    found = take_turns({"ours": lambda: order.append("ours")}, 2, clock=lambda: 0.0, others={"other": other})
+    assert order == ["ours", "other"] * 3 and found["other"].tolist() == [2.0, 3.0] and not found["ours"].any()
+
+
 def test_ratios_are_of_the_same_round():
     # a machine that is twice as slow in every other round
     slow = np.array([1, 2, 1, 2, 1, 2, 1, 2, 1])

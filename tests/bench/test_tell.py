@@ -33,13 +33,15 @@ def test_the_picture_shows_what_was_compared(tmp_path):
 
 
 def test_a_peer_without_its_packages_is_named():
-    with pytest.raises(ValueError, match="--peer .* wants a Python with torch, torchvision and timm: "):
-        peers.ask(sys.executable if not _has_timm() else "false", ["a.jpg"], 1, 1, 1)
+    python = sys.executable if not _has_timm() else "false"
+    with pytest.raises(ValueError, match="--peer .* wants a Python with torch, torchvision and timm"), \
+            peers.on_call(python, ["a.jpg"]):
+        pass
 
 
-def test_a_peer_that_cannot_make_samples_is_named():
+def test_a_peer_that_cannot_be_run_is_named():
     for python in ("false", "/no/such/python"):
-        with pytest.raises(ValueError, match=f"--peer {python}"), peers.samples_on_call(python, ["a.jpg"]):
+        with pytest.raises(ValueError, match=f"--peer {python}"), peers.on_call(python, ["a.jpg"]):
             pass
 
 

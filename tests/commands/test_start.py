@@ -26,6 +26,12 @@ def test_help_of_every_command_comes_without_paddle(name):
     assert "--debug" in done.stdout
 
 
+@pytest.mark.parametrize("words", [["--help"], ["models"]])
+def test_what_lists_waits_for_nothing_that_computes(words):
+    done = run_python("-c", "import sys; sys.modules['numpy'] = None; " + PPIM, *words)
+    assert done.returncode == 0 and done.stdout, done.stderr
+
+
 @pytest.mark.parametrize(("tool", "name"), TWINS.items())
 def test_a_tool_of_a_clone_is_the_command(tool, name, tmp_path):
     done = run_python("-c", TOOL, ROOT / "tools" / tool, "--help", cwd=tmp_path)

@@ -120,7 +120,7 @@ def main() -> None:
         if arguments.peer:
             functions = {name: functions[name] for name in ("decode only", plain, taught)}
             paths = [images.full_path(index) for index in range(len(images))]
-            theirs = stack.enter_context(peers.samples_on_call(arguments.peer, paths))
+            theirs = stack.enter_context(peers.on_call(arguments.peer, paths))
         seconds = measure(functions, theirs, arguments.rounds)
     first = np.median(seconds["decode only"])
     for name, found in seconds.items():
