@@ -1,6 +1,7 @@
 """How are benchmarks told? As a table, for programs, as markdown, as a picture."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,7 +54,11 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     panel.axvline(1, color="#888888", lw=0.8, ls="--")
     panel.set_yticks(range(len(compared)), [f"{row.what}\nbeside {row.beside}" for row in compared], fontsize=8)
     panel.set_xscale("log", base=2)
-    panel.set_xticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"])
+    ends = panel.get_xlim()
+    powers = range(math.floor(math.log2(ends[0])), math.ceil(math.log2(ends[1])) + 1)
+    panel.set_xticks([2.0**power for power in powers], [f"{2**power}" if power >= 0 else f"1/{2**-power}"
+                                                       for power in powers])
+    panel.set_xlim(ends)
     panel.set_xlabel("times as fast")
     panel.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

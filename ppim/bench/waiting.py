@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ppim.bench.network import drawn_batch, step_of
-from ppim.bench.rounds import take_turns, times_as_fast
+from ppim.bench.rounds import take_turns
 from ppim.bench.row import Row
 from ppim.data.shapes import write_dataset
 from ppim.engine.ema import Ema
@@ -36,7 +36,7 @@ def measure_first_step(folder: Path) -> list[Row]:
 
 
 def measure_checkpoint(name: str, size: int, rounds: int) -> list[Row]:
-    """What a step waits for when it is saved: the copy of weights, moments and running average, beside the step."""
+    """What a step waits for when it is saved: the copy of weights, moments and running average; and the step itself."""
     model = create_model(name)
     step = step_of(model, drawn_batch(model, size))
     average = Ema(model, 0.9999)
@@ -48,8 +48,8 @@ def measure_checkpoint(name: str, size: int, rounds: int) -> list[Row]:
         return state, as_arrays(average.state_dict()), [value.copy() for value in state.values() for _ in range(2)]
 
     seconds = take_turns({"copy": copy, "step": step}, rounds)
-    return [Row("checkpoint", f"{name}: copy that a step waits for", float(np.median(seconds["copy"])), "s", None,
-                times_as_fast(seconds["copy"], seconds["step"]), f"a step of {size} images")]
+    return [Row("checkpoint", f"{name}: {what}", float(np.median(seconds[key])), "s")
+            for key, what in (("copy", "copy that a step waits for"), ("step", f"the step, of {size} images"))]
 
 
 def _ppim(*words: str) -> None:
