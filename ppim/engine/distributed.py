@@ -17,6 +17,7 @@ import paddle
 import paddle.distributed as dist
 
 from ppim import stopping
+from ppim.segment.norm import SharedNorm
 
 
 class World:
@@ -133,8 +134,11 @@ def hang_up() -> None:
 
 def statistics_of(model) -> list[paddle.Tensor]:
     """The running statistics of a model's BatchNorm layers; without those that are frozen."""
-    moving = [layer for layer in model.sublayers() if getattr(layer, "_use_global_stats", True) is not True]
-    return [value for layer in moving for value in (layer._mean, layer._variance)]
+    return [value for layer in _moving(model) for value in (layer._mean, layer._variance)]
+
+
+def _moving(model) -> list[paddle.nn.Layer]:
+    return [layer for layer in model.sublayers() if getattr(layer, "_use_global_stats", True) is not True]
 
 
 @paddle.no_grad()
@@ -143,8 +147,10 @@ def average_statistics(model, world: World) -> None:
 
     Each process gathers them from its own share of a batch. Averaged with every step, there is one model at any time:
     what is evaluated, saved, or saved by one process alone when the others are gone, does not depend on when that is.
+    Layers that see the whole batch (`SharedNorm`) have them from there.
     """
-    statistics = statistics_of(model)
+    own = [layer for layer in _moving(model) if not isinstance(layer, SharedNorm)]
+    statistics = [value for layer in own for value in (layer._mean, layer._variance)]
     if world.size == 1 or not statistics:
         return
     together = paddle.concat([value.flatten() for value in statistics])

@@ -14,6 +14,7 @@ from paddle import nn
 from ppim.models.base import TokenModel
 from ppim.models.transformer import TokenTransformer, as_maps
 from ppim.segment.heads import LEVELS, FcnHead, Neck, UperHead, resized
+from ppim.segment.norm import share_statistics
 
 NORM_EPSILON = 1e-6
 APART = 3  # blocks between the taps where none are named
@@ -62,6 +63,7 @@ class Segmenter(TokenModel):
         self.position_tables = {f"backbone.{name}": extra for name, extra in backbone.position_tables.items()}
         self.fixed_tables = tuple(f"backbone.{name}" for name in backbone.fixed_tables)
         self.drawn_once = tuple(f"backbone.{name}" for name in backbone.drawn_once)
+        share_statistics(self)
 
     @property
     def patch(self) -> int:

@@ -20,7 +20,7 @@ from ppim.segment.evaluate import counted
 from ppim.segment.figures import figures_of
 from ppim.segment.sliding import best_class
 from ppim.weights import load_weights, save_state
-from tests.helpers import assert_same_weights, launch, losses, records, result_of, write_tiny_recipe
+from tests.helpers import assert_same_weights, launch, losses, records, result_of, weights, write_tiny_recipe
 from tests.segment.painted import RECIPE
 
 OPTIONS = ["TRAIN.MAX_STEPS", "6", "SAVE_STEPS", "1", "KEEP_CHECKPOINTS", "6", "TRAIN.ACCUM_ITER", "2",
@@ -90,8 +90,8 @@ def test_figures_are_those_of_all_pixels_whatever_the_processes(whole):
 
 def test_evaluation_alone_says_the_same_with_a_line_for_each_class(whole, tmp_path, capsys):
     recipe, folder = whole
-    for weights in (str(folder / "best.pdparams"), str(folder)):
-        found = run(None, ["EVAL.ONLY", "True", "MODEL.PRETRAINED", weights])
+    for file in (str(folder / "best.pdparams"), str(folder)):
+        found = run(None, ["EVAL.ONLY", "True", "MODEL.PRETRAINED", file])
         told = capsys.readouterr().out
         assert "flag, banner" in told and " IoU " in told and "everything matched" in told
     best = json.loads((folder / "best.json").read_text())
@@ -169,6 +169,23 @@ def test_two_processes_train_one_model_and_count_each_photo_once(whole, tmp_path
     config, model, samples = model_of((recipe, folder))
     alone = evaluate(model, samples, World(), config)
     assert told["miou"] == pytest.approx(alone.miou, abs=1e-9) and told["iou"] == alone.iou
+
+
+@pytest.mark.runs
+def test_two_processes_with_unequal_shares_take_the_steps_of_one_with_the_whole_batch(recipe, tmp_path):
+    """Of six photos one has two and the other four; weights and BatchNorm statistics after two steps."""
+    plain = ["TRAIN.MAX_STEPS", "2", "TRAIN.MODEL_EMA", "False", "MODEL.DROPPATH", "0", "SEGMENT.DROPOUT", "0",
+             "TRAIN.OPTIMIZER.NAME", "SGD", "TRAIN.WEIGHT_DECAY", "0", "TRAIN.WARMUP_EPOCHS", "0", "TRAIN.BASE_LR", "1",
+             "SAVE_STEPS", "1"]
+    run(recipe, [*plain, "DATA.BATCH_SIZE", "6", "SAVE", str(tmp_path / "one")])
+    done = launch(2, "tools/train.py", "-c", recipe, "-o", *plain, "DATA.BATCH_SIZE", "3", "SAVE", tmp_path / "two",
+                  log_dir=tmp_path / "log")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    one, two = (weights(tmp_path / name / "last.pdparams") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def test_masks_of_photos_are_what_the_segmenter_says_in_the_numbering_of_masks(whole, ade, tmp_path, capsys):
