@@ -33,6 +33,7 @@ from ppim.data.shapes import BACKGROUND, area_shares
 from ppim.engine.build import engine_arguments
 from ppim.engine.classes import known_names
 from ppim.engine.inference import Inferred, answerer
+from ppim.engine.loaded import refuse_pixels
 from ppim.engine.run_folder import recipe_of, weights_file
 from ppim.files import sha256
 from ppim.geometry import centre_window
@@ -102,6 +103,7 @@ def _verdict(model, folder, files: Sequence[str], names: Sequence[str], view: Vi
 def _network(args, files: Sequence[str]) -> tuple[_Network, list[str]]:
     recipe, implied, told = args.config, [], []
     if args.load and recipe is None:
+        refuse_pixels(args.load)
         recipe, implied, told = recipe_of(args.load)
     # a model of ours is built for a size that its patches fill; what others have made knows itself
     sides = args.input_size or []

@@ -30,6 +30,7 @@ PARTS = ("machine", "samples", "loader", "network", "evaluation", "checkpoint", 
 def bench(argv: list[str]) -> None:
     """Measure this machine, and how fast samples, training, evaluation and the rest are on it."""
     args = parser().parse_args(argv)
+    _check_network(args.model)
     import_paddle_quietly()
     from ppim.bench import tell
     from ppim.memory import keep_freed_memory
@@ -53,6 +54,18 @@ def bench(argv: list[str]) -> None:
         write_text(args.markdown, tell.markdown(found))
     if args.plot:
         tell.draw(found, args.plot)
+
+
+def _check_network(name: str | None) -> None:
+    """Raise ValueError where a segmenter's recipe is named instead of a network, before anything is measured."""
+    from ppim.config import get_config, published_recipes
+
+    if name in published_recipes():
+        config = get_config(published_recipes()[name])
+        if config.TASK == "segment":
+            raise ValueError(f"--model {name} is a recipe that names pixels (TASK segment), wanted a network's name; "
+                             f"--model {config.MODEL.NAME} measures the transformer below it, and `ppim plan -c "
+                             f"{name}` works out what all of it takes")
 
 
 def measured(effort: Effort, parts: list[str], photos: str, peer: str | None):

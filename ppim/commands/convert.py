@@ -18,19 +18,19 @@ def convert(argv: list[str]) -> None:
     import_paddle_quietly()
     from ppim.config import get_config
     from ppim.engine.run_folder import recipe_of
-    from ppim.models import build_model
+    from ppim.engine.task import task_of
     from ppim.weights import load_weights, save_state
     from ppim.weights.card import read_card
     from ppim.weights.convert import to_torch
-    from ppim.weights.recognise import head_classes
+    from ppim.weights.recognise import head_classes, pixel_classes
 
     recipe, options = args.config or args.model, []
     if recipe is None:
         recipe, options, notes = recipe_of(args.source)
         print(*notes, sep="\n")
-    elif classes := head_classes(args.source):
+    elif classes := pixel_classes(args.source) or head_classes(args.source):
         options = ["MODEL.NUM_CLASSES", str(classes)]
-    model = build_model(get_config(recipe, options))
+    model = task_of(get_config(recipe, options)).model(get_config(recipe, options))
     print(load_weights(model, args.source, which=args.which))
     state = {name: value.numpy() for name, value in model.state_dict().items()}
     save_state(to_torch(model, state) if args.to == "torch" else state, args.target, args.to, read_card(args.source))

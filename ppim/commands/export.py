@@ -15,12 +15,17 @@ def export(argv: list[str]) -> None:
     import_paddle_quietly()
     import paddle
 
-    from ppim.export import bundle, source
+    from ppim.export import bundle, segmenter, source
+    from ppim.weights.recognise import pixel_classes
 
     bundle.check_free(args.output)
     check_installed(args.formats)
     paddle.set_device("cpu")  # where the engines are asked as well
-    found = source.load(args.load, args.config or args.model, args.classes, args.override)
+    names_pixels = bool(pixel_classes(args.load))
+    if names_pixels and args.tokens:
+        raise ValueError(f"--tokens asks for the logits of tokens, {args.load} names pixels; leave it out")
+    found = (segmenter if names_pixels else source).load(args.load, args.config or args.model, args.classes,
+                                                         args.override)
     print(*found.told, sep="\n", flush=True)
     checks = bundle.export(found, args.output, args.formats, args.photos, tokens=args.tokens)
     print(*checks, sep="\n")

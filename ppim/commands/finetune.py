@@ -116,8 +116,10 @@ def _beginning(args: argparse.Namespace) -> tuple[str, list[str], str | None]:
         OSError, ValueError: there are no weights to be had; says how to go on.
     """
     if args.load:
+        from ppim.engine.loaded import refuse_pixels
         from ppim.engine.run_folder import recipe_of, weights_file
 
+        refuse_pixels(args.load)
         recipe, changes, _ = recipe_of(args.load)
         return recipe, changes, weights_file(args.load, args.load, "auto")[0]
     from ppim.config import recipe_path

@@ -21,7 +21,7 @@ def plan(argv: list[str]) -> None:
     """Work out what a recipe will need of GPUs, time, memory and loaders; arithmetic, nothing is measured on a GPU."""
     parser = _parser()
     args = parser.parse_args(argv)
-    wrong = [name for name, least in _LEAST.items() if getattr(args, name) < least]
+    wrong = [name for name, least in _LEAST.items() if getattr(args, name) is not None and getattr(args, name) < least]
     wrong += [name for name in _SHARES if not 0 < getattr(args, name) <= 1]
     wrong += [name for name in ("launch_us", "network") if getattr(args, name) <= 0]
     wrong += [] if 0 <= args.overlap <= 1 else ["overlap"]
@@ -32,24 +32,25 @@ def plan(argv: list[str]) -> None:
     from ppim.plan.gpus import find
 
     config, gpu = get_config(args.config, args.override), find(args.gpu)
-    if config.TASK != "classify":
-        raise ValueError(f"{args.config}: plans are of classifiers so far, not of TASK {config.TASK}")
     os.environ.setdefault("GLOG_minloglevel", "2")  # it warns of programs that are not to be run
     import_paddle_quietly()
     from ppim.plan.estimate import Job, estimate
-    from ppim.plan.loader import Rate
+    from ppim.plan.loader import usual_rate
     from ppim.plan.roofline import Assumed
+    from ppim.plan.task import photos_of
     from ppim.plan.tell import WARNING, as_record, others, rows
 
-    rate = _measured(config, args.measure_loader) if args.measure_loader else Rate()
+    rate = _measured(config, args.measure_loader) if args.measure_loader else usual_rate(config)
     assumed = Assumed(args.launch_us, args.peak_share, args.bandwidth_share, args.overlap, args.network, args.per_node)
-    job = Job(config, gpu, args.gpus, assumed, rate, args.images, args.val_images)
+    photos = photos_of(config)
+    job = Job(config, gpu, args.gpus, assumed, rate, args.images or photos[0], args.val_images or photos[1])
     found = estimate(job)
     if args.json:
         print(dumps(as_record(job, found)))
         return
     show("plan", rows(job, found))
-    show("published by others, for comparison", others())
+    if config.TASK == "classify":
+        show("published by others, for comparison", others())
     print(WARNING)
 
 
@@ -70,8 +71,9 @@ def _parser() -> Parser:
     parser.add_argument("--bandwidth-share", type=float, default=0.8, metavar="S", help="the same of memory (0.8)")
     parser.add_argument("--overlap", type=float, default=0.7, metavar="S",
                         help="share of the all-reduce that the backward pass hides (0.7)")
-    parser.add_argument("--images", type=int, default=1_281_167, metavar="N", help="to train on (ImageNet's 1,281,167)")
-    parser.add_argument("--val-images", type=int, default=50_000, metavar="N", help="to evaluate (50,000)")
+    parser.add_argument("--images", type=int, metavar="N", help="to train on (ImageNet's 1,281,167; for a "
+                        "segmenter ADE20K's 20,210)")
+    parser.add_argument("--val-images", type=int, metavar="N", help="to evaluate (50,000; 2,000)")
     parser.add_argument("--measure-loader", type=int, nargs="?", const=200, default=0, metavar="N",
                         help="measure here what a core makes of N photos of DATA.DATA_PATH (200)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead")
@@ -81,14 +83,10 @@ def _parser() -> Parser:
 
 
 def _measured(config, count: int) -> Rate:
-    from ppim.engine import build
-    from ppim.engine.classes import with_rows
-    from ppim.models import build_model
     from ppim.plan.loader import measured
+    from ppim.plan.task import train_samples
 
-    images = build.train_images(config)
-    whole = with_rows(config, len(images.classes))
-    return measured(build.train_samples(whole, config, images, build_model(whole).grid), count)
+    return measured(train_samples(config), count)
 
 
 def show(title: str, lines: Sequence[Row]) -> None:

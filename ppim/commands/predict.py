@@ -7,9 +7,11 @@ from contextlib import contextmanager
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
 
+_MASKS = "output/masks"
+
 
 def predict(argv: list[str]) -> None:
-    """Say what photos show, by a trained model: the most probable classes of each.
+    """Say what photos show, by a trained model: the most probable classes of each, or a segmenter's masks.
 
     Raises:
         ValueError: photos could not be read; the others have been told.
@@ -21,7 +23,9 @@ def predict(argv: list[str]) -> None:
 
     photos = meant(args.paths)
     import_paddle_quietly()
-    if args.masks:
+    from ppim.weights.recognise import pixel_classes
+
+    if args.masks or pixel_classes(args.load):
         _draw_masks(photos, args)
         return
     from ppim.trained.predict import predictions
@@ -42,26 +46,26 @@ def predict(argv: list[str]) -> None:
 
 
 def _draw_masks(photos: Sequence, args) -> None:
-    """What a segmenter says of photos, as PNGs; a line for each, of JSON if asked for."""
+    """What a segmenter says of photos, as PNGs, and in shares of their pixels; a line of JSON for each if asked for."""
     from ppim.report.tables import printable
     from ppim.strict_json import dumps
     from ppim.trained.masks import reader_of, write_masks
 
-    others = [option for option, value in (("--csv", args.csv), ("--pictures", args.pictures), ("--page", args.page),
-                                           ("--classes", args.classes)) if value]
+    others = [option for option, value in (("--csv", args.csv), ("--page", args.page)) if value]
     if others:
-        raise ValueError(f"--masks goes without {', '.join(others)}, which are of classes of whole photos; leave "
-                         "them out")
-    reader, unread = reader_of(args.load, args.model, args.override), 0
+        raise ValueError(f"masks go without {', '.join(others)}, which tell of classes of whole photos; leave them out")
+    reader, unread = reader_of(args.load, args.model, args.override, args.classes), 0
     print(*reader.notes, sep="\n", file=sys.stderr)
-    for one in write_masks(reader, photos, args.masks):
+    for one in write_masks(reader, photos, args.masks or _MASKS, args.pictures):
         unread += bool(one.error)
         if one.error:
             print(f"error: {printable(one.error)}", file=sys.stderr, flush=True)
         if args.json:
-            print(dumps({"path": one.path, **({"error": one.error} if one.error else {"mask": one.mask})}), flush=True)
+            told = {"error": one.error} if one.error else {"mask": one.mask, "classes": one.told(reader)}
+            print(dumps({"path": one.path, **told}), flush=True)
         elif not one.error:
-            print(f"{printable(one.path)} -> {printable(one.mask)}", flush=True)
+            shares = (f"  {100 * seen['share']:6.2f} %  {seen['name']}" for seen in one.told(reader, args.topk))
+            print(f"{printable(one.path)} -> {printable(one.mask)}", *shares, sep="\n", flush=True)
     if unread:
         raise ValueError(f"{unread:,} of {len(photos):,} photos could not be read, they are named above")
 
@@ -126,14 +130,17 @@ def parser() -> Parser:
                         help="the model or recipe, where weights do not lie in a run folder and are not recognised")
     parser.add_argument("--classes", metavar="FILE",
                         help="names of all classes, one a line, in the order of the head's rows, UTF-8; or imagenet")
-    parser.add_argument("--topk", type=int, default=5, metavar="K", help="classes told of each photo (5)")
+    parser.add_argument("--topk", type=int, default=5, metavar="K",
+                        help="classes told of each photo (5); a segmenter's are the largest")
     parser.add_argument("--json", action="store_true",
-                        help="a line of JSON a photo, {path, predictions} or {path, error}, instead of the table")
+                        help="a line of JSON a photo, {path, predictions} or {path, error}, instead of the table; of a "
+                             "segmenter {path, mask, classes}")
     parser.add_argument("--csv", metavar="FILE", help="also write a table, one row a photo")
-    parser.add_argument("--pictures", metavar="DIR", help="also write each photo with its classes below it")
+    parser.add_argument("--pictures", metavar="DIR", help="also write each photo with its classes below it; of a "
+                        "segmenter: half covered by their colours")
     parser.add_argument("--masks", metavar="DIR",
-                        help="of a segmenter: write what it says lies where, a coloured PNG of palette indices a "
-                             "photo, instead of the table")
+                        help="of a segmenter: where what it says lies where goes, a coloured PNG of palette indices a "
+                             f"photo ({_MASKS})")
     parser.add_argument("--page", metavar="FILE.html", help="also write one page with all photos and their classes")
     parser.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                         help="change keys of the recipe, e.g. -o DATA.EXIF apply")

@@ -165,7 +165,7 @@ def _check_token_labels(config: CfgNode) -> None:
 def _check_segmenting(config: CfgNode) -> None:
     if config.TASK != "segment":
         return
-    segment, train = config.SEGMENT, config.TRAIN
+    segment = config.SEGMENT
     if not (_are_numbers(segment.SCALE) and len(segment.SCALE) == 2 and min(segment.SCALE) >= 1):
         raise ValueError(f"SEGMENT.SCALE wants [long, short] sides in pixels, got {list(segment.SCALE)}")
     if isinstance(config.DATA.IMAGE_SIZE, list):
@@ -181,8 +181,6 @@ def _check_segmenting(config: CfgNode) -> None:
         "DATA.ON_BAD": config.DATA.ON_BAD != "raise",
         "DATA.VAL_SHARE": config.DATA.VAL_SHARE > 0,
         "LOSS.CLASS_BALANCE": config.LOSS.CLASS_BALANCE != "none",
-        "TRAIN.LAYER_DECAY": train.LAYER_DECAY < 1,
-        "TRAIN.FREEZE": train.FREEZE not in ("none", "backbone"),
         "PICTURES": config.PICTURES > 0,
         "EVAL.REPORT, EVAL.DUMP or EVAL.REAL": bool(config.EVAL.REPORT or config.EVAL.DUMP or config.EVAL.REAL),
         "EVAL.ENGINE": config.EVAL.ENGINE == "inference",
@@ -191,5 +189,4 @@ def _check_segmenting(config: CfgNode) -> None:
     asked = [key for key, is_asked in without.items() if is_asked]
     if asked:
         what = "it" if len(asked) == 1 else "them"
-        raise ValueError(f"TASK segment knows nothing of {', '.join(asked)}; leave {what} as by default (of "
-                         "TRAIN.FREEZE it knows none and backbone)")
+        raise ValueError(f"TASK segment knows nothing of {', '.join(asked)}; leave {what} as by default")

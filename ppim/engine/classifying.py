@@ -23,7 +23,7 @@ from ppim.engine.checkpoint import Checkpoint
 from ppim.engine.distributed import World
 from ppim.engine.ema import Ema
 from ppim.engine.evaluate import Evaluation, evaluate_both
-from ppim.engine.loaded import load, named_weights
+from ppim.engine.loaded import load, named_weights, refuse_pixels
 from ppim.engine.log import Log
 from ppim.engine.reporting import evaluate_and_report
 from ppim.engine.summary import of_classes
@@ -48,6 +48,8 @@ class Classifying:
     def keeps_heads(self, config: CfgNode, images: ImageList) -> bool:
         """Then the weights must be of the images' classes, or ValueError is raised."""
         weights = config.MODEL.PRETRAINED
+        if weights:
+            refuse_pixels(weights)
         if not weights or classes.starts_new_heads(config, images):
             return False
         classes.check_same(weights, images, "start the heads afresh, with --new-heads; or, where the images are some "

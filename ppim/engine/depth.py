@@ -44,7 +44,8 @@ def frozen_names(model: nn.Layer, what: str) -> set[str]:
 
 
 def freeze(model: nn.Layer, what: str) -> None:
-    """Take from these parameters their gradients, and from the norms among them the statistics of batches."""
+    """Take from these parameters their gradients, and from the norms among them the statistics of batches; layers that
+    are frozen as a whole compute as in evaluation, so that nothing is dropped in them."""
     frozen = frozen_names(model, what)
     for name, parameter in model.named_parameters():
         if name in frozen:
@@ -53,6 +54,15 @@ def freeze(model: nn.Layer, what: str) -> None:
         # as with MODEL.STEM_BN frozen: running statistics are used in training too, and stay
         if hasattr(layer, "_use_global_stats") and f"{name}.weight" in frozen:
             layer._use_global_stats = True
+    model.still = tuple(layer for name, layer in model.named_sublayers() if _is_whole(name, layer, frozen))
+    for layer in model.still:
+        layer.eval()
+
+
+def _is_whole(name: str, layer: nn.Layer, frozen: set[str]) -> bool:
+    """Has a layer parameters, and are all of them frozen?"""
+    own = {f"{name}.{key}" for key, _ in layer.named_parameters() if not key.endswith(("_mean", "_variance"))}
+    return bool(own) and own <= frozen
 
 
 def _heads(model: nn.Layer) -> tuple[str, ...]:

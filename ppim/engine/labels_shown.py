@@ -16,6 +16,7 @@ from ppim.data.images import ImageList
 from ppim.data.loader import TrainSamples
 from ppim.data.transforms import apply_all, to_array
 from ppim.engine import build, classes
+from ppim.engine.loaded import names_photos
 from ppim.engine.looking import Subject
 from ppim.look import sample
 from ppim.look.labelled import Colours, Labelled, colours_of, map_panels, said_panel
@@ -50,6 +51,7 @@ def taught_by(path: str, images: str, maps: Maps, epoch: int, overrides: Sequenc
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
     recipe = str(find_recipe(path))
+    names_photos(get_config(recipe), recipe)
     config = get_config(recipe, [*overrides, "DATA.DATA_PATH", images, "TOKEN_LABEL.PATH", maps.path,
                                  "TOKEN_LABEL.ENABLE", "True"])
     config = classes.with_rows(config, maps.num_classes)

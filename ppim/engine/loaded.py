@@ -13,7 +13,7 @@ from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
 from ppim.models.base import TokenModel
 from ppim.weights.load import LoadReport, load_weights
-from ppim.weights.recognise import head_classes
+from ppim.weights.recognise import head_classes, pixel_classes
 
 
 class Loaded(NamedTuple):
@@ -51,9 +51,6 @@ def load(config: CfgNode, weights: str, run_folder: str = "", features_do: bool 
     Raises:
         FileNotFoundError: no such weights. ValueError: damaged, of another model, a segmenter's, or without a head.
     """
-    if config.TASK == "segment":
-        raise ValueError(f"{weights} names pixels, not photos (TASK segment): evaluate it with `ppim evaluate`, which "
-                         "is all that is done with such weights so far")
     file, kind = weights_file(weights, run_folder, config.EVAL.WEIGHTS)
     model, config = of_file(config, file)
     if not (model.num_classes or features_do):
@@ -67,10 +64,33 @@ def load(config: CfgNode, weights: str, run_folder: str = "", features_do: bool 
 
 def of_file(config: CfgNode, file: str) -> tuple[TokenModel, CfgNode]:
     """The model a config describes, with fresh weights and as many rows as the head in the file has, 0 for no head; and
-    the configuration with MODEL.NUM_CLASSES."""
+    the configuration with MODEL.NUM_CLASSES.
+
+    Raises:
+        ValueError: file or configuration are a segmenter's.
+    """
+    refuse_pixels(file)
+    names_photos(config)
     rows = head_classes(file) or (classes.ROWS if config.MODEL.TYPE == "paddle_vision" else 0)
     config = classes.with_rows(config, rows)
     return build_model(config), config
+
+
+def refuse_pixels(weights: str) -> None:
+    """Raise ValueError where weights, a file or a run folder, are a segmenter's: for what whole photos are asked."""
+    if pixel_classes(weights):
+        raise ValueError(
+            f"{weights} names pixels, not photos: wanted weights of a model of whole photos, such as those that this "
+            "segmenter started from; evaluate, predict, export and convert take a segmenter, train does with a "
+            "segmenter's recipe, and its masks make label maps (ppim predict --masks DIR, ppim labels make --masks DIR)"
+        )
+
+
+def names_photos(config: CfgNode, recipe: str = "the recipe") -> None:
+    """Raise ValueError where a configuration is a segmenter's."""
+    if config.TASK == "segment":
+        raise ValueError(f"{recipe} names pixels, not photos (TASK segment): wanted that of a model of whole photos; "
+                         "train, check, evaluate, predict, export and plan take a segmenter's")
 
 
 def load_by(recipe: str | None, weights: str, overrides: Sequence[str] = (), features_do: bool = False,
@@ -86,6 +106,7 @@ def load_by(recipe: str | None, weights: str, overrides: Sequence[str] = (), fea
     Raises:
         FileNotFoundError, ValueError: as `load`; or it is not known what the weights are of.
     """
+    refuse_pixels(weights)
     notes: list[str] = []
     if recipe is None:
         recipe, implied, notes = recipe_of(weights)

@@ -10,7 +10,7 @@ from ppim.data.classes import in_words, read_names, spelt
 from ppim.data.photos import read_photo
 from ppim.data.transforms import eval_view
 from ppim.engine import build, classes
-from ppim.engine.loaded import load_by
+from ppim.engine.loaded import load_by, names_photos
 from ppim.look import drawn, paint, viewer
 from ppim.look.paint import Panel
 from ppim.look.photo import Seen, View, see
@@ -109,6 +109,7 @@ def look_at_samples(path: str, numbers: Sequence[int], epoch: int, output: Path,
     """
     recipe = str(find_recipe(path))
     config = get_config(recipe, overrides)
+    names_photos(config, recipe)
     images = classes.of_run(config, build.train_images(config), None)
     config = classes.with_rows(config, len(images.classes))
     samples = build.train_samples(config, get_config(recipe), images, build_model(config).grid)

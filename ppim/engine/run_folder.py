@@ -24,7 +24,7 @@ from ppim.engine.classes import keys_of
 from ppim.files import leftovers
 from ppim.weights.card import read_card
 from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid, step_of
-from ppim.weights.recognise import recognise_file
+from ppim.weights.recognise import pixel_classes, recognise_file
 from ppim.weights.run_folders import config_of, weights_in
 
 
@@ -173,9 +173,9 @@ def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
         old = [] if "EXIF:" in own.read_text(encoding="utf-8") else ["DATA.EXIF", "ignore"]
         return str(own), old, [f"recipe: {own}"]
     card = read_card(weights) or {}
-    if card.get("task") == "segment":
-        raise ValueError(f"the card of {weights} says that they name pixels, not by which recipe: give it, with -c "
-                         "FILE (ppim predict: --model FILE)")
+    if card.get("task") == "segment" or pixel_classes(weights):
+        raise ValueError(f"{weights}: these weights name pixels, but do not say by which recipe: give it, with -c FILE "
+                         "(ppim predict: --model FILE)")
     name, rows = card.get("model"), card.get("num_classes")
     told = f"by the card of {weights}"
     if name not in published_recipes():

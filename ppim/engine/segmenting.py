@@ -35,7 +35,7 @@ from ppim.segment.samples import EvalPairs, TrainPairs
 from ppim.segment.view import Crops
 from ppim.weights.card import names_in, read_card
 from ppim.weights.load import load_weights
-from ppim.weights.read import find_weights, read_state
+from ppim.weights.recognise import pixel_classes
 
 
 class Segmenting:
@@ -60,7 +60,7 @@ class Segmenting:
     def keeps_heads(self, config: CfgNode, images: ImageList) -> bool:
         """A classifier's weights have no heads to keep; a segmenter's are kept where its classes are the same."""
         weights, setting = config.MODEL.PRETRAINED, config.MODEL.NEW_HEADS
-        if not weights or setting == "always" or not rows_of(weights):
+        if not weights or setting == "always" or not pixel_classes(weights):
             return False
         differ = _difference(weights, images.classes)
         if differ and setting == "never":
@@ -172,7 +172,7 @@ def evaluate(model: nn.Layer, samples: EvalPairs, world: World, config: CfgNode,
 def load_segmenter(config: CfgNode, weights: str) -> Loaded:
     """The segmenter that a configuration describes with these weights; arguments and errors as of `loaded.load`."""
     file, kind = weights_file(weights, config.SAVE, config.EVAL.WEIGHTS)
-    rows = rows_of(file)
+    rows = pixel_classes(file)
     if not rows:
         raise ValueError(f"{file} names no pixels: it has no decode_head.conv_seg; with TASK segment give a "
                          "segmenter's weights, or train one from these with ppim train --load")
@@ -182,15 +182,9 @@ def load_segmenter(config: CfgNode, weights: str) -> Loaded:
     return Loaded(model, config, file, kind or ("ema" if report.averaged else "raw"), report)
 
 
-def rows_of(weights: str) -> int:
-    """The classes of a segmenter's weights; 0 for other weights."""
-    state = read_state(find_weights(weights)).state
-    return next((len(array) for name, array in state.items() if name.endswith("decode_head.conv_seg.bias")), 0)
-
-
 def _difference(weights: str, names: list[str]) -> str:
     """In what the classes of a segmenter's weights are others than these; '' where they are not."""
-    theirs, rows = names_in(read_card(weights) or {}), rows_of(weights)
+    theirs, rows = names_in(read_card(weights) or {}), pixel_classes(weights)
     if theirs:
         return difference({"the masks": names, "the weights": theirs})
     return "" if rows == len(names) else f"{len(names)} by the masks, {rows} in the weights"

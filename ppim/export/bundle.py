@@ -13,7 +13,7 @@ import paddle
 import ppim
 from ppim.data import preprocess
 from ppim.export import formats
-from ppim.export.compare import Agreement, compare
+from ppim.export.compare import Agreement
 from ppim.export.engines import FORMATS, check_installed
 from ppim.export.pictures import photos_for
 from ppim.export.source import Source, lines_of
@@ -54,10 +54,10 @@ def export(
     try:
         scratch = beside / "scratch"
         scratch.mkdir()
-        named = photos_for(photos, scratch / "drawn", max(source.model.image_size))
+        named = photos_for(photos, scratch / "drawn", max(source.model.image_size), source.kind.drawn)
         formats.write(source.model, beside, chosen, tokens)
         _write_program(source, beside, chosen, tokens)
-        found = compare(source.model, source.preprocess, beside, chosen, named, scratch, tokens, say)
+        found = source.kind.compare(source.model, source.preprocess, beside, chosen, named, scratch, tokens, say)
         _check(found)
         _write_card(source, beside, found, drawn=not photos)
         shutil.rmtree(scratch)
@@ -79,8 +79,9 @@ def _write_program(source: Source, folder: Path, wanted: Sequence[str], tokens: 
     (folder / "preprocess.json").write_text(dumps(source.preprocess, indent=1) + "\n", encoding="utf-8")
     (folder / "classes.txt").write_text(lines_of(source.ids, source.names), encoding="utf-8", errors="surrogateescape")
     shutil.copyfile(preprocess.__file__, folder / "preprocess.py")
-    shutil.copyfile(Path(__file__).with_name("infer.py"), folder / "infer.py")
-    page = Template(resources.files("ppim.export").joinpath("bundle_readme.md").read_text(encoding="utf-8"))
+    for name, ours in source.kind.program.items():
+        shutil.copyfile(Path(__file__).with_name(ours), folder / name)
+    page = Template(resources.files("ppim.export").joinpath(source.kind.page).read_text(encoding="utf-8"))
     height, width = source.preprocess["image_size"]
     rows, columns = source.model.grid
     (folder / "README.md").write_text(page.substitute(

@@ -105,6 +105,16 @@ def logits_of_model(
 
 def logits_of_bundle(bundle: Path, engine: str, photos: Sequence[str], scratch: Path) -> list[np.ndarray]:
     """The same by the bundle's program."""
+    with np.load(answers_of_bundle(bundle, engine, photos, scratch)) as arrays:
+        return [arrays[name] for name in OUTPUTS if name in arrays]
+
+
+def answers_of_bundle(bundle: Path, engine: str, photos: Sequence[str], scratch: Path) -> Path:
+    """The file of arrays that the bundle's program writes of photos.
+
+    Raises:
+        ValueError: the program fails.
+    """
     named, result = scratch / "photos.txt", scratch / "logits.npz"
     named.write_bytes(b"\n".join(map(os.fsencode, photos)))
     threads = os.environ.get("OMP_NUM_THREADS", "0")
@@ -116,8 +126,7 @@ def logits_of_bundle(bundle: Path, engine: str, photos: Sequence[str], scratch: 
         raise ValueError(f"{engine} does not run the exported model (exit code {done.returncode}: "
                          f"{lines[-1].removeprefix('error: ') if lines else 'it says nothing'}); leave it out of "
                          "--formats, or try another version of it") from RuntimeError(done.stdout + done.stderr)
-    with np.load(result) as arrays:
-        return [arrays[name] for name in OUTPUTS if name in arrays]
+    return result
 
 
 def _agreement(engine: str, wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> Agreement:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from preprocess import decode, normalised, photos_in, view
 
 HERE = Path(__file__).resolve().parent
@@ -108,21 +109,29 @@ def open_engine(name: str = "auto", threads: int = 0) -> Run:
 # ---- photos --------------------------------------------------------------------------------------------------------
 
 
-def read(path: str) -> np.ndarray:
-    """A photo as the network wants it: float32 (3, h, w).
+def decoded(path: str) -> Image.Image:
+    """A photo as 8-bit RGB, upright where that is asked for.
 
     Raises:
         ValueError: it cannot be read; one line with its path.
     """
     try:
         with open(path, "rb") as file:
-            photo = decode(file, SETTINGS["exif"])
+            return decode(file, SETTINGS["exif"])
     except FileNotFoundError:
         raise ValueError(f"{path}: no such photo") from None
     except Exception as error:  # decoders raise errors of any kind on damaged files
         why = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: cannot be read as an image ({why})") from error
-    pixels = view(photo, tuple(SETTINGS["image_size"]), SETTINGS["crop_pct"], SETTINGS["interpolation"])
+
+
+def read(path: str) -> np.ndarray:
+    """A photo as the network wants it: float32 (3, h, w).
+
+    Raises:
+        ValueError: it cannot be read; one line with its path.
+    """
+    pixels = view(decoded(path), tuple(SETTINGS["image_size"]), SETTINGS["crop_pct"], SETTINGS["interpolation"])
     return normalised(pixels, SETTINGS["mean"], SETTINGS["std"])
 
 

@@ -15,15 +15,15 @@ _SHAPES = ((1.5, 1.0), (1.0, 1.4), (1.0, 1.0), (0.6, 0.7))  # width and height p
 _ORIENTATION = 0x0112
 
 
-def photos_for(named: Sequence[str], folder: Path, side: int) -> list[str]:
-    """Paths of the photos to check on; drawn ones are written into `folder`, for a view of `side` pixels.
+def photos_for(named: Sequence[str], folder: Path, side: int, count: int = DRAWN) -> list[str]:
+    """Paths of the photos to check on; `count` drawn ones are written into `folder`, for a view of `side` pixels.
 
     Raises:
         FileNotFoundError: no file or folder of a name, or no photos in all of them.
         ValueError: a path that does not fit into a line.
     """
     if not named:
-        return _drawn(folder, side)
+        return _drawn(folder, side, count)
     missing = next((path for path in named if not Path(path).exists()), None)
     if missing:
         raise FileNotFoundError(f"--photos {missing}: no such file or folder")
@@ -36,10 +36,10 @@ def photos_for(named: Sequence[str], folder: Path, side: int) -> list[str]:
     return found
 
 
-def _drawn(folder: Path, side: int) -> list[str]:
+def _drawn(folder: Path, side: int, count: int) -> list[str]:
     """JPEG files of all shapes, some of them grey, for print, or turned."""
     folder.mkdir()
-    for number in range(DRAWN):
+    for number in range(count):
         width, height = _SHAPES[number % len(_SHAPES)]
         wh = (max(16, round(side * width)), max(16, round(side * height)))
         picture = draw_picture(picture_rng(0, "val", number), wh)[0]
@@ -47,4 +47,4 @@ def _drawn(folder: Path, side: int) -> list[str]:
         note[_ORIENTATION] = (1, 6, 1, 3)[number // 4]
         path = folder / f"{number}.jpg"
         picture.convert(("RGB", "L", "RGB", "CMYK")[number % 3 + number % 2]).save(path, quality=90, exif=note)
-    return [str(folder / f"{number}.jpg") for number in range(DRAWN)]
+    return [str(folder / f"{number}.jpg") for number in range(count)]

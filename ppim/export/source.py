@@ -1,13 +1,34 @@
 """What is exported: which network with which weights, what it sees of a photo, and what its logits are called?"""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ppim.engine.classes import keys_of
+from ppim.export.compare import compare
+from ppim.export.pictures import DRAWN
 from ppim.models.base import TokenModel
 from ppim.trained.ready import of_weights
 from ppim.weights.card import read_card
+
+
+class Kind(NamedTuple):
+    """What a bundle is to whoever gets it.
+
+    Attributes:
+        program: files of this room by the names they have in a bundle.
+        page: its README, a file of this room with places to be filled in.
+        compare: as `compare.compare`.
+        drawn: pictures that are drawn to check on.
+    """
+
+    program: dict[str, str]
+    page: str
+    compare: Callable[..., list]
+    drawn: int
+
+
+OF_PHOTOS = Kind({"infer.py": "infer.py"}, "bundle_readme.md", compare, DRAWN)
 
 
 class Source(NamedTuple):
@@ -20,6 +41,7 @@ class Source(NamedTuple):
         names: the same in words.
         card: what is told of the weights besides.
         told: lines about what was loaded.
+        kind: of the bundle.
     """
 
     model: TokenModel
@@ -28,6 +50,7 @@ class Source(NamedTuple):
     names: tuple[str, ...]
     card: dict[str, Any]
     told: tuple[str, ...]
+    kind: Kind = OF_PHOTOS
 
 
 def load(weights: str, named: str | None = None, classes: str | None = None, overrides: Sequence[str] = ()) -> Source:

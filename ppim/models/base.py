@@ -100,10 +100,12 @@ class TokenModel(nn.Layer):
             model works the share out itself, which `TokenTransformer` can.
         recompute: whether training keeps of each block its input alone and computes the rest again in the backward
             pass, which `TokenTransformer` can.
+        still: layers that compute as in evaluation while others train, because they are frozen.
     """
 
     # (pattern, replacement) turning other projects' names into ours; these are what they wrap a network in
     foreign_names: tuple[tuple[str, str], ...] = ((r"^((module|_layers|backbone|model)\.)+", ""),)
+    original_names: tuple[tuple[str, str], ...] = ()  # the same for the way back, where the original's differ from ours
     foreign_extras: tuple[str, ...] = ()  # what files of other projects hold besides, under our names
     position_tables: dict[str, int] = {}  # position embeddings that may be resized: name -> tokens before the grid's
     fixed_tables: tuple[str, ...] = ()  # computed, never trained: those of another image size are the model's own
@@ -117,6 +119,13 @@ class TokenModel(nn.Layer):
     eval_token_weight = 0.0
     share_rule = "area"
     recompute = False
+    still: tuple[nn.Layer, ...] = ()
+
+    def train(self) -> None:
+        """Compute as in training, but for the layers that are `still`."""
+        super().train()
+        for layer in self.still:
+            layer.eval()
 
     @classmethod
     def arguments(cls) -> dict[str, object]:

@@ -13,10 +13,10 @@ from ppim.engine.build import mixed_precision
 from ppim.engine.depth import freeze
 from ppim.engine.steps import Steps
 from ppim.models import build_model
-from ppim.objective.objective import Objective
 from ppim.plan import loader, memory, roofline
 from ppim.plan.gpus import Gpu
 from ppim.plan.operators import Operator, with_recompute
+from ppim.plan.task import fields_of, looks_of, network_and_loss, settled
 from ppim.plan.trace import Traced, declared, trace
 
 _IMAGENET, _IMAGENET_VAL = 1_281_167, 50_000  # images
@@ -106,7 +106,7 @@ def estimate(job: Job) -> Plan:
     speed = batch * job.gpus * accumulate / seconds
     products = {"model": _macs(traced.forward) / batch, "teacher": _macs(teacher) / batch}
     flop = 6 * products["model"] + 2 * products["teacher"]
-    fields = loader.batch_fields(config, traced.grid, traced.classes, batch)
+    fields = fields_of(config, traced.grid, traced.classes)
     held = {way: _memory(job, traced, operators, theirs, fields) for way, operators in ways.items()}
     mine, other = held[config.TRAIN.RECOMPUTE], held[not config.TRAIN.RECOMPUTE]
     steps, evaluating = _steps(job), _evaluation_seconds(job, traced)
@@ -138,21 +138,15 @@ def _macs(operators: list[Operator]) -> int:
 
 def _student(job: Job) -> Traced:
     """Model and loss, forward and backward."""
-    config = job.config
+    config = settled(job.config)
 
     def build():
-        model = build_model(config)
-        model.share_rule = config.MIX.CLASS_SHARE
-        if model.has_token_head and not teaches_tokens(config):
-            for parameter in model.aux_head.parameters():
-                parameter.stop_gradient = True
+        amp = {**job.precision, "dtype": "bfloat16"} if job.precision else None  # what a CPU writes down
+        model, loss = network_and_loss(config, amp)
         freeze(model, config.TRAIN.FREEZE)
         model.train()
-        amp = {**job.precision, "dtype": "bfloat16"} if job.precision else None  # what a CPU writes down
-        objective = Objective(model, config.LOSS.CLASS_WEIGHT, loader.token_weight(config), config.DATA.IMAGENET_MEAN,
-                              config.DATA.IMAGENET_STD, amp)
-        fields = loader.batch_fields(_taught(config), model.grid, model.num_classes, config.DATA.BATCH_SIZE)
-        return model, lambda: objective.forward({name: declared(name, *field) for name, field in fields.items()}).total
+        fields = fields_of(_taught(config), model.grid, model.num_classes)
+        return model, lambda: loss({name: declared(name, *field) for name, field in fields.items()})
 
     return trace(build, job.gpu.generation)
 
@@ -248,4 +242,5 @@ def _evaluation_seconds(job: Job, traced: Traced) -> float:
     times = (epochs // config.VALIDATE_FREQ if config.VALIDATE_FREQ else 0) or 1
     launching = len(traced.forward) * job.assumed.launch_us / 1e6
     batch = max(launching, roofline.gpu_seconds(traced.forward, job.gpu, job.assumed, job.half))
-    return times * (1 + config.TRAIN.MODEL_EMA) * job.val_images / job.gpus / config.DATA.BATCH_SIZE * batch
+    pictures = looks_of(config) * job.val_images / job.gpus
+    return times * (1 + config.TRAIN.MODEL_EMA) * pictures / config.DATA.BATCH_SIZE * batch

@@ -30,6 +30,14 @@ class Rate(NamedTuple):
     source: str = "stated, of ImageNet's photos; --measure-loader measures yours"
 
 
+_OF_MASKS = Rate(20.0, 110e3, "measured on drawn photos of 683 x 512; --measure-loader measures yours")
+
+
+def usual_rate(config: CfgNode) -> Rate:
+    """What is stated where nothing is measured."""
+    return _OF_MASKS if config.TASK == "segment" else Rate()
+
+
 def batch_fields(config: CfgNode, grid: HW, classes: int, images: int) -> Fields:
     """Arrays of a batch of so many images as the loader ships it: everything that mixing may add is there."""
     (height, width), tokens = as_pair(config.DATA.IMAGE_SIZE), grid[0] * grid[1]
@@ -52,6 +60,13 @@ def batch_fields(config: CfgNode, grid: HW, classes: int, images: int) -> Fields
     if (changes_pixels or mix.TOKEN_ALPHA > 0) and mix.CLASS_SHARE != "area":
         fields["mix_partner_share"] = [images, tokens], "float32"
     return fields
+
+
+def pixel_fields(config: CfgNode) -> Fields:
+    """Arrays of a segmenter's batch: pictures and the classes of their pixels."""
+    images, side = config.DATA.BATCH_SIZE, config.DATA.IMAGE_SIZE
+    return {"image": ([images, 3, side, side], "uint8"), "mask": ([images, side, side], "uint8"),
+            "index": ([images], "int64")}
 
 
 def _targets(kind: str, rows: int, each: int) -> Fields:

@@ -84,6 +84,10 @@ def product_macs(name: str, operands: Sequence[tuple[int, ...]], results: Sequen
         return math.prod(results[0]) * math.prod(operands[1][1:])
     if name == "conv2d_grad":  # (x, kernel, gradient)
         return len(results) * math.prod(operands[2]) * math.prod(operands[1][1:])
+    if name == "conv2d_transpose":  # (x, kernel (I, O, h, w)): every value of x is spread over a window of all O
+        return math.prod(operands[0]) * math.prod(operands[1][1:])
+    if name == "conv2d_transpose_grad":
+        return len(results) * math.prod(operands[0]) * math.prod(operands[1][1:])
     if name == ATTENTION:  # (B, N, H, D): queries with keys, weights with values
         batch, tokens, heads, width = operands[0]
         return 2 * batch * heads * tokens * tokens * width

@@ -79,4 +79,5 @@ def as_record(job: Job, plan: Plan) -> dict[str, object]:
     """All of it for programs."""
     return {"note": WARNING, "gpus": job.gpus, "gpu": job.gpu._asdict(), "assumed": job.assumed._asdict(),
             "loader_rate": job.rate._asdict(), "plan": plan.as_dict(),
-            "published": [{**row._asdict(), "share_of_peak": row.share_of_peak} for row in published()]}
+            "published": [{**row._asdict(), "share_of_peak": row.share_of_peak} for row in published()
+                          if job.config.TASK == "classify"]}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
 from ppim.models.layers import conv
 from ppim.models.operators import Conv2D
+from ppim.paddle_compat import called_while_tracing, is_planned
 
 POOLED = (1, 2, 3, 6)  # cells along a side of what is pooled
 LEVELS = 4  # maps of the pyramid
@@ -37,6 +39,36 @@ class ConvNorm(nn.Layer):
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """(B, I, h, w) -> (B, O, h, w)"""
         return F.relu(self.bn(self.conv(x)))
+
+
+class Pool(nn.Layer):
+    """The means of `cells` x `cells` parts of a map, which may share a row or a column where they do not divide it."""
+
+    def __init__(self, cells: int):
+        super().__init__()
+        self.cells = cells
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """(B, C, h, w) -> (B, C, cells, cells)"""
+        return _pooled(x, self.cells)
+
+
+@called_while_tracing
+def _pooled(x: paddle.Tensor, cells: int) -> paddle.Tensor:
+    if paddle.in_dynamic_mode() or is_planned():
+        return F.adaptive_avg_pool2d(x, cells)
+    # in an exported program as two products: ONNX has no operator for cells that do not divide a map
+    rows, columns = (paddle.to_tensor(_parts(side, cells)) for side in x.shape[2:])
+    return paddle.matmul(paddle.matmul(rows, x), columns, transpose_y=True)
+
+
+def _parts(side: int, cells: int) -> np.ndarray:
+    """(cells, side) float32: the share of each place in the mean of each part, as adaptive pooling has them."""
+    found = np.zeros((cells, side), np.float32)
+    for cell in range(cells):
+        first, stop = cell * side // cells, -(-(cell + 1) * side // cells)
+        found[cell, first:stop] = 1 / (stop - first)
+    return found
 
 
 def _sized(in_channels: int, out_channels: int, times: int = 1) -> list[nn.Layer]:
@@ -87,7 +119,7 @@ class UperHead(_Classifier):
         super().__init__(channels, rows, dropout)
         *lower, top = in_channels
         self.psp_modules = nn.LayerList(
-            nn.Sequential(nn.AdaptiveAvgPool2D(cells), ConvNorm(top, channels, 1)) for cells in POOLED)
+            nn.Sequential(Pool(cells), ConvNorm(top, channels, 1)) for cells in POOLED)
         self.bottleneck = ConvNorm(top + len(POOLED) * channels, channels, 3)
         self.lateral_convs = nn.LayerList(ConvNorm(width, channels, 1) for width in lower)
         self.fpn_convs = nn.LayerList(ConvNorm(channels, channels, 3) for _ in lower)

@@ -41,6 +41,7 @@ class Segmenter(TokenModel):
 
     heads = ("neck", "decode_head", "auxiliary_head")
     foreign_names = ((r"^((module|_layers|model)\.)+", ""), (r"^backbone\.side_layer([1-4])\.", r"neck.layer\1."))
+    original_names = ((r"^neck\.layer([1-4])\.", r"backbone.side_layer\1."),)
 
     def __init__(self, backbone: TokenTransformer, rows: int, *, layers: Sequence[int] | None = None,
                  channels: int = 256, top_channels: int = 2048, dropout: float = 0.1):
@@ -69,6 +70,16 @@ class Segmenter(TokenModel):
     def patch(self) -> int:
         """Pixels along a side of a token's cell."""
         return self.image_size[0] // self.grid[0]
+
+    @property
+    def blocks(self) -> nn.LayerList:
+        """The transformer's."""
+        return self.backbone.blocks
+
+    def layer_of(self, name: str) -> int:
+        """How deep a parameter lies: in the transformer as there, neck and heads behind all of its blocks."""
+        inside = name.startswith("backbone.")
+        return self.backbone.layer_of(name.removeprefix("backbone.")) if inside else len(self.blocks) + 1
 
     def no_weight_decay(self) -> set[str]:
         """None: the published segmentation models were trained with decay on all of their parameters."""

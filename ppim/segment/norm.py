@@ -18,9 +18,10 @@ _PIXELS = (0, 2, 3)  # the axes of a map (B, C, h, w) that are normalised togeth
 
 
 class Moments(NamedTuple):
-    """Of the pixels of all processes, for each channel, (C,) float32; the variance is their mean square deviation."""
+    """Of the pixels of all processes: how many there are, (), and for each channel, (C,), mean and mean square
+    deviation; float32, on the device."""
 
-    count: float
+    count: paddle.Tensor
     mean: paddle.Tensor
     variance: paddle.Tensor
 
@@ -67,7 +68,7 @@ def merged(parts: paddle.Tensor) -> Moments:
     count = counts.sum()
     mean = (counts * means).sum(0) / count
     variance = (squares + counts * paddle.square(means - mean)).sum(0) / count
-    return Moments(count.item(), mean.astype("float32"), variance.astype("float32"))
+    return Moments(*(value.astype("float32") for value in (count, mean, variance)))
 
 
 class _Normalised(PyLayer):
@@ -75,22 +76,21 @@ class _Normalised(PyLayer):
 
     @staticmethod
     def forward(ctx, x, weight, bias, mean, inverse, count):
-        ctx.save_for_backward(x, weight, mean, inverse)
-        ctx.count = count
+        ctx.save_for_backward(x, weight, mean, inverse, count)
         return _scaled(x.astype("float32"), mean, inverse * weight, bias).astype(x.dtype)
 
     @staticmethod
     def backward(ctx, upstream):
-        x, weight, mean, inverse = ctx.saved_tensor()
+        x, weight, mean, inverse, count = ctx.saved_tensor()
         normal, wide = _scaled(x.astype("float32"), mean, inverse), upstream.astype("float32")
         of_bias, of_weight = wide.sum(_PIXELS), (wide * normal).sum(_PIXELS)
         sums = paddle.concat([of_bias, of_weight])
         dist.all_reduce(sums)
-        total, along = (sums / ctx.count).split(2)
+        total, along = (sums / count).split(2)
         scale = inverse * weight
         # (upstream - mean(upstream) - normal * mean(upstream * normal)) * weight / deviation, means over all pixels
         of_x = _scaled(wide, total, scale) - _scaled(normal, paddle.zeros_like(along), scale * along)
-        return of_x.astype(x.dtype), of_weight, of_bias, None, None
+        return of_x.astype(x.dtype), of_weight, of_bias, None, None, None
 
 
 def _scaled(x: paddle.Tensor, mean: paddle.Tensor, scale: paddle.Tensor,

@@ -1,6 +1,7 @@
 """Segmenter and loss as one layer: from a batch to the terms of the loss."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import paddle
@@ -45,4 +46,4 @@ def pixel_loss(logits: paddle.Tensor, labels: paddle.Tensor) -> paddle.Tensor:
     number of processes."""
     logits = resized(logits.astype("float32"), labels.shape[1:])
     loss = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum", axis=1)
-    return loss / labels.size
+    return loss / math.prod(labels.shape)

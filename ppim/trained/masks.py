@@ -13,6 +13,7 @@ from PIL import Image
 from yacs.config import CfgNode
 
 from ppim.config import find_recipe, get_config
+from ppim.data.classes import read_names
 from ppim.data.masks import palette
 from ppim.data.paths import Meant
 from ppim.data.photos import read_photo
@@ -22,16 +23,29 @@ from ppim.engine.segmenting import asking_of, load_segmenter
 from ppim.files import write_whole
 from ppim.models.base import evaluating
 from ppim.segment.network import Segmenter
+from ppim.segment.pairs import GROUND
 from ppim.segment.sliding import best_class
 from ppim.segment.view import fitted
+from ppim.weights.card import names_in, read_card
 
 
 class Written(NamedTuple):
-    """A photo's path, and its mask's, or why there is none."""
+    """A photo's path, and its mask's, or why there is none.
+
+    Attributes:
+        counts: (rows,) pixels of each class, by the row of the head.
+    """
 
     path: str
     mask: str = ""
+    counts: np.ndarray | None = None
     error: str = ""
+
+    def told(self, reader: Reader, most: int | None = None) -> list[dict[str, object]]:
+        """The classes that were seen, at most so many, the largest first: index in masks, name, share of the pixels."""
+        order = np.argsort(-self.counts, kind="stable")[:most]
+        return [{"index": int(row) + reader.first, "name": reader.names[row],
+                 "share": float(self.counts[row] / self.counts.sum())} for row in order if self.counts[row]]
 
 
 class Reader(NamedTuple):
@@ -39,6 +53,7 @@ class Reader(NamedTuple):
 
     model: Segmenter
     config: CfgNode
+    names: tuple[str, ...]  # of the classes, in the order of the head's rows
     notes: tuple[str, ...]  # lines to tell
 
     @property
@@ -47,14 +62,17 @@ class Reader(NamedTuple):
         return int(self.config.SEGMENT.GROUND != "class")
 
 
-def reader_of(weights: str, recipe: str | None = None, overrides: Sequence[str] = ()) -> Reader:
+def reader_of(weights: str, recipe: str | None = None, overrides: Sequence[str] = (), classes: str | None = None,
+              ) -> Reader:
     """The segmenter of these weights.
 
     Args:
         recipe: a yaml file or a published name; None: that of the run the weights lie in.
+        classes: file with the names of the classes of masks, one a line, from 1 on; None: as the weights have them.
 
     Raises:
-        FileNotFoundError: no such weights. ValueError: they are no segmenter's, or it is not known of which recipe.
+        FileNotFoundError: no such weights. ValueError: they are no segmenter's, or it is not known of which recipe; or
+            other classes are named.
     """
     notes: list[str] = []
     if recipe is None:
@@ -65,12 +83,30 @@ def reader_of(weights: str, recipe: str | None = None, overrides: Sequence[str] 
         raise ValueError(f"{recipe} is of a model of whole photos (TASK {config.TASK}), which draws no masks; give a "
                          "segmenter's recipe with --model, such as upernet_lvvit_s")
     loaded = load_segmenter(config, weights)
-    return Reader(loaded.model, loaded.config, (*notes, str(loaded.report)))
+    ground = config.SEGMENT.GROUND == "class"
+    names = _called(names_in(read_card(loaded.file)), loaded.model.num_classes, ground, classes)
+    return Reader(loaded.model, loaded.config, names, (*notes, str(loaded.report)))
+
+
+def _called(known: Sequence[str], rows: int, ground: bool, listed: str | None) -> tuple[str, ...]:
+    """Names of all rows: those of a file, those of the weights, or the numbers that masks have for them."""
+    if listed is None:
+        return (*known, *((GROUND if ground and not row else f"class {row + (not ground)}")
+                          for row in range(len(known), rows)))
+    named = (*((GROUND,) * ground), *read_names(listed))
+    if len(named) != rows:
+        raise ValueError(f"{listed} names {len(named) - ground} classes, masks of these weights have {rows - ground}; "
+                         "wanted one name a line for each, without the ground")
+    return named
 
 
 @paddle.no_grad()
-def write_masks(reader: Reader, photos: Sequence[Meant], folder: str | os.PathLike[str]) -> Iterator[Written]:
+def write_masks(reader: Reader, photos: Sequence[Meant], folder: str | os.PathLike[str],
+                pictures: str | os.PathLike[str] | None = None) -> Iterator[Written]:
     """Write NAME.png into a folder for each photo that can be read, one after the other.
+
+    Args:
+        pictures: folder for NAME.jpg, each photo half covered by its mask's colours; None: none are written.
 
     Raises:
         ValueError: two photos have one name.
@@ -86,18 +122,23 @@ def write_masks(reader: Reader, photos: Sequence[Meant], folder: str | os.PathLi
             try:
                 if photo.error:
                     raise ValueError(photo.error)
-                said = _said(reader, read_photo(photo.path, reader.config.DATA.EXIF))
+                shown = read_photo(photo.path, reader.config.DATA.EXIF)
+                rows = _said(reader, shown)
             except (OSError, ValueError) as error:
                 yield Written(photo.path, error=str(error))
                 continue
-            mask = Image.fromarray(said, mode="P")
+            mask = Image.fromarray((rows + reader.first).astype(np.uint8), mode="P")
             mask.putpalette(colours)
             write_whole(place, lambda beside, mask=mask: mask.save(beside, "PNG"), durable=False)
-            yield Written(photo.path, str(place))
+            if pictures:
+                covered = Image.blend(shown, mask.convert("RGB"), 0.5)
+                write_whole(Path(pictures) / f"{place.stem}.jpg",
+                            lambda beside, covered=covered: covered.save(beside, "JPEG", quality=90), durable=False)
+            yield Written(photo.path, str(place), np.bincount(rows.ravel(), minlength=reader.model.num_classes))
 
 
 def _said(reader: Reader, photo: Image.Image) -> np.ndarray:
-    """(H, W) uint8: the index of each pixel of a photo."""
+    """(H, W) int64: the row of each pixel of a photo."""
     shown = photo.resize(fitted(photo.size, reader.config.SEGMENT.SCALE), Image.Resampling.BILINEAR)
     logits = asking_of(reader.config).logits(reader.model, paddle.to_tensor(to_array(shown)[None]))
-    return (best_class(logits, photo.size[::-1]).numpy() + reader.first).astype(np.uint8)
+    return best_class(logits, photo.size[::-1]).numpy()

@@ -39,8 +39,19 @@ def _of_run(folder: Path, overrides: dict[str, object]) -> TokenModel:
     if "class_dim" in overrides:
         overrides["num_classes"] = overrides.pop("class_dim")
     config = get_config(own)
+    if config.TASK == "segment":
+        return _segmenter_of(config, folder, overrides)
     model = models.build_model(config, **overrides)
     load_weights(model, folder)
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, teaches_tokens(config))
     model.run_folder = str(folder)  # how photos are to be shown to it
     return model
+
+
+def _segmenter_of(config, folder: Path, overrides: dict[str, object]) -> TokenModel:
+    from ppim.engine.segmenting import load_segmenter
+
+    if overrides:
+        raise ValueError(f"{folder} is a segmenter's run, whose model takes no {', '.join(overrides)}; leave it out, "
+                         "or build ppim.segment.network.Segmenter of a create_model(...)")
+    return load_segmenter(config, str(folder)).model

@@ -4,6 +4,8 @@ A square Linear weight passes every shape check untransposed and is garbage all 
 """
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import paddle
 from paddle import nn
@@ -48,6 +50,8 @@ def to_torch(model: nn.Layer, state: dict[str, np.ndarray]) -> dict[str, np.ndar
             if part == "_variance":
                 converted[f"{layer_name}.num_batches_tracked"] = np.zeros((), np.int64)
         converted[name] = array
+    for pattern, original in getattr(model, "original_names", ()):
+        converted = {re.sub(pattern, original, name): array for name, array in converted.items()}
     return converted
 
 

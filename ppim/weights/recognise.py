@@ -73,6 +73,16 @@ def head_classes(path) -> int:
     return next(found, 0)
 
 
+def pixel_classes(path) -> int:
+    """The number of classes that a segmenter's weights give a pixel; 0 for other weights.
+
+    Args:
+        path: a file, whose suffix may be left out, or a folder of a run or of one of its checkpoints.
+    """
+    state = read_state(path).state
+    return next((len(array) for name, array in state.items() if name.endswith("decode_head.conv_seg.bias")), 0)
+
+
 def _size_of(family: Family, shapes: Mapping) -> dict[str, object]:
     try:
         return family.model.size_of(shapes)

@@ -7,6 +7,7 @@ import pytest
 from ppim.cli import main
 from ppim.commands.plan import show
 from ppim.config import get_config
+from ppim.engine.task import task_of
 from ppim.models import create_model
 from ppim.plan import loader, roofline
 from ppim.plan.estimate import Job, estimate
@@ -108,6 +109,35 @@ def test_a_plan_of_windows_and_class_attention_has_the_products_of_the_network()
     # the loss of 17 rows of logits
     assert plan.giga_macs * 1e9 == pytest.approx(counted + (64 + 32) * 24 + 17 * 1000, rel=1e-9)
     assert plan.memory_gb > plan.other_memory_gb and plan.precision == "bfloat16"
+
+
+@with_paddle_3
+def test_a_plan_of_a_segmenter_has_its_products_its_batch_and_its_windows(capsys):
+    size = ["MODEL.TRANS.DEPTH", "4", "MODEL.TRANS.EMBED_DIM", "48", "MODEL.TRANS.NUM_HEADS", "3", "SEGMENT.LAYERS",
+            "[0, 1, 2, 3]", "SEGMENT.CHANNELS", "16", "SEGMENT.TOP_CHANNELS", "32", "DATA.IMAGE_SIZE", "64",
+            "SEGMENT.STRIDE", "43", "SEGMENT.SCALE", "[256, 64]"]
+    config = get_config("upernet_lvvit_s", size)
+    model = task_of(config).model(config)
+    counted = count_macs(model)
+    # two transposed convolutions on 4 x 4 tokens, fourfold and twofold; the small head, which evaluation leaves out
+    counted += 16 * 48 * 48 * (16 + 4) + 16 * (9 * 48 * 16 + 16 * 150)
+    plans = [estimate(Job(get_config("upernet_lvvit_s", [*size, *more]), find("a100"), 2, images=800, val_images=80))
+             for more in ([], ["TRAIN.FREEZE", "backbone"], ["SEGMENT.STRIDE", "21"])]
+    whole, frozen, closer = plans
+    assert whole.giga_macs * 1e9 == pytest.approx(counted, rel=1e-9) and whole.precision == "bfloat16"
+    assert whole.global_batch == 8 and whole.steps == 127 * 100
+    # heads alone: no way back through the transformer, nor memory for one
+    assert frozen.operators["backward"] < 0.6 * whole.operators["backward"]
+    assert frozen.activations_gb < whole.activations_gb and frozen.state_gb["moments"] < whole.state_gb["moments"]
+    # windows of 64 over 85 x 64 pixels: two, or with steps of 21 two as well; nothing else has changed
+    assert closer.evaluation_hours == whole.evaluation_hours > 0
+    need = loader.pixel_fields(config)
+    assert loader.batch_bytes(need) == 4 * (4 * 64 * 64 + 8)
+    assert main(["plan", "-c", "upernet_lvvit_s", "--json", "-o", *size]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["published"] == [] and "683 x 512" in told["loader_rate"]["source"]
+    with pytest.raises(SystemExit):
+        main(["plan", "-c", "upernet_lvvit_s", "--images", "0"])
 
 
 @with_paddle_3

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.segment.painted import RECIPE, painted, some_mask
+from ppim.engine.command import run
+from tests.segment.painted import OPTIONS, RECIPE, painted, some_mask
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,13 @@ def recipe(ade, tmp_path) -> str:
     path = tmp_path / "toy.yaml"
     path.write_text(RECIPE.format(data=ade, save=tmp_path / "run"))
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def whole(ade, tmp_path_factory) -> tuple[str, Path]:
+    """Recipe and folder of a run of 6 steps of two micro-batches, with a checkpoint of each, evaluated at its end."""
+    root = tmp_path_factory.mktemp("segmenter")
+    path = root / "toy.yaml"
+    path.write_text(RECIPE.format(data=ade, save=root / "run"))
+    run(str(path), OPTIONS)
+    return str(path), root / "run"

@@ -19,6 +19,9 @@ SAVE: {save}
 REPORT_FREQ: 1
 VALIDATE_FREQ: 100
 """
+# 6 steps of two micro-batches, with a checkpoint of each
+OPTIONS = ["TRAIN.MAX_STEPS", "6", "SAVE_STEPS", "1", "KEEP_CHECKPOINTS", "6", "TRAIN.ACCUM_ITER", "2",
+           "DATA.BATCH_SIZE", "2"]
 # of the indices 0 (ignored) to 3, and of 255 (ignored as well)
 COLOURS = {0: (250, 250, 250), 1: (220, 20, 20), 2: (20, 220, 20), 3: (20, 20, 220), 255: (0, 0, 0)}
 

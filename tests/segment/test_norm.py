@@ -17,7 +17,7 @@ def test_moments_of_parts_are_those_of_the_whole():
     table = [np.concatenate([[len(part)], part.mean(0) if len(part) else np.zeros(3),
                              ((part - part.mean(0)) ** 2).sum(0) if len(part) else np.zeros(3)]) for part in parts]
     found = merged(paddle.to_tensor(np.array(table)))
-    assert found.count == 40
+    assert found.count.item() == 40
     np.testing.assert_allclose(found.mean.numpy(), whole.mean(0), rtol=1e-6)
     np.testing.assert_allclose(found.variance.numpy(), whole.var(0), rtol=1e-6)
 

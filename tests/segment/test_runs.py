@@ -5,13 +5,16 @@ import shutil
 import numpy as np
 import paddle
 import pytest
+from PIL import Image
 
 from ppim.commands.predict import predict
 from ppim.config import get_config
 from ppim.data.batches import EvalBatches
 from ppim.data.loader import make_loader
 from ppim.data.masks import read_mask
+from ppim.data.photos import read_photo
 from ppim.engine.command import run
+from ppim.engine.depth import freeze, rate_scales
 from ppim.engine.distributed import World
 from ppim.engine.segmenting import asking_of, evaluate
 from ppim.engine.task import task_of
@@ -21,21 +24,7 @@ from ppim.segment.figures import figures_of
 from ppim.segment.sliding import best_class
 from ppim.weights import load_weights, save_state
 from tests.helpers import assert_same_weights, launch, losses, records, result_of, weights, write_tiny_recipe
-from tests.segment.painted import RECIPE
-
-OPTIONS = ["TRAIN.MAX_STEPS", "6", "SAVE_STEPS", "1", "KEEP_CHECKPOINTS", "6", "TRAIN.ACCUM_ITER", "2",
-           "DATA.BATCH_SIZE", "2"]
-
-
-@pytest.fixture(scope="module")
-def whole(ade, tmp_path_factory):
-    """Recipe and folder of a run of 6 steps of two micro-batches, with a checkpoint of each, evaluated at its end."""
-
-    root = tmp_path_factory.mktemp("segmenter")
-    path = root / "toy.yaml"
-    path.write_text(RECIPE.format(data=ade, save=root / "run"))
-    run(str(path), OPTIONS)
-    return str(path), root / "run"
+from tests.segment.painted import OPTIONS
 
 
 def model_of(whole):
@@ -141,7 +130,7 @@ def test_a_segmenter_starts_from_a_classifier_or_from_another_segmenter(whole, r
 
 @pytest.mark.parametrize(("keys", "error"), [
     (["TOKEN_LABEL.ENABLE", "True"], "TASK segment knows nothing of TOKEN_LABEL.ENABLE; leave it"),
-    (["TRAIN.LAYER_DECAY", "0.5", "PICTURES", "2"], "nothing of TRAIN.LAYER_DECAY, PICTURES; leave them"),
+    (["DATA.SAMPLING", "balanced", "PICTURES", "2"], "nothing of DATA.SAMPLING, PICTURES; leave them"),
     (["SEGMENT.STRIDE", "17"], "SEGMENT.STRIDE 17 leaves gaps between windows of DATA.IMAGE_SIZE 16"),
     (["SEGMENT.SCALE", "[3]"], r"SEGMENT.SCALE wants \[long, short\]"),
     (["SEGMENT.FACTORS", "[2.0, 1.0]"], r"SEGMENT.FACTORS wants \[least, most\]"),
@@ -197,7 +186,7 @@ def test_masks_of_photos_are_what_the_segmenter_says_in_the_numbering_of_masks(w
     with pytest.raises(ValueError, match="1 of 3 photos could not be read"):
         predict(line)
     told = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
-    assert [sorted(one) for one in told] == [["mask", "path"], ["mask", "path"], ["error", "path"]]
+    assert [sorted(one) for one in told] == [["classes", "mask", "path"]] * 2 + [["error", "path"]]
     config, model, samples = model_of(whole)
     model.eval()
     for number, one in enumerate(told[:2]):
@@ -205,9 +194,66 @@ def test_masks_of_photos_are_what_the_segmenter_says_in_the_numbering_of_masks(w
         sample, found = samples[number], read_mask(one["mask"], 3)
         logits = asking_of(config).logits(model, paddle.to_tensor(sample["image"][None]))
         np.testing.assert_array_equal(found, best_class(logits, sample["mask"].shape).numpy() + 1)
+        shares = {one["index"]: one["share"] for one in one["classes"]}
+        assert shares == {index: np.mean(found == index) for index in np.unique(found)}
+        assert list(shares.values()) == sorted(shares.values(), reverse=True)
+        assert all(one["name"] == ("wall", "sky", "flag, banner")[one["index"] - 1] for one in one["classes"])
     with pytest.raises(ValueError, match="would be the mask of two photos"):
         predict([str(photos[0]), str(photos[0]), *line[3:]])
-    with pytest.raises(ValueError, match="--masks goes without --csv"):
+    with pytest.raises(ValueError, match="masks go without --csv"):
         predict([*line, "--csv", "x.csv"])
-    with pytest.raises(ValueError, match="names pixels, not photos"):
-        predict([str(photos[0]), "--load", str(folder / "last.pdparams")])
+
+
+def test_a_photo_is_told_in_shares_and_covered_by_colours_without_a_word_about_masks(whole, ade, tmp_path, capsys,
+                                                                                      monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo = ade / "images" / "validation" / "ADE_00000001.png"
+    names = tmp_path / "names.txt"
+    names.write_text("a\nb\nc\n")
+    predict([str(photo), "--load", str(whole[1]), "--pictures", "covered", "--classes", "names.txt"])
+    head, *shares = capsys.readouterr().out.splitlines()
+    assert head == f"{photo} -> output/masks/{photo.stem}.png"
+    parts = [share.split() for share in shares]
+    assert sum(float(part[0]) for part in parts) == pytest.approx(100, abs=0.02) and {part[2] for part in parts} <= set(
+        "abc")
+    mask, shown = Image.open(f"output/masks/{photo.stem}.png"), read_photo(photo, "ignore")
+    wanted = (np.asarray(mask.convert("RGB"), "float32") + np.asarray(shown, "float32")) / 2
+    covered = np.asarray(Image.open(f"covered/{photo.stem}.jpg"), "float32")
+    assert covered.shape == wanted.shape and np.abs(covered.mean((0, 1)) - wanted.mean((0, 1))).max() < 4
+    names.write_text("a\nb\n")
+    with pytest.raises(ValueError, match="names.txt names 2 classes, masks of these weights have 3"):
+        predict([str(photo), "--load", str(whole[1]), "--classes", "names.txt"])
+
+
+def test_a_frozen_transformer_stays_to_the_bit_while_the_heads_learn_and_a_run_goes_on_exactly(whole, recipe, tmp_path):
+    """`TRAIN.FREEZE backbone`, with a drop rate that would show; average and optimizer state too."""
+    start, folder = str(whole[1] / "last.pdparams"), tmp_path / "frozen"
+    keys = ["TRAIN.FREEZE", "backbone", "MODEL.DROPPATH", "0.5", "TRAIN.MAX_STEPS", "4", "SAVE_STEPS", "2",
+            "KEEP_CHECKPOINTS", "4", "SAVE", str(folder)]
+    run(recipe, [*keys, "MODEL.PRETRAINED", start])
+    before, after, average = (weights(path) for path in (start, folder / "last.pdparams", folder / "last_ema.pdparams"))
+    for name, value in before.items():
+        stays = name.startswith("backbone.")
+        assert all(np.array_equal(value, now[name]) == stays for now in (after, average)), name
+    resumed = shutil.copytree(folder, tmp_path / "resumed")
+    shutil.rmtree(resumed / "checkpoints" / "step_00000004")
+    for name in ("last.pdparams", "last_ema.pdparams", "best.pdparams", "best.json"):
+        (resumed / name).unlink()
+    run(recipe, [*keys, "SAVE", str(resumed), "MODEL.RESUME", "auto"])
+    for name in ("last.pdparams", "last_ema.pdparams", "best.pdparams"):
+        assert_same_weights(folder / name, resumed / name)
+
+
+def test_some_blocks_of_a_segmenter_may_be_frozen_and_the_others_learn_more_slowly(recipe):
+    config = get_config(recipe, ["TRAIN.FREEZE", "2", "TRAIN.LAYER_DECAY", "0.5"])
+    model = task_of(config).model(config)
+    freeze(model, config.TRAIN.FREEZE)
+    model.train()
+    moving = {name for name, p in model.named_parameters() if not p.stop_gradient}
+    assert not any(name.startswith(("backbone.pos_embed", "backbone.patch_embed", "backbone.blocks.1."))
+                   for name in moving)
+    assert {"backbone.blocks.2.norm1.weight", "neck.layer1.0.weight", "decode_head.conv_seg.bias"} <= moving
+    scales = rate_scales(model, 0.5)
+    assert [scales[name] for name in ("backbone.blocks.2.norm1.weight", "backbone.blocks.3.norm1.weight",
+                                      "neck.layer1.0.weight")] == [0.25, 0.5, 1.0]
+    assert [block.training for block in model.blocks] == [False, False, True, True]
