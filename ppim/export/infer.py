@@ -60,7 +60,10 @@ def _paddle(threads: int) -> Run:
     config = inference.Config(str(program), str(HERE / "model.pdiparams"))
     config.disable_glog_info()
     config.disable_gpu()
-    config.enable_mkldnn()  # Paddle 3 does by itself, 2.6 does not
+    if SETTINGS.get("onednn", True):
+        config.enable_mkldnn()  # Paddle 3 does by itself, 2.6 does not
+    elif hasattr(config, "disable_mkldnn"):
+        config.disable_mkldnn()
     config.set_cpu_math_library_num_threads(threads)
     predictor = inference.create_predictor(config)
     image = predictor.get_input_handle(predictor.get_input_names()[0])

@@ -64,7 +64,8 @@ def load(weights: str, named: str | None = None, classes: str | None = None, ove
     data = config.DATA
     preprocess = {"image_size": list(model.image_size), "scale": list(segment.SCALE), "stride": segment.STRIDE,
                   "mean": list(data.IMAGENET_MEAN), "std": list(data.IMAGENET_STD), "exif": data.EXIF,
-                  "first": reader.first, "palette": palette(model.num_classes - 1 + reader.first)}
+                  # Paddle 3.3 has no interpolation with oneDNN, and gives nonsense for products with maps
+                  "onednn": False, "first": reader.first, "palette": palette(model.num_classes - 1 + reader.first)}
     about = {"form": 1, "task": "segment", "model": config.MODEL.NAME, "num_classes": model.num_classes,
              "classes": list(reader.names), **preprocess}
     return Source(model, preprocess, reader.names, reader.names, about, tuple(told), OF_PIXELS)

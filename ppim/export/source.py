@@ -24,7 +24,7 @@ class Kind(NamedTuple):
 
     program: dict[str, str]
     page: str
-    compare: Callable[..., list]
+    compare: Callable[..., Sequence[NamedTuple]]
     drawn: int
 
 

@@ -372,4 +372,4 @@ def _nearest(side: int, patch: int) -> int:
 
 def as_maps(tokens: paddle.Tensor, grid: tuple[int, int]) -> paddle.Tensor:
     """Tokens of a grid (B, N, C), row-major -> (B, C, rows, columns)."""
-    return tokens.transpose([0, 2, 1]).reshape([tokens.shape[0], -1, *grid])
+    return tokens.transpose([0, 2, 1]).reshape([-1, tokens.shape[2], *grid])
