@@ -22,6 +22,7 @@ def test_a_gradient_that_is_missing_endless_or_zero_is_told_apart():
     assert level((0.0, 1.0))[0] == "warning" and level((0.0, 1.0), ["b"])[0] == "fine"
 
 
+@pytest.mark.smoke
 def test_a_parameter_that_should_have_moved_is_told():
     before = {"w": paddle.ones([3]), "still": paddle.ones([2])}
     after = dict(before)
@@ -29,6 +30,8 @@ def test_a_parameter_that_should_have_moved_is_told():
     after["w"] = paddle.to_tensor([1.0, 1.001, 1.0])
     assert network.parameters_moved(before, after, {"w"}).level == "fine"
     assert network.parameters_moved(before, after, {"w", "still"}).level == "error"
+    nearly = {"w": paddle.zeros([2])}, {"w": paddle.full([2], 1.5e-11)}  # the first step of a warm-up
+    assert network.parameters_moved(*nearly, {"w"}).level == "fine"
 
 
 @pytest.mark.parametrize(("value", "gradient", "adaptive", "owed"), [
