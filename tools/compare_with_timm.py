@@ -1,18 +1,19 @@
-"""Do our plain vision transformers compute what timm's do? Row by row, on random weights that timm has written.
+"""Do our plain vision transformers and VOLO compute what timm's do? Row by row, from files such as PyTorch writes.
 
-    python tools/compare_with_timm.py                          a table, on small twins of every row; needs timm as well
-    python tools/compare_with_timm.py --python PYTHON          the same with timm and PyTorch in another Python
-    python tools/compare_with_timm.py --full vit_small ...     the rows themselves, at their own width and depth
-    python tools/compare_with_timm.py --golden FILE            write what tests/models/test_vit.py compares with
+    python tools/compare_with_timm.py                     a table, on small twins of every row; needs timm as well
+    python tools/compare_with_timm.py --python PYTHON     the same with torch and timm in another Python
+    python tools/compare_with_timm.py vit_small volo_d1   of these rows alone
+    python tools/compare_with_timm.py --full [ROW ...]    the rows themselves, at their own width, depth and classes
+    python tools/compare_with_timm.py --golden            write what tests/models/test_{vit,volo}.py compare with
 
-A twin has its row's patch, image size, heads and tokens, but 2 blocks and 8 channels a head. timm draws nothing:
-weights and pictures are numbers of a fixed seed, told by name and shape. PyTorch saves them as a .pth file under timm's
-names, which is read here by the one loader. Differences are told in standard deviations of timm's logits, and as they
-are for features (all tokens behind the last norm, of deviation near 1).
+A twin has its row's patch, image size, heads and tokens, but 2 blocks and 8 channels a head (tools/twins.py). Weights
+and pictures follow from names and shapes (tests/models/original_weights.py); tools/timm_side.py is timm's side. At full
+size the file is first recognised by what is in it. Differences are told in standard deviations of timm's logits, and as
+they are for features (all tokens behind the last norm, of deviation near 1). The largest row takes 8 GB of memory.
 
-The last lines show pictures of another size than the table of positions has, not square, against dynamic_img_size=True
-of timm: timm smooths (antialias) where it resizes a table, DeiT's code and ours do not, so it is told not to; beside it
-stands how far the two are apart if it does.
+The last lines of the twins show pictures of another size than the table of positions has, not square: timm smooths
+(antialias) where it resizes a table, DeiT's code and ours do not, so it is told not to; beside it stands how far the
+two are apart if it does.
 """
 from __future__ import annotations
 
@@ -21,163 +22,143 @@ import json
 import subprocess
 import sys
 import tempfile
-import zlib
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-CLASSES, BLOCKS, HEAD_WIDTH = 7, 2, 8
+sys.path.insert(0, str(ROOT))
+import ppim  # noqa: E402, F401  (before Paddle, which counts the threads)
+
+# isort: split
+import paddle  # noqa: E402
+
+from ppim.families import facts, family_of  # noqa: E402
+from ppim.models import create_model  # noqa: E402
+from ppim.weights.load import load_weights  # noqa: E402
+from ppim.weights.recognise import recognise_file  # noqa: E402
+from tests.models.original_weights import original_images  # noqa: E402
+from tools.twins import narrow  # noqa: E402
+
+CLASSES = 7  # of a twin
 ALIGNED = "vit_small"  # the row that is shown pictures of another size
 GOLDEN = {"vit_small_32": 96, "deit3_huge": 112, "dinov2_small": 112, "dinov2_small_reg": 112, f"{ALIGNED}_wide": 224}
 WIDE = (160, 288)
-_TIMMS = {"image_size": "img_size"}
+FAMILIES = ("vit", "volo")
 
 
-def noise(name: str, shape) -> np.ndarray:
-    """Numbers (shape) float32, normal, that follow from a name alone."""
-    return np.random.RandomState(zlib.crc32(name.encode())).standard_normal(tuple(shape)).astype(np.float32)
+# ---- rows: name, theirs (timm's name), hw, ours and arguments (of either constructor), wide ------------------------
 
 
-def weights(name: str, shape) -> np.ndarray:
-    """Weights under a PyTorch name that keep activations near deviation 1; so do factors of layer scale."""
-    drawn = noise(name, shape)
-    if len(shape) == 1:
-        return 1 + 0.1 * drawn if name.endswith((".weight", ".gamma")) else 0.1 * drawn
-    if len(shape) == 3:  # tokens and tables
-        return 0.5 * drawn
-    return drawn / np.sqrt(np.float32(np.prod(shape[1:])))
+def rows_of(names: list[str], full: bool) -> list[dict]:
+    """What is compared: these rows, or all; the rows themselves, or their twins."""
+    every = [name for family in FAMILIES for name in facts()[family].sizes]
+    unknown = sorted(set(names) - set(every))
+    if unknown:
+        raise SystemExit(f"no row of {' or '.join(FAMILIES)}: {', '.join(unknown)}; known: {', '.join(every)}")
+    found = [_row(name, full) for name in every if not names or name in names]
+    return [*found, *(_wide(row) for row in found if row["name"] == ALIGNED and not full)]
 
 
-def pictures(height: int, width: int) -> np.ndarray:
-    """(2, 3, height, width) float32."""
-    return noise(f"pictures {height} {width}", (2, 3, height, width))
+def _row(name: str, full: bool) -> dict:
+    family = family_of(name)
+    size = family.sizes[name]
+    side, ours = size.get("image_size", 224), {} if full else {**narrow(size), "num_classes": CLASSES}
+    called = {same: other for other, same in family.also.items() if "patch" in other and not other.endswith("_ls")}
+    theirs = called.get(name, name if name.count("_") > 1 else f"{name}_224")
+    of_timm = _as_timms_volo({**size, **ours}) if family.type == "VOLO" and not full else dict(ours)
+    return {"name": name, "theirs": theirs, "hw": [side, side], "ours": ours, "arguments": of_timm}
 
 
-# ---- timm's side, in a Python that has it --------------------------------------------------------------------------
+def _as_timms_volo(size: dict) -> dict:
+    """The arguments of our constructor as those of timm's."""
+    width, heads = size["embed_dim"], size["num_heads"]
+    return {"layers": size["layers"], "embed_dims": [width // 2, width, width, width],
+            "num_heads": [size["outlook_heads"], heads, heads, heads], "mlp_ratio": size["mlp_ratio"],
+            "stem_hidden_dim": size["stem_channels"], "img_size": size.get("image_size", 224),
+            "num_classes": size["num_classes"]}
 
 
-def theirs(folder: Path) -> None:
-    """Weights, logits and features of every row that rows.json asks for."""
-    import timm
-    import torch
-    from timm.layers import resample_abs_pos_embed
-    from timm.models import vision_transformer
-
-    torch.set_num_threads(1)
-    for row in json.loads((folder / "rows.json").read_text()):
-        arguments = {_TIMMS.get(key, key): value for key, value in row["arguments"].items()}
-        net = timm.create_model(row["theirs"], **arguments, num_classes=CLASSES).eval()
-        state = {name: torch.from_numpy(weights(name, value.shape)) for name, value in net.state_dict().items()}
-        net.load_state_dict(state)
-        torch.save(state, folder / f"{row['name']}.pth")
-        shapes = {name: list(value.shape) for name, value in state.items()}
-        found = {"timm": np.array(timm.__version__), "shapes": np.array(json.dumps(shapes, allow_nan=False))}
-        for antialias in (True, False) if row.get("wide") else (True,):
-            vision_transformer.resample_abs_pos_embed = partial(resample_abs_pos_embed, antialias=antialias)
-            with torch.no_grad():
-                features = net.forward_features(torch.from_numpy(pictures(*row["hw"])))
-                found[f"logits{'' if antialias else '_plain'}"] = net.forward_head(features).numpy()
-                found[f"features{'' if antialias else '_plain'}"] = features.numpy()
-        np.savez(folder / f"{row['name']}.npz", **found)
+def _wide(row: dict) -> dict:
+    arguments = {**row["arguments"], "dynamic_img_size": True}
+    return {**row, "name": f"{ALIGNED}_wide", "wide": True, "hw": list(WIDE), "arguments": arguments}
 
 
-# ---- our side ------------------------------------------------------------------------------------------------------
+# ---- numbers -------------------------------------------------------------------------------------------------------
 
 
-def rows_of(full: list[str]) -> list[dict]:
-    """Every row of the family with timm's name and what makes its twin; of `full` the rows themselves."""
-    sys.path.insert(0, str(ROOT))
-    from ppim.families import facts
-
-    family, found = facts()["vit"], []
-    also = {ours: other for other, ours in family.also.items() if "patch" in other and not other.endswith("_ls")}
-    for name, size in family.sizes.items():
-        small = {"depth": BLOCKS, "embed_dim": HEAD_WIDTH * size["num_heads"]}
-        side = size.get("image_size", 224)
-        if not full or name in full:
-            found.append({"name": name, "theirs": also[name], "arguments": {} if full else small, "hw": [side, side]})
-    if not full:
-        row = next(row for row in found if row["name"] == ALIGNED)
-        found.append({**row, "name": f"{ALIGNED}_wide", "wide": True, "hw": list(WIDE),
-                      "arguments": {**row["arguments"], "dynamic_img_size": True}})
-    return found
-
-
-def ours(row: dict, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (2, K) and features (2, N, C) of our network with timm's file."""
-    import paddle
-
-    from ppim.models import create_model
-    from ppim.weights.load import load_weights
-
-    arguments = {key: value for key, value in row["arguments"].items() if key != "dynamic_img_size"}
-    model = create_model(row["name"].removesuffix("_wide"), num_classes=CLASSES, **arguments)
-    load_weights(model, folder / f"{row['name']}.pth")
-    model.eval()
-    with paddle.no_grad():
-        images = paddle.to_tensor(pictures(*row["hw"]))
-        return model(images).numpy(), model.encode(images)[0].numpy()
-
-
-def compare(python: str, rows: list[dict], folder: Path) -> list[dict]:
-    """timm's numbers and how far ours are from them, row by row."""
+def theirs(python: str, rows: list[dict], folder: Path) -> None:
+    """Have timm compute these rows."""
     (folder / "rows.json").write_text(json.dumps(rows, allow_nan=False))
-    subprocess.run([python, __file__, "--theirs", str(folder)], check=True)
+    subprocess.run([python, ROOT / "tools" / "timm_side.py", folder], check=True)
+
+
+@paddle.no_grad()
+def ours(row: dict, file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (2, K) and features (2, N, C) of our network with timm's file."""
+    name = row["name"].removesuffix("_wide")
+    if not row["ours"]:
+        found = recognise_file(file)
+        if name not in (found.name, *found.twins):
+            raise SystemExit(f"{name} was recognised as {found.name}")
+    model = create_model(name, **row["ours"])
+    load_weights(model, file)
+    model.eval()
+    images = paddle.to_tensor(original_images(2, *row["hw"]))
+    return model(images).numpy(), model.encode(images)[0].numpy()
+
+
+def compared(python: str, rows: list[dict]) -> Iterator[dict]:
+    """Row by row, how far our numbers are from timm's."""
+    with tempfile.TemporaryDirectory() as folder:
+        theirs(python, rows, Path(folder))
+        for row in rows:
+            given = np.load(Path(folder) / f"{row['name']}.npz")
+            logits, features = ours(row, Path(folder) / f"{row['name']}.pth")
+            for plain in ("_plain", "") if row.get("wide") else ("",):
+                size = f", {WIDE[0]} x {WIDE[1]} pixels, {'not ' * bool(plain)}smoothed" if row.get("wide") else ""
+                yield {"name": row["name"].removesuffix("_wide"), "theirs": row["theirs"] + size, "timm": given["timm"],
+                       "logits": np.abs(logits - given[f"logits{plain}"]).max() / given[f"logits{plain}"].std(),
+                       "features": np.abs(features - given[f"features{plain}"]).max()}
+
+
+def write_golden(python: str, folder: Path) -> None:
+    """volo_golden.npz, and timm_vit.npz: logits of some twins and a few features, with what makes them again."""
+    rows, kept = [row for row in rows_of([], full=False) if row["name"] in GOLDEN], {}
     for row in rows:
-        given, (logits, features) = np.load(folder / f"{row['name']}.npz"), ours(row, folder)
-        for plain in ("", "_plain") if row.get("wide") else ("",):
-            row[f"logits{plain}"] = np.abs(logits - given[f"logits{plain}"]).max() / given[f"logits{plain}"].std()
-            row[f"features{plain}"] = np.abs(features - given[f"features{plain}"]).max()
-        row["timm"] = str(given["timm"])
-    return rows
-
-
-def table(rows: list[dict]) -> str:
-    """The differences as a table of Markdown."""
-    lines = [f"| Model | timm {rows[0]['timm']} | Logits | Features |", "| --- | --- | --- | --- |"]
-    for row in rows:
-        name, what = f"`{row['name'].removesuffix('_wide')}`", row["theirs"]
-        for plain in ("_plain", "") if row.get("wide") else ("",):
-            if row.get("wide"):
-                what = f"{row['theirs']}, {WIDE[0]} x {WIDE[1]} pixels, {'not ' * bool(plain)}smoothed"
-            lines.append(f"| {name} | {what} | {row[f'logits{plain}']:.1e} | {row[f'features{plain}']:.1e} |")
-    return "\n".join(lines)
-
-
-def golden(python: str, folder: Path, target: Path) -> None:
-    """Logits of some twins and a few features, with what makes them again: names and shapes, arguments, pictures."""
-    rows = [row for row in rows_of([]) if row["name"] in GOLDEN]
-    for row in rows:
-        row["arguments"]["image_size"] = GOLDEN[row["name"]]
-        row["hw"] = row["hw"] if row.get("wide") else [GOLDEN[row["name"]]] * 2
-    kept = {}
-    for row in compare(python, rows, folder):
-        given, plain = np.load(folder / f"{row['name']}.npz"), "_plain" if row.get("wide") else ""
-        told = {key: row[key] for key in ("arguments", "hw")}
-        kept[f"{row['name']}/made_of"] = np.array(json.dumps({**told, "shapes": json.loads(str(given["shapes"]))},
-                                                             allow_nan=False))
-        kept[f"{row['name']}/logits"] = given[f"logits{plain}"]
-        kept[f"{row['name']}/features"] = given[f"features{plain}"][:, ::7, :16]
-    np.savez_compressed(target, **kept)
+        side = GOLDEN[row["name"]]
+        row["ours"]["image_size"] = row["arguments"]["img_size"] = side
+        row["hw"] = row["hw"] if row.get("wide") else [side, side]
+    with tempfile.TemporaryDirectory() as scratch:
+        theirs(python, rows, Path(scratch))
+        for row in rows:
+            given, plain = np.load(Path(scratch) / f"{row['name']}.npz"), "_plain" if row.get("wide") else ""
+            made = {"arguments": row["ours"], "hw": row["hw"], "shapes": json.loads(str(given["shapes"]))}
+            kept[f"{row['name']}/made_of"] = np.array(json.dumps(made, allow_nan=False))
+            kept[f"{row['name']}/logits"] = given[f"logits{plain}"]
+            kept[f"{row['name']}/features"] = given[f"features{plain}"][:, ::7, :16]
+    np.savez_compressed(folder / "timm_vit.npz", **kept)
+    subprocess.run([python, ROOT / "tools" / "timm_side.py", "--volo", folder / "volo_golden.npz"], check=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare our plain vision transformers with timm's.")
-    parser.add_argument("--python", default=sys.executable, help="a Python that has timm (this one)")
-    parser.add_argument("--full", nargs="+", default=[], metavar="ROW", help="compare these rows themselves")
-    parser.add_argument("--golden", type=Path, metavar="FILE", help="write numbers for the tests")
-    parser.add_argument("--theirs", type=Path, help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(description="Compare our plain vision transformers and VOLO with timm's.")
+    parser.add_argument("names", nargs="*", metavar="ROW", help="rows (all)")
+    parser.add_argument("--full", action="store_true", help="the rows themselves, not small twins")
+    parser.add_argument("--python", default=sys.executable, help="a Python that has torch and timm (this one)")
+    parser.add_argument("--golden", nargs="?", type=Path, const=ROOT / "tests" / "models", metavar="FOLDER",
+                        help="write the numbers of the tests instead (into their folder)")
     args = parser.parse_args()
-    if args.theirs:
-        theirs(args.theirs)
+    if args.golden:
+        write_golden(args.python, args.golden)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        if args.golden:
-            golden(args.python, Path(folder), args.golden)
-        else:
-            print(table(compare(args.python, rows_of(args.full), Path(folder))))
+    rows = rows_of(args.names, args.full)
+    lots = [[row] for row in rows] if args.full else [rows]  # files of full size are gone with the next
+    for number, row in enumerate(row for lot in lots for row in compared(args.python, lot)):
+        if not number:
+            print(f"| Model | timm {row['timm']} | Logits | Features |\n| --- | --- | --- | --- |")
+        print(f"| `{row['name']}` | {row['theirs']} | {row['logits']:.1e} | {row['features']:.1e} |", flush=True)
 
 
 if __name__ == "__main__":

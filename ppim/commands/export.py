@@ -29,6 +29,9 @@ def export(argv: list[str]) -> None:
     print(*found.told, sep="\n", flush=True)
     checks = bundle.export(found, args.output, args.formats, args.photos, tokens=args.tokens)
     print(*checks, sep="\n")
+    for name in args.formats:
+        if FORMATS[name].note:
+            print(f"{name:<9} {FORMATS[name].note}")
     print(f"wrote {args.output}; try: python {args.output / 'infer.py'} photo.jpg")
 
 

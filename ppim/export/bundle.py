@@ -86,7 +86,8 @@ def _write_program(source: Source, folder: Path, wanted: Sequence[str], tokens: 
     rows, columns = source.model.grid
     (folder / "README.md").write_text(page.substitute(
         model=source.card["model"], version=ppim.__version__, height=height, width=width, classes=len(source.names),
-        files="\n".join(f"| {FORMATS[name].files} | {FORMATS[name].what} |" for name in wanted),
+        files="\n".join(f"| {one.files} | {'; '.join(filter(None, (one.what, one.note)))} |"
+                        for one in map(FORMATS.get, wanted)),
         package=FORMATS[wanted[-1]].package, engine=wanted[-1],
         tokens=f", then `token_logits`: (batch, {rows * columns}, {len(source.names)}), the tokens of a grid of "
                f"{rows} x {columns}, row by row" if tokens else "",

@@ -14,12 +14,14 @@ class Engine(NamedTuple):
         files: of the bundle, as its README has them; `what`: they are.
         package: that runs them.
         needs: packages that writing and checking want beyond ppim's own; the extra of the format's name has them.
+        note: what a program other than `infer.py` has to know to get the same logits; in words, or empty.
     """
 
     files: str
     what: str
     package: str
     needs: tuple[str, ...]
+    note: str = ""
 
 
 FORMATS = {
@@ -28,7 +30,9 @@ FORMATS = {
     "onnx": Engine("`model.onnx`", "the network for onnxruntime, and for whatever else reads ONNX", "onnxruntime",
                    ("paddle2onnx", "onnx", "onnxruntime")),
     "openvino": Engine("`model.xml`, `model.bin`", "the network for OpenVINO", "openvino",
-                       ("paddle2onnx", "onnx", "openvino")),
+                       ("paddle2onnx", "onnx", "openvino"),
+                       "a program of your own has to compile it with INFERENCE_PRECISION_HINT f32, as infer.py does: "
+                       "by itself OpenVINO computes in bfloat16 on processors that can, and logits move"),
 }
 
 

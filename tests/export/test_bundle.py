@@ -152,6 +152,15 @@ def test_what_lies_in_a_bundle(made):
     assert {path.name for path in folder.iterdir()} == names
     for name in READY:
         assert f"{name:<9} top-1 the same on 7 of 7 photos; largest difference of a logit " in told
+    assert ("INFERENCE_PRECISION_HINT f32" in told) == ("openvino" in READY)
+
+
+@pytest.mark.parametrize("wanted", [("paddle", "onnx"), ("paddle", "openvino")])
+def test_the_page_of_a_bundle_tells_what_an_engine_has_to_be_asked_for(wanted, tmp_path):
+    bundle._write_program(of_small(small_lvvit(depth=1)), tmp_path, wanted, tokens=False)
+    rows = [line for line in (tmp_path / "README.md").read_text(encoding="utf-8").splitlines()
+            if "INFERENCE_PRECISION_HINT f32" in line]
+    assert [row.startswith("| `model.xml`, `model.bin` |") for row in rows] == [True] * ("openvino" in wanted)
 
 
 @pytest.mark.parametrize(("engine", "without", "said"), [

@@ -12,6 +12,7 @@ from ppim.export import formats
 from ppim.export.engines import FORMATS, check_installed
 from ppim.models import create_model
 from ppim.models.deit import DeiT
+from ppim.models.vit import ViT
 from tests.helpers import SMALL, images, small_lvvit, small_t2t_vit, small_volo, spread_weights
 
 MODELS = {
@@ -19,6 +20,8 @@ MODELS = {
     "t2t_vit performer": lambda: small_t2t_vit(depth=1),
     "t2t_vit transformer": lambda: small_t2t_vit(depth=1, token_type="transformer", dense_head=True),
     "deit distilled": lambda: DeiT(**{**SMALL, "depth": 1}, patch_size=8, distilled=True),
+    "vit registers": lambda: ViT(**{**SMALL, "depth": 1}, patch_size=8, registers=2, class_position=False,
+                                 layer_scale=True, layer_scale_start=0.5),
     "volo": lambda: small_volo(),
     "resnet18": lambda: create_model("resnet18", num_classes=5, image_size=32),
 }

@@ -12,10 +12,10 @@ import safetensors.numpy
 from ppim.models import create_model
 from ppim.models.vit import ViT
 from ppim.weights.load import load_state, load_weights
-from tests.helpers import ROOT, SMALL, images, load_script, spread_weights
+from tests.helpers import ROOT, SMALL, images, spread_weights
+from tests.models.original_weights import original_array, original_images, original_state
 
 pytestmark = pytest.mark.smoke
-TOOL = load_script(ROOT / "tools" / "compare_with_timm.py")
 KNOWN = np.load(ROOT / "tests" / "models" / "timm_vit.npz")
 ROWS = ("vit_small_32", "deit3_huge", "dinov2_small", "dinov2_small_reg", "vit_small_wide")
 
@@ -26,17 +26,16 @@ class Twin:
     def __init__(self, row: str):
         made = json.loads(str(KNOWN[f"{row}/made_of"]))
         self.row, self.hw = row, made["hw"]
-        self.arguments = {key: value for key, value in made["arguments"].items() if key != "dynamic_img_size"}
-        self.state = {name: TOOL.weights(name, shape) for name, shape in made["shapes"].items()}
+        self.arguments, self.state = made["arguments"], original_state(made["shapes"])
 
     def model(self, **more) -> ViT:
-        return create_model(self.row.removesuffix("_wide"), num_classes=TOOL.CLASSES, **{**self.arguments, **more})
+        return create_model(self.row.removesuffix("_wide"), **{**self.arguments, **more})
 
     @paddle.no_grad()
     def check(self, model: ViT) -> None:
         """Logits and features are timm's."""
         model.eval()
-        x = paddle.to_tensor(TOOL.pictures(*self.hw))
+        x = paddle.to_tensor(original_images(2, *self.hw))
         wanted = KNOWN[f"{self.row}/logits"]
         assert np.abs(model(x).numpy() - wanted).max() <= 5e-5 * wanted.std()
         features = model.encode(x)[0].numpy()[:, ::7, :16]
@@ -54,7 +53,7 @@ def test_a_file_of_timms_gives_timms_numbers(row, tmp_path):
 
 def test_dinov2s_own_names_and_its_class_tokens_position_are_understood():
     twin = Twin("dinov2_small_reg")
-    state, apart = dict(twin.state), TOOL.noise("apart", (1, 1, 48))
+    state, apart = dict(twin.state), original_array("apart", (1, 1, 48))
     # timm has added the class token's position to the token; DINOv2's own files keep both
     state["register_tokens"] = state.pop("reg_token")
     state["cls_token"] = state["cls_token"] - apart
@@ -106,6 +105,7 @@ def test_a_file_without_a_head_starts_a_model_with_one_only_if_asked(tmp_path):
     with pytest.raises(ValueError, match="only in the model.*head.*--new-heads"):
         load_weights(twin.model(), tmp_path / "bare")
     assert load_weights(twin.model(), tmp_path / "bare", new_heads=True).missing == ["head.weight", "head.bias"]
+    twin.arguments.pop("num_classes")
     headless = create_model("dinov2_small", **twin.arguments)
     assert headless.num_classes == 0 and not any(load_weights(headless, tmp_path / "bare")[:4])
 

@@ -1,4 +1,4 @@
-"""VOLO against slow twins written from the paper, and against numbers of timm's (see make_volo_golden.py)."""
+"""VOLO against slow twins written from the paper, and against numbers of timm's (see tools/timm_side.py)."""
 from __future__ import annotations
 
 import json
