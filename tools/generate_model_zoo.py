@@ -79,6 +79,52 @@ WORDS = {
     },
 }
 
+PAGE = """{other}
+
+# {type}
+
+{papers}
+- {words[code]}{colon}[{code}](../../../ppim/models/{code})
+{figure}
+## {words[use]}
+
+{use}
+
+```python
+{example}
+```
+
+## {words[models]}
+
+{models}
+
+{words[legend]}
+
+{notes}
+
+## {words[view]}
+
+{view_text}
+
+```python
+import paddle.vision.transforms as T
+
+{view}
+```
+
+{view_more}
+{parity}
+## {words[links]}
+
+{weights}
+
+## {words[citation]}
+
+```bibtex
+{citation}
+```
+"""
+
 
 def cost(row: zoo.Row, counts: dict) -> tuple[str, str, str]:
     """Parameters, counted MACs, published MACs."""
@@ -172,56 +218,21 @@ def render(family: Facts, language: str, counts: dict) -> str:
     words, page, code = WORDS[language], family.page, f"{family.module}.py"
     rows = [row for row in zoo.ROWS if row.family == family.type]
     shown = zoo.find(page["example"])
-    notes = "\n".join(f"- {note[language]}" for note in page["notes"])
-    colon = "：" if language == "cn" else ": "
-    figure, parity, own = page.get("figure"), page.get("parity"), "" if shown.as_ppim else "_own"
-    figure = f"\n![{figure[language]}](../../images/{figure['file']})\n" if figure else ""
-    parity = f"\n## {words['parity']}\n\n{parity[language].strip()}\n\n{parity['table'].strip()}\n" if parity else ""
-    return f"""{words["other"].format(file=family.module)}
-
-# {family.type}
-
-{papers(page, words, colon)}
-- {words["code"]}{colon}[{code}](../../../ppim/models/{code})
-{figure}
-## {words["use"]}
-
-{words["use_text" + own]}
-
-```python
-{example(page["example"], shown)}
-```
-
-## {words["models"]}
-
-{model_table(rows, words, counts)}
-
-{words["legend"]}
-
-{notes}
-
-## {words["view"]}
-
-{words["view_text" + own]}
-
-```python
-import paddle.vision.transforms as T
-
-{view(rows, shown)}
-```
-
-{words["view_more"].format(name=page["example"])}
-{parity}
-## {words["links"]}
-
-{weights_table(rows, words)}
-
-## {words["citation"]}
-
-```bibtex
-{page["citation"]}
-```
-"""
+    colon, own = "：" if language == "cn" else ": ", "" if shown.as_ppim else "_own"
+    figure, parity = page.get("figure"), page.get("parity")
+    return PAGE.format(
+        words=words, type=family.type, colon=colon, code=code,
+        other=words["other"].format(file=family.module),
+        papers=papers(page, words, colon),
+        figure=f"\n![{figure[language]}](../../images/{figure['file']})\n" if figure else "",
+        use=words["use_text" + own], example=example(page["example"], shown),
+        models=model_table(rows, words, counts),
+        notes="\n".join(f"- {note[language]}" for note in page["notes"]),
+        view_text=words["view_text" + own], view=view(rows, shown),
+        view_more=words["view_more"].format(name=page["example"]),
+        parity=f"\n## {words['parity']}\n\n{parity[language].strip()}\n\n{parity['table'].strip()}\n" if parity else "",
+        weights=weights_table(rows, words), citation=page["citation"],
+    )
 
 
 def count(rows: tuple[zoo.Row, ...]) -> dict:

@@ -97,39 +97,54 @@ def estimate(job: Job) -> Plan:
     ways = {False: traced.operators, True: with_recompute(traced.operators, traced.first_backward, traced.blocks)}
     micro = [*ways[config.TRAIN.RECOMPUTE], *teacher]
     optimizer, moved_by_optimizer = _optimizer(job, traced)
-    launches = accumulate * len(micro) + sum(optimizer.values())
-    on_gpu = accumulate * roofline.gpu_seconds(micro, job.gpu, job.assumed, job.half)
-    on_gpu += moved_by_optimizer / (1e9 * job.gpu.bandwidth_gbs * job.assumed.bandwidth_share)
-    launching = launches * job.assumed.launch_us / 1e6
-    reducing = roofline.all_reduce_seconds(4 * traced.trained, job.gpus, job.gpu, job.assumed)
-    seconds = max(launching, on_gpu) + reducing * (1 - job.assumed.overlap)
-    speed = batch * job.gpus * accumulate / seconds
+    step = _step(job, traced, micro, sum(optimizer.values()), moved_by_optimizer)
+    speed = batch * job.gpus * accumulate / step["step_seconds"]
     products = {"model": _macs(traced.forward) / batch, "teacher": _macs(teacher) / batch}
     flop = 6 * products["model"] + 2 * products["teacher"]
     fields = fields_of(config, traced.grid, traced.classes)
     held = {way: _memory(job, traced, operators, theirs, fields) for way, operators in ways.items()}
     mine, other = held[config.TRAIN.RECOMPUTE], held[not config.TRAIN.RECOMPUTE]
-    steps, evaluating = _steps(job), _evaluation_seconds(job, traced)
     here = min(job.gpus, job.assumed.per_node)
-    hours = (steps * seconds + evaluating) / 3600
     return Plan(
         precision=job.half or ("tf32" if "tf32" in job.gpu.tflops else "float32"), batch=batch,
-        global_batch=batch * job.gpus * accumulate, steps=steps, giga_macs=products["model"] / 1e9,
+        global_batch=batch * job.gpus * accumulate, giga_macs=products["model"] / 1e9,
         teacher_giga_macs=products["teacher"] / 1e9, training_gflop=flop / 1e9,
         step_tflop_of_gpu=2 * accumulate * _macs(micro) / 1e12,
         moved_gb_of_gpu=(accumulate * sum(operator.moved for operator in micro) + moved_by_optimizer) / 1e9,
         operators={"forward": accumulate * traced.first_backward,
                    "backward": accumulate * (len(micro) - traced.first_backward - len(teacher)),
                    "teacher": accumulate * len(teacher), **optimizer},
-        launch_seconds=launching, gpu_seconds=on_gpu, all_reduce_seconds=reducing,
-        visible_all_reduce_seconds=reducing * (1 - job.assumed.overlap), step_seconds=seconds,
-        bound="launches" if launching > on_gpu else "products and memory", images_per_second=speed,
-        share_of_peak=speed / job.gpus * flop / job.gpu.peak(job.half or "float32"),
+        **step, images_per_second=speed, share_of_peak=speed / job.gpus * flop / job.gpu.peak(job.half or "float32"),
         state_gb=mine.state, activations_gb=mine.activations, memory_gb=mine.total,
         fits=mine.total <= job.gpu.memory_gb, largest_batch=mine.largest_batch, recompute=config.TRAIN.RECOMPUTE,
         other_memory_gb=other.total, other_largest_batch=other.largest_batch,
         loader=dict(loader.needs(speed * here / job.gpus, job.rate, fields, config.DATA.NUM_WORKERS, here)),
-        hours=hours, evaluation_hours=evaluating / 3600, gpu_hours=hours * job.gpus)
+        **_hours(job, traced, step["step_seconds"]))
+
+
+def _step(job: Job, traced: Traced, micro: list[Operator], behind: int, moved_behind: int) -> dict[str, object]:
+    """What a `Plan` says of how long a step takes.
+
+    Args:
+        micro: operators of a micro-batch.
+        behind: how many there are behind the backward pass; moved_behind: bytes that these move.
+    """
+    accumulate = job.config.TRAIN.ACCUM_ITER
+    launching = (accumulate * len(micro) + behind) * job.assumed.launch_us / 1e6
+    on_gpu = accumulate * roofline.gpu_seconds(micro, job.gpu, job.assumed, job.half)
+    on_gpu += moved_behind / (1e9 * job.gpu.bandwidth_gbs * job.assumed.bandwidth_share)
+    reducing = roofline.all_reduce_seconds(4 * traced.trained, job.gpus, job.gpu, job.assumed)
+    visible = reducing * (1 - job.assumed.overlap)
+    return {"launch_seconds": launching, "gpu_seconds": on_gpu, "all_reduce_seconds": reducing,
+            "visible_all_reduce_seconds": visible, "step_seconds": max(launching, on_gpu) + visible,
+            "bound": "launches" if launching > on_gpu else "products and memory"}
+
+
+def _hours(job: Job, traced: Traced, seconds: float) -> dict[str, object]:
+    """What a `Plan` says of a whole run whose steps take so long."""
+    steps, evaluating = _steps(job), _evaluation_seconds(job, traced)
+    hours = (steps * seconds + evaluating) / 3600
+    return {"steps": steps, "hours": hours, "evaluation_hours": evaluating / 3600, "gpu_hours": hours * job.gpus}
 
 
 def _macs(operators: list[Operator]) -> int:

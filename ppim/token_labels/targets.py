@@ -25,7 +25,6 @@ from ppim.token_labels.reads import Points, blank_rows, confidence
 
 TARGETS = ("released", "probs")
 FILLS = ("uniform", "ignore")
-BLANKS = ("uniform", "ignore")
 WEIGHTS = ("none", "confidence")
 _ORDINARY = 500.0  # scores whose exponentials, and sums of these, are no larger than numbers can be
 

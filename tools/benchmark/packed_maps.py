@@ -23,10 +23,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ["OMP_NUM_THREADS"] = "1"  # one core is what is measured
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -130,13 +131,13 @@ def cold(few: ImageList, pack: Path, count: int, memory: float, rounds: int) -> 
     print(f"{count:,} maps, {size / 1e9:.2f} GB", flush=True)
     images = Repeated("", [f"{stem}.jpg" for stem in stems], np.zeros(count, np.int64), few.classes, few=few)
     forget(pack)
+    found: dict[str, list[Turn]] = {"warm": [], "cold": []}
     with limited(memory) as how:
         samples = samples_of(images, open_maps(pack, CLASSES))
         rng, turn = np.random.default_rng(SEED), len(few)
         warm = rng.integers(0, count // turn, 1)[0] * turn + np.arange(turn)
         for index in warm:
             samples[0, int(index), 0]
-        rates, work, read, waits = ({"warm": [], "cold": []} for _ in range(4))
         for epoch in range(rounds):
             # the same photos in both, in the same order
             random = rng.integers(0, count // turn, turn) * turn + np.arange(turn)
@@ -144,20 +145,39 @@ def cold(few: ImageList, pack: Path, count: int, memory: float, rounds: int) -> 
                 forget(pack)
             turns = [("warm", warm), ("cold", random)]
             for name, chosen in turns[::-1] if epoch % 2 else turns:
-                before, start, worked = from_disk(), time.monotonic(), time.process_time()
-                waited = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
-                for index in chosen.tolist():
-                    samples[epoch, index, 0]
-                rates[name].append(turn / (time.monotonic() - start))
-                work[name].append(turn / (time.process_time() - worked))
-                read[name].append((from_disk() - before) / turn / 1024)
-                waits[name].append((resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - waited) / turn)
+                found[name].append(taken(samples, epoch, chosen.tolist()))
     print(f"limited by {how or 'posix_fadvise alone'}, median of {rounds} turns of {turn} samples")
-    for name in rates:
-        print(f"{name}: {np.median(rates[name]):.0f} samples/s, {np.median(work[name]):.0f} a second of the processor, "
-              f"{np.mean(read[name]):.1f} kB a sample from the disk, {np.mean(waits[name]):.2f} waits a sample")
-    for kind, found in (("by the clock", rates), ("by the processor's time", work)):
-        ratios = np.array(found["cold"]) / np.array(found["warm"])
+    tell_cold({name: Turn(*map(np.array, zip(*turns))) for name, turns in found.items()})
+
+
+class Turn(NamedTuple):
+    """Samples a second by the clock (`rate`) and by the processor's time (`work`); of a sample, kB read from the disk
+    and waits. Numbers, or arrays over turns."""
+
+    rate: float
+    work: float
+    read: float
+    waits: float
+
+
+def taken(samples: TrainSamples, epoch: int, chosen: Sequence[int]) -> Turn:
+    """Make these samples, one after the other."""
+    before, start, worked = from_disk(), time.monotonic(), time.process_time()
+    waited = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+    for index in chosen:
+        samples[epoch, index, 0]
+    rate, work = len(chosen) / (time.monotonic() - start), len(chosen) / (time.process_time() - worked)
+    waited = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - waited
+    return Turn(rate, work, (from_disk() - before) / len(chosen) / 1024, waited / len(chosen))
+
+
+def tell_cold(found: dict[str, Turn]) -> None:
+    """The lines about a pack larger than memory."""
+    for name, turns in found.items():
+        print(f"{name}: {np.median(turns.rate):.0f} samples/s, {np.median(turns.work):.0f} a second of the processor, "
+              f"{np.mean(turns.read):.1f} kB a sample from the disk, {np.mean(turns.waits):.2f} waits a sample")
+    for kind, field in (("by the clock", "rate"), ("by the processor's time", "work")):
+        ratios = getattr(found["cold"], field) / getattr(found["warm"], field)
         ratio = median_of(ratios)
         print(f"cold over warm {kind}: {ratio.median:.3f} (95 %: {ratio.low:.3f} to {ratio.high:.3f}), quartiles "
               f"{np.quantile(ratios, 0.25):.3f} to {np.quantile(ratios, 0.75):.3f}")

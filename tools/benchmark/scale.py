@@ -16,17 +16,20 @@ of the demo's network (`ppim.engine.run.start`: the checks before the first step
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES, RECORDS, A_SHARD, WORKERS = 1_000, 64, 10_000, 2
+AT_ONCE = 1 << 18  # names
 
 
 def make(folder: Path, count: int) -> None:
@@ -59,11 +62,9 @@ def make(folder: Path, count: int) -> None:
 def _enlarge(few: Path, place: Path, count: int) -> None:
     """A folder of shards with `count` photos, each of them one of `few`."""
     import shutil
-    from collections.abc import Iterator
 
     import numpy as np
 
-    from ppim.data.images import joined_checksum
     from ppim.data.manifest import FOLDER, stamp_of, write_sources
     from ppim.index import Index, names_digest, write_index
 
@@ -76,28 +77,34 @@ def _enlarge(few: Path, place: Path, count: int) -> None:
     number = np.arange(count)
     label, row = number % min(CLASSES, count), number % RECORDS
     shard = np.asarray(number // A_SHARD, np.uint32)
-
-    def stems(order: np.ndarray) -> Iterator[str]:
-        for first in range(0, count, 1 << 18):
-            here = order[first:first + (1 << 18)]
-            yield from (f"n{one:08}/n{one:08}_{which}" for one, which in zip(label[here].tolist(), here.tolist()))
-
     by_class = np.lexsort([np.char.mod("%d", number).astype("S9"), label])  # as texts are sorted
-    digest, checksum, block = names_digest(stems(by_class)), 0, []
-    for name in stems(number):
-        block.append(f"{name}.JPEG")
-        if len(block) == 1 << 18:
-            checksum, block = joined_checksum(block, checksum), []
+    digest = names_digest(_stems(label, by_class))
     about = {"kind": "shards", "classes": [f"n{one:08}" for one in range(min(CLASSES, count))], "numbered": False,
              "skipped": {}, "inside": "", "shared": "", "shards": shards, "stems": digest,
-             "checksum": joined_checksum(block, checksum) if block else checksum}
+             "checksum": _checksum(f"{stem}.JPEG" for stem in _stems(label, number))}
     stamps = {f"{one:06}.tar": stamp_of(str(place / f"{one:06}.tar")) for one in range(shards)}
     about["sources"] = write_sources(str(place / FOLDER), {**stamps, ".": stamp_of(str(place))})
-    write_index(place / FOLDER / "maps.index", stems(by_class), {
+    write_index(place / FOLDER / "maps.index", _stems(label, by_class), {
         "shard": shard[by_class], "at": maps.field("at")[row[by_class]], "bytes": maps.field("bytes")[row[by_class]],
     }, {"stems": digest, "shards": shards})
-    write_index(place / FOLDER / "images.index", (f"{stem}.JPEG" for stem in stems(number)), {
+    write_index(place / FOLDER / "images.index", (f"{stem}.JPEG" for stem in _stems(label, number)), {
         "shard": shard, "at": images.field("at")[row], "bytes": images.field("bytes")[row], "label": label}, about)
+
+
+def _stems(label, order) -> Iterator[str]:
+    """What photos are called, of classes `label` (N,), in this order (N,)."""
+    for first in range(0, len(order), AT_ONCE):
+        here = order[first:first + AT_ONCE]
+        yield from (f"n{one:08}/n{one:08}_{which}" for one, which in zip(label[here].tolist(), here.tolist()))
+
+
+def _checksum(names: Iterator[str]) -> int:
+    from ppim.data.images import joined_checksum
+
+    checksum = 0
+    while block := list(itertools.islice(names, AT_ONCE)):
+        checksum = joined_checksum(block, checksum)
+    return checksum
 
 
 def memory_mb(pid: int | str) -> tuple[float, float]:
@@ -115,8 +122,6 @@ def memory_mb(pid: int | str) -> tuple[float, float]:
 
 def measure(folder: Path, walk: int) -> None:
     """Start a run; what it took, as JSON."""
-    import numpy as np
-
     import ppim  # noqa: F401
     from ppim.config import get_config, recipe_path
     from ppim.engine.distributed import World
@@ -137,6 +142,18 @@ def measure(folder: Path, walk: int) -> None:
     me = os.getpid()
     children = [child for task in Path(f"/proc/{me}/task").glob("*/children") for child in task.read_text().split()]
     memory = [memory_mb(pid) for pid in (me, *children)]
+    print(json.dumps({
+        "photos": len(run.train.images), "s to start": round(built - begun, 2),
+        "s to the first batch": round(first - begun, 2), "s of processor time until then": round(spent, 2),
+        "MB private, with what forks share": memory[0], "of workers": memory[1:], **walked(run, walk),
+        "after the walk": memory_mb(me)}, allow_nan=False), flush=True)
+    os._exit(0)
+
+
+def walked(run, walk: int) -> dict[str, int]:
+    """All keys of two epochs, and photo and map records of the first `walk` of each: how many, how many a second."""
+    import numpy as np
+
     images, maps, steps = run.train.images, run.train.maps, run.batches.steps_per_epoch
     keys, records, spent_on = 0, 0, {"keys": 0.0, "records": 0.0}
     for epoch in (0, 1):
@@ -153,13 +170,8 @@ def measure(folder: Path, walk: int) -> None:
                     records += len(photo.read()) > 0 and len(label_map.read()) > 0
             spent_on["records"] += time.process_time() - since
         assert met.max() == 1 and met.sum() == 64 * steps
-    print(json.dumps({
-        "photos": len(images), "s to start": round(built - begun, 2), "s to the first batch": round(first - begun, 2),
-        "s of processor time until then": round(spent, 2), "MB private, with what forks share": memory[0],
-        "of workers": memory[1:], "keys, each once an epoch": keys, "a second": round(keys / spent_on["keys"]),
-        "records": records, "of them a second": round(records / spent_on["records"]), "after the walk": memory_mb(me)},
-        allow_nan=False), flush=True)
-    os._exit(0)
+    return {"keys, each once an epoch": keys, "a second": round(keys / spent_on["keys"]),
+            "records": records, "of them a second": round(records / spent_on["records"])}
 
 
 def main() -> None:
