@@ -31,7 +31,8 @@ def parser() -> Parser:
     made = Parser(prog="ppim visualize", description="Pictures of what a model looks at in photos, what made it say a "
                   "class, and what each of its tokens says it sees; and a page of HTML to turn them over by hand.")
     made.add_argument("photos", nargs="*", metavar="PHOTO", help="image files")
-    made.add_argument("--load", metavar="WEIGHTS", help="weights of LV-ViT, T2T-ViT or DeiT, or the folder of a run")
+    made.add_argument("--load", metavar="WEIGHTS", help="weights of LV-ViT, T2T-ViT, DeiT or ViT, or the folder of a "
+                      "run")
     made.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the pictures go")
     made.add_argument("-c", "--config", metavar="FILE", help="recipe; known for weights of a run folder and for "
                       "published ones")

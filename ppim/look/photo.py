@@ -101,7 +101,9 @@ def _of_token(model: TokenTransformer, images: paddle.Tensor, place: int) -> np.
 
 def _check(model: TokenModel, asked: Sequence[int], token: tuple[int, int] | None) -> None:
     if not isinstance(model, TokenTransformer) or not model.has_one_grid:
-        raise ValueError(f"{type(model).__name__} has no attention to look at; wanted LV-ViT, T2T-ViT or DeiT")
+        raise ValueError(f"{type(model).__name__} has no attention to look at; wanted LV-ViT, T2T-ViT, DeiT or ViT; "
+                         "what its tokens say is seen by ppim labels make --load WEIGHTS --images DIR --output MAPS, "
+                         "then ppim labels show MAPS --images DIR --output PAGE")
     wrong = [number for number in asked if not 0 <= number < model.num_classes]
     if wrong:
         raise ValueError(f"the model has classes 0 .. {model.num_classes - 1}, got {wrong[0]}")
