@@ -40,7 +40,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], any_size: bool = False) -> 
         found = [name for family, size in seen for name in _with(family, {**size, "image_size": None})]
     if not found:
         said = [f"no published {family.facts.type} has {_in_words(size)}" for family, size in seen]
-        raise ValueError(f"{'; '.join(said)}; name its recipe")
+        raise ValueError(f"{'; '.join(said)}; name its recipe (-c), or give the folder of its run")
     classes = next((ours["head.bias"][0] for _, ours in bearing if "head.bias" in ours), 0)
     return Recognised(found[0], classes, tuple(found[1:]))
 
