@@ -68,7 +68,7 @@ def attend(
     Args:
         carried: (B, N, S) float32, numbers that go along with the tokens: each token gets the mean of everyone's,
             weighted by its attention (mean over heads, before dropout). No gradient flows through them.
-        added: (B, 1, N) float32, what is added to the scores of each token as one that is looked at.
+        added: (B, 1, N) or (B, N, N) float32, what is added to the scores of each token as one that is looked at.
     Returns:
         the attended values, and what became of `carried` (None without it).
     """

@@ -1,10 +1,11 @@
-"""Fewer tokens in evaluation: behind the attention of every block, those that are most alike become one.
+"""Fewer tokens in evaluation: behind the attention of every third block, those that are most alike become one.
 
 "Token Merging: Your ViT But Faster" (arXiv 2210.09461), without training. Of the patches every second one (a) looks for
 the one of the others (b) whose keys are most like its own (section 3, "Bipartite Soft Matching"; keys are the mean over
 heads, alike means the cosine); the pairs that are most alike are merged, to the mean of all the patches they stand for.
 As many as a token stands for, so much it weighs in the attention that follows ("proportional attention", equation 1).
-Class, distillation and register tokens are left alone.
+Class, distillation and register tokens are left alone. Whom to merge costs as much for few as for many, so that a few
+blocks merge many; the paper's evaluation merges in every block.
 """
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ from ppim.models.base import TokenOutput
 from ppim.models.layers import Block, attend
 from ppim.models.operators import as_type
 from ppim.models.transformer import TokenTransformer
+
+_STEP = 3  # blocks
 
 
 class Tokens(NamedTuple):
@@ -38,7 +41,7 @@ class Merging(nn.Layer):
     """A transformer that merges tokens as it evaluates, asked as the model is; the weights are the model's own.
 
     Args:
-        keep: share of the patches that are left behind the last block, in (0, 1]; as many go in every block.
+        keep: share of the patches that are left behind the last block, in (0, 1]; see `merged_by_block`.
 
     Raises:
         ValueError: a model whose blocks are not all of one grid, or so few tokens that a block would have to merge more
@@ -79,7 +82,8 @@ class Merging(nn.Layer):
 
 
 def merged_by_block(patches: int, keep: float, depth: int) -> list[int]:
-    """How many tokens go in each block, as evenly as can be.
+    """How many tokens go in each block: as many in every third, from the first on; where that would be more than half
+    of them, in every second, else in each.
 
     Raises:
         ValueError: more than half of what is there in some block, or no share in (0, 1].
@@ -87,14 +91,15 @@ def merged_by_block(patches: int, keep: float, depth: int) -> list[int]:
     if not 0 < keep <= 1:
         raise ValueError(f"EVAL.KEEP wants a share of the patches in (0, 1], got {keep:g}")
     gone = patches - max(1, round(keep * patches))
-    counts = [gone * (number + 1) // depth - gone * number // depth for number in range(depth)]
-    left = patches
-    for count in counts:
-        if count > left // 2:
-            raise ValueError(f"EVAL.KEEP {keep:g} of {patches} patches wants {count} of {left} tokens merged in one of "
-                             f"{depth} blocks, and half is the most; keep more")
-        left -= count
-    return counts
+    for step in range(_STEP, 0, -1):
+        merging = -(-depth // step)
+        shares = [gone * (number + 1) // merging - gone * number // merging for number in range(merging)]
+        left = [patches - sum(shares[:number]) for number in range(merging)]
+        too_many = [f"{share} of {there}" for share, there in zip(shares, left) if share > there // 2]
+        if not too_many:
+            return [0 if number % step else shares[number // step] for number in range(depth)]
+    raise ValueError(f"EVAL.KEEP {keep:g} of {patches} patches wants {too_many[0]} tokens merged in one of {depth} "
+                     "blocks, and half is the most; keep more")
 
 
 def through(block: Block, tokens: Tokens, first: int, merged: int) -> Tokens:
@@ -105,75 +110,62 @@ def through(block: Block, tokens: Tokens, first: int, merged: int) -> Tokens:
     """
     x = tokens.x
     size = paddle.concat([paddle.ones_like(x[:, :first, :1]).astype("float32"), tokens.size], axis=1)
-    attended, keys = weighed(block.attn, block.norm1(x), size)
+    attended, qkv = weighed(block.attn, block.norm1(x), size)
     tokens = tokens._replace(x=block.after_attention(x, attended))
     if merged:
-        tokens = joined(tokens, keys[:, first:], first, merged)
+        width, heads = x.shape[2], block.attn.num_heads
+        keys = qkv[:, first:, width:2 * width].reshape([0, 0, heads, -1]).sum(axis=2) / heads
+        tokens = joined(tokens, keys, first, merged)
     return tokens._replace(x=block.after_mlp(tokens.x))
 
 
 def weighed(attention, x: paddle.Tensor, size: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-    """Attention in which a token weighs as much as it stands for, (B, T, C), and the keys, mean over heads (B, T, D).
+    """Attention in which a token weighs as much as it stands for, (B, T, C), and the packed queries, keys and values
+    (B, T, 3 * C) that it is made of.
 
     Args:
         size: (B, T, 1).
     """
-    qkv, heads = attention.qkv(x), attention.num_heads
-    attended, _ = attend(qkv, heads, attention.scale, added=paddle.log(size).transpose([0, 2, 1]))
-    return attention.proj(attended), sum(qkv.split(3 * heads, axis=-1)[heads:2 * heads]) / heads
+    # a row for every token: to add one row to all is several times as slow on a CPU, and every head does
+    added = paddle.log(size).transpose([0, 2, 1]).expand([-1, x.shape[1], -1])
+    qkv = attention.qkv(x)
+    return attention.proj(attend(qkv, attention.num_heads, attention.scale, added=added)[0]), qkv
 
 
 def joined(tokens: Tokens, keys: paddle.Tensor, first: int, merged: int) -> Tokens:
-    """So many of the tokens merged, with whom they are most like.
+    """So many of the tokens merged, with whom they are most like: one product, since on a CPU that is faster than
+    picking rows.
 
     Args:
         keys: (B, T, D).
     """
-    x, size = tokens.x[:, first:], tokens.size
-    pairs = matched(keys, merged)
-    weights = size.astype(x.dtype)
-    a, b = x[:, 1::2] * weights[:, 1::2], x[:, ::2] * weights[:, ::2]
-    # (B, merged, T/2): who of b each merged one goes to
-    goes = F.one_hot(pairs.target, b.shape[1]).astype(x.dtype)
-    b = b + paddle.matmul(goes, taken(a, pairs.merged), transpose_x=True)
-    sizes = size[:, ::2] + paddle.matmul(goes.astype(size.dtype), taken(size[:, 1::2], pairs.merged), transpose_x=True)
-    b = b / sizes.astype(x.dtype)
-    kept = pairs.kept.shape[1]
-    # where those of a and of b are now, put back in the order that they had
-    place_b = paddle.arange(b.shape[1]).unsqueeze(0).expand([x.shape[0], b.shape[1]]) + kept
-    ranks = paddle.arange(kept).unsqueeze(0).expand([x.shape[0], kept])
-    of_merged = pairs.target + kept
-    place_a = taken(paddle.concat([ranks, of_merged], axis=1).unsqueeze(-1),
-                    paddle.argsort(paddle.concat([pairs.kept, pairs.merged], axis=1), axis=1)).squeeze(-1)
-    if place_b.shape[1] > place_a.shape[1]:  # an odd number of tokens
-        last = place_b[:, -1:]
-        placed = paddle.concat([paddle.stack([place_b[:, :-1], place_a], axis=-1).flatten(1), last], axis=1)
-    else:
-        placed = paddle.stack([place_b, place_a], axis=-1).flatten(1)
-    return Tokens(
-        paddle.concat([tokens.x[:, :first], taken(x[:, 1::2], pairs.kept), b], axis=1),
-        paddle.concat([taken(size[:, 1::2], pairs.kept), sizes], axis=1),
-        taken(placed.unsqueeze(-1), tokens.place).squeeze(-1),
-    )
+    x, size, place = tokens.x[:, first:], tokens.size, places(keys, merged)
+    # (B, T, T - merged): is this one part of that one?
+    part = F.one_hot(place, keys.shape[1] - merged)
+    sizes = paddle.matmul(part, size, transpose_x=True)
+    means = paddle.matmul(as_type(part * size, x.dtype), x, transpose_x=True) / as_type(sizes, x.dtype)
+    return Tokens(paddle.concat([tokens.x[:, :first], means], axis=1), sizes,
+                  paddle.take_along_axis(place, tokens.place, 1))
 
 
-class Pairs(NamedTuple):
-    """Who is merged: numbers among a, (B, T/2 - merged) that stay, in order, (B, merged) that go, and to whom of b."""
-
-    kept: paddle.Tensor
-    merged: paddle.Tensor
-    target: paddle.Tensor
-
-
-def matched(keys: paddle.Tensor, merged: int) -> Pairs:
-    """The tokens of a that are most like one of b, by (B, T, D) keys; a is every second token, from the second on."""
+def places(keys: paddle.Tensor, merged: int) -> paddle.Tensor:
+    """Which of the tokens that are left each of T has become, (B, T) int64, by (B, T, D) keys: those of a that stay
+    come first, then those of b, both in their order. a is every second token, from the second on; its tokens that are
+    most like one of b become part of that."""
     keys = as_type(keys, paddle.float32)
     keys = keys / (keys.norm(axis=-1, keepdim=True) + 1e-6)
     alike = paddle.matmul(keys[:, 1::2], keys[:, ::2], transpose_y=True)
-    order = paddle.argsort(alike.max(axis=-1), axis=-1, descending=True)
-    going = order[:, :merged]
-    target = taken(alike.argmax(axis=-1).unsqueeze(-1), going).squeeze(-1)
-    return Pairs(paddle.sort(order[:, merged:], axis=-1), going, target)
+    in_a, in_b = alike.shape[1:]
+    staying = in_a - merged
+    # numbers are float32 until the end: paddle.inference 3.3 adds to whole ones in place that are still wanted
+    going = F.one_hot(alike.max(axis=-1).topk(merged, axis=-1)[1], in_a).sum(axis=1)
+    target = alike.argmax(axis=-1).astype("float32") + staying
+    of_a = paddle.where(going > 0, target, paddle.cumsum(1 - going, axis=1) - 1)
+    of_b = paddle.zeros_like(of_a[:, :1]) + paddle.arange(staying, staying + in_b, dtype="float32").unsqueeze(0)
+    in_turns = paddle.stack([of_b[:, :in_a], of_a], axis=-1).flatten(1)
+    # of an odd number of tokens the last is of b
+    found = paddle.concat([in_turns, of_b[:, in_a:]], axis=1) if in_b > in_a else in_turns
+    return found.astype("int64")
 
 
 def taken(values: paddle.Tensor, rows: paddle.Tensor) -> paddle.Tensor:
