@@ -9,7 +9,7 @@
 A twin has its row's patch, image size, heads and tokens, but 2 blocks and 8 channels a head (tools/twins.py). Weights
 and pictures follow from names and shapes (tests/models/original_weights.py); tools/timm_side.py is timm's side. At full
 size the file is first recognised by what is in it. Differences are told in standard deviations of timm's logits, and as
-they are for features (all tokens behind the last norm, of deviation near 1). The largest row takes 8 GB of memory.
+they are for features (all tokens behind the last norm, of deviation near 1).
 
 The last lines of the twins show pictures of another size than the table of positions has, not square: timm smooths
 (antialias) where it resizes a table, DeiT's code and ours do not, so it is told not to; beside it stands how far the
