@@ -100,7 +100,8 @@ def of_volo_twin(twin: dict) -> dict[str, np.ndarray]:
     volo.rand_bbox = lambda *_, **__: VOLO_BOX
     first, found["mixed_token_logits"], _ = model.forward_train(images)
     found["mixed_class_logits"] = model.head(first)
-    return {"shapes": np.array(json.dumps(shapes)), **{name: value.numpy() for name, value in found.items()}}
+    about = {"shapes": np.array(json.dumps(shapes, allow_nan=False))}
+    return {**about, **{name: value.numpy() for name, value in found.items()}}
 
 
 def compute_volo(target: Path) -> None:
