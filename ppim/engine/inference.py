@@ -60,6 +60,8 @@ class Inferred(nn.Layer):
         predictor = self._predictor
         predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(images.numpy())
         predictor.run()
+        # it leaves one thread to whatever is computed after it
+        paddle.base.core.set_num_threads(_threads())
         return [predictor.get_output_handle(name).copy_to_cpu() for name in predictor.get_output_names()]
 
 
@@ -67,12 +69,16 @@ def _predictor(program: Path, weights: Path, precision: str):
     config = paddle.inference.Config(str(program), str(weights))
     config.disable_gpu()
     config.disable_glog_info()
-    config.set_cpu_math_library_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+    config.set_cpu_math_library_num_threads(_threads())
     config.enable_mkldnn()
     if precision == "bfloat16":
         config.enable_mkldnn_bfloat16()
         config.set_bfloat16_op(_IN_BFLOAT16)
     return paddle.inference.create_predictor(config)
+
+
+def _threads() -> int:
+    return int(os.environ.get("OMP_NUM_THREADS") or 1)
 
 
 def has_products(precision: str) -> bool:

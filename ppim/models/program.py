@@ -1,6 +1,8 @@
 """How does a network become a program? Traced as it evaluates, for batches of any size."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import paddle
@@ -26,6 +28,19 @@ class _Evaluation(nn.Layer):
         return self.model(image)
 
 
+@contextmanager
+def _forwards_kept(model: nn.Layer) -> Iterator[None]:
+    """Tracing by Paddle 2.6 leaves its own translation of `forward` in layers, by which they are several times as slow
+    from then on."""
+    own = {id(layer) for layer in model.sublayers(include_self=True) if "forward" in vars(layer)}
+    try:
+        yield
+    finally:
+        for layer in model.sublayers(include_self=True):
+            if id(layer) not in own:
+                vars(layer).pop("forward", None)
+
+
 def write_program(model: TokenModel, folder: Path, tokens: bool) -> tuple[Path, Path]:
     """Write model.json (model.pdmodel of Paddle 2.6) and model.pdiparams into `folder`; their paths.
 
@@ -35,7 +50,7 @@ def write_program(model: TokenModel, folder: Path, tokens: bool) -> tuple[Path, 
     spec = InputSpec([None, 3, *model.image_size], "float32", "image")
     layer = _Evaluation(model, tokens)
     # Paddle makes other exceptions of signals that come while it traces
-    with evaluating(model), put_off():
+    with evaluating(model), put_off(), _forwards_kept(model):
         layer.eval()
         paddle.jit.save(layer, str(folder / "model"), input_spec=[spec])
     (folder / "model.pdiparams.info").unlink(missing_ok=True)  # of Paddle 2.6, for training on

@@ -11,7 +11,7 @@ from ppim.engine.command import run
 from ppim.engine.inference import Inferred, answerer, has_products, prefers
 from ppim.models.deit import DeiT
 from ppim.models.merging import Merging
-from tests.helpers import SMALL, small_lvvit, small_t2t_vit, spread_weights, write_tiny_recipe
+from tests.helpers import SMALL, run_python, small_lvvit, small_t2t_vit, spread_weights, write_tiny_recipe
 
 MODELS = {
     "LV-ViT": lambda: small_lvvit(num_classes=7),
@@ -41,6 +41,42 @@ def test_a_program_answers_what_the_model_does_for_batches_of_any_size(name):
         np.testing.assert_allclose(found.class_logits.numpy(), wanted.class_logits.numpy(), atol=1e-5)
         np.testing.assert_allclose(found.token_logits.numpy(), wanted.token_logits.numpy(), atol=1e-5)
         np.testing.assert_allclose(short(batch).numpy(), logits.numpy(), atol=1e-5)
+
+
+# How many threads MKL and OpenMP give to products, asked of the libraries that Paddle has loaded.
+THREADS = """
+import ctypes
+import ppim
+import paddle
+from ppim.engine.inference import Inferred
+from tests.helpers import small_lvvit
+
+def threads():
+    loaded = {line.split()[-1] for line in open("/proc/self/maps") if "libiomp5" in line or "libmklml_intel" in line}
+    asked = {name: getattr(ctypes.CDLL(path), name, None) for path in loaded
+             for name in ("omp_get_max_threads", "MKL_Get_Max_Threads")}
+    return sorted((name, ask()) for name, ask in asked.items() if ask)
+
+model = small_lvvit(num_classes=7)
+images = paddle.rand([1, 3, *model.image_size])
+model(images)
+before = threads()
+Inferred(model)(images)
+print(before, threads() == before)
+"""
+
+
+@pytest.mark.smoke
+def test_what_is_computed_after_a_program_has_all_threads():
+    done = run_python("-c", THREADS)
+    assert "('omp_get_max_threads', 2)" in done.stdout and done.stdout.endswith("True\n"), done.stdout + done.stderr
+
+
+@pytest.mark.smoke
+def test_tracing_leaves_no_translation_behind():
+    model = small_lvvit(num_classes=7)
+    Inferred(model, tokens=True)
+    assert not [name for name, layer in model.named_sublayers(include_self=True) if "forward" in vars(layer)]
 
 
 def test_later_weights_are_not_those_of_the_program():

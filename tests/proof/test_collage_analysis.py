@@ -93,3 +93,14 @@ def test_every_run_is_planned_once_and_what_is_finished_is_left_out(tmp_path):
     path = written(tmp_path, {"right": 1, "shuffled": 1})
     assert runs.finished(path) == set(planned[:16])
     assert not set(analysis.SEQUENCE) - set(runs.ARMS) and not set(analysis.DISPLACED) - set(runs.ARMS)
+
+
+@pytest.mark.parametrize("language", ["en", "cn"])
+def test_the_page_says_what_the_analysis_says_of_the_runs_that_were_made(language):
+    page = (ROOT / "docs" / language / "results.md").read_text(encoding="utf-8")
+    told = [line for line in analysis.tables(analysis.read(analysis.RESULTS)).splitlines()
+            if line.startswith("| right - ") and "| 8 |" in line]
+    assert told
+    for line in told:
+        figures = line.rpartition(" | ")[0]  # the verdict is in the page's language
+        assert figures in page, f"{line} does not stand in docs/{language}/results.md"
