@@ -182,17 +182,24 @@ def told(path: str, shares: np.ndarray, names: Sequence[tuple[str, str]], topk: 
     return "\n".join([path, *(f"  {100 * shares[row]:6.2f} %  {names[row][1]}" for row in best)])
 
 
-def options() -> argparse.Namespace:
-    """What is typed behind the program's name."""
-    parser = argparse.ArgumentParser(description="Predict the classes of photos.")
+def parser_of(description: str, classes: str, batch: int, batch_of: str, logits: str) -> argparse.ArgumentParser:
+    """What any such program is told. The rest is help: `classes` to tell of a photo, `batch` of what is computed at
+    once, what is written as `logits`."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("photos", nargs="*", help="image files, and folders of them")
     parser.add_argument("--list", metavar="FILE", help="file with the path of a photo on each line, besides")
-    parser.add_argument("--topk", type=int, default=5, metavar="K", help="classes to show of each photo (5)")
+    parser.add_argument("--topk", type=int, default=5, metavar="K", help=f"{classes} of each photo (5)")
     parser.add_argument("--engine", choices=("auto", *ENGINES), default="auto", help="what computes (auto)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads that compute (all processors)")
-    parser.add_argument("--batch-size", type=int, default=16, metavar="B", help="photos computed at once (16)")
+    parser.add_argument("--batch-size", type=int, default=batch, metavar="B",
+                        help=f"{batch_of} computed at once ({batch})")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each photo")
-    parser.add_argument("--logits", metavar="FILE.npz", help="write what the network gives instead of printing it")
+    parser.add_argument("--logits", metavar="FILE.npz", help=logits)
+    return parser
+
+
+def typed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What stands behind the program's name, with all photos that it means."""
     args = parser.parse_args()
     if args.list:
         args.photos += [os.fsdecode(line) for line in Path(args.list).read_bytes().split(b"\n") if line]
@@ -200,6 +207,20 @@ def options() -> argparse.Namespace:
     if not args.photos:
         parser.error("no photos: name image files, or folders that hold some")
     return args
+
+
+def opened(args: argparse.Namespace) -> tuple[list[tuple[str, str]], Run]:
+    """Names of the classes and the network. Raises ValueError as `open_engine`."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names of files and classes may be no text
+    return class_names(), open_engine(args.engine, args.threads)
+
+
+def ended(faults: Sequence[str]) -> int:
+    """The exit code, each fault told: 0 where there is none, else 1."""
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    return 1 if faults else 0
 
 
 def save(path: str, kept: Sequence[tuple[list[str], list[np.ndarray]]]) -> None:
@@ -211,14 +232,12 @@ def save(path: str, kept: Sequence[tuple[list[str], list[np.ndarray]]]) -> None:
 
 def main() -> int:
     """The exit code: 0, or 1 where a photo cannot be read or the engine is missing."""
-    args, faults, kept = options(), [], []
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # names of files and classes may be no text
+    args, faults, kept = typed(parser_of("Predict the classes of photos.", "classes to show", 16, "photos",
+                                         "write what the network gives instead of printing it")), [], []
     try:
-        names, run = class_names(), open_engine(args.engine, args.threads)
+        names, run = opened(args)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return ended([str(error)])
     for batch, outputs in predict(run, args.photos, max(1, args.batch_size), faults):
         if args.logits:
             kept.append((batch, outputs))
@@ -227,9 +246,7 @@ def main() -> int:
             print(told(path, shares, names, max(1, args.topk), args.json), flush=True)
     if kept:
         save(args.logits, kept)
-    for fault in faults:
-        print(f"error: {fault}", file=sys.stderr)
-    return 1 if faults else 0
+    return ended(faults)
 
 
 if __name__ == "__main__":

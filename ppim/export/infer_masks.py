@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from engines import ENGINES, SETTINGS, Run, class_names, decoded, open_engine
+from engines import SETTINGS, Run, decoded, ended, opened, parser_of, typed
 from PIL import Image
-from preprocess import normalised, photos_in
+from preprocess import normalised
 
 _CELLS = 1 << 24  # logits resized together
 
@@ -116,23 +115,10 @@ def told(path: str, mask: Path, rows: np.ndarray, names: Sequence[tuple[str, str
 
 def options() -> argparse.Namespace:
     """What is typed behind the program's name."""
-    parser = argparse.ArgumentParser(description="Say what lies where in photos, as coloured masks.")
-    parser.add_argument("photos", nargs="*", help="image files, and folders of them")
-    parser.add_argument("--list", metavar="FILE", help="file with the path of a photo on each line, besides")
+    parser = parser_of("Say what lies where in photos, as coloured masks.", "classes to tell", 4, "windows",
+                       "write the averaged logits of each photo, logits_0 ..., instead of masks")
     parser.add_argument("--masks", metavar="DIR", default="masks", help="where the masks go, NAME.png (masks)")
-    parser.add_argument("--topk", type=int, default=5, metavar="K", help="classes to tell of each photo (5)")
-    parser.add_argument("--engine", choices=("auto", *ENGINES), default="auto", help="what computes (auto)")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads that compute (all processors)")
-    parser.add_argument("--batch-size", type=int, default=4, metavar="B", help="windows computed at once (4)")
-    parser.add_argument("--json", action="store_true", help="print a line of JSON for each photo")
-    parser.add_argument("--logits", metavar="FILE.npz", help="write the averaged logits of each photo, logits_0 ..., "
-                        "instead of masks")
-    args = parser.parse_args()
-    if args.list:
-        args.photos += [os.fsdecode(line) for line in Path(args.list).read_bytes().split(b"\n") if line]
-    args.photos = photos_in(args.photos)
-    if not args.photos:
-        parser.error("no photos: name image files, or folders that hold some")
+    args = typed(parser)
     masks = [Path(path).stem for path in args.photos]
     if len(set(masks)) < len(masks) and not args.logits:
         parser.error("two photos of one name would have one mask; give them one after the other")
@@ -142,13 +128,10 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """The exit code: 0, or 1 where a photo cannot be read or the engine is missing."""
     args, faults, kept = options(), [], {}
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # names of files and classes may be no text
     try:
-        names, run = class_names(), open_engine(args.engine, args.threads)
+        names, run = opened(args)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return ended([str(error)])
     for number, path in enumerate(args.photos):
         try:
             photo = decoded(path)
@@ -164,9 +147,7 @@ def main() -> int:
         print(told(path, mask, rows, names, max(1, args.topk), args.json), flush=True)
     if kept:
         np.savez(args.logits, **kept)
-    for fault in faults:
-        print(f"error: {fault}", file=sys.stderr)
-    return 1 if faults else 0
+    return ended(faults)
 
 
 if __name__ == "__main__":
