@@ -13,7 +13,7 @@ import paddle
 import ppim
 from ppim.data import preprocess
 from ppim.export import formats
-from ppim.export.compare import Agreement
+from ppim.export.compare import Agreement, compare
 from ppim.export.engines import FORMATS, check_installed
 from ppim.export.pictures import photos_for
 from ppim.export.source import Source, lines_of
@@ -57,7 +57,8 @@ def export(
         named = photos_for(photos, scratch / "drawn", max(source.model.image_size), source.kind.drawn)
         formats.write(source.model, beside, chosen, tokens)
         _write_program(source, beside, chosen, tokens)
-        found = source.kind.compare(source.model, source.preprocess, beside, chosen, named, scratch, tokens, say)
+        found = compare(source.kind.comparison, source.model, source.preprocess, beside, chosen, named, scratch, tokens,
+                        say)
         _check(found)
         _write_card(source, beside, found, drawn=not photos)
         shutil.rmtree(scratch)
@@ -95,7 +96,7 @@ def _write_program(source: Source, folder: Path, wanted: Sequence[str], tokens: 
 
 
 def _write_card(source: Source, folder: Path, found: Sequence[Agreement], drawn: bool) -> None:
-    checks = [{**agreement._asdict(), "drawn": drawn} for agreement in found]
+    checks = [{**agreement.as_dict(), "drawn": drawn} for agreement in found]
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name.startswith("model.")}
     card = {**source.card, "ppim": ppim.__version__, "paddle": paddle.__version__, "files": files, "checked": checks}
     (folder / "card.json").write_text(dumps(card, indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from ppim.models.base import TokenModel
 from ppim.objective.pixels import normalise
 
 TOLERANCE = 1e-4  # of the range of the model's logits; engines sum in another order, which makes 1e-6 or so
-_AT_ONCE, _BATCH = 512, 16  # photos whose logits are held; photos computed together
+_BATCH = 16  # photos computed together
 
 
 class Agreement(NamedTuple):
@@ -32,8 +32,9 @@ class Agreement(NamedTuple):
         engine, photos: which, and on how many.
         largest: difference of two logits, infinite where one is no number; `limit`: what is allowed.
         range: from the model's smallest logit to its largest.
-        same: photos with the same top-1. Where logits differ by `largest` at most, the two classes of any other photo
-            have logits within twice that of each other: a tie.
+        same: photos, or pixels, with the same top-1. Where logits differ by `largest` at most, the two classes of any
+            other have logits within twice that of each other: a tie.
+        pixels: of all photos, where the network names pixels.
     """
 
     engine: str
@@ -42,21 +43,45 @@ class Agreement(NamedTuple):
     limit: float
     range: float
     same: int
+    pixels: int | None = None
 
     @property
     def holds(self) -> bool:
         """Is it the same model but for rounding?"""
         return self.largest <= self.limit
 
+    def as_dict(self) -> dict[str, Any]:
+        """What is known."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
     def __str__(self) -> str:
-        ties = f" ({self.photos - self.same} are ties)" if self.holds and self.same < self.photos else ""
-        return (f"{self.engine:<9} top-1 the same on {self.same:,} of {self.photos:,} photos{ties}; largest difference "
-                f"of a logit {self.largest:.2g}, of a range of {self.range:.3g}")
+        named = self.photos if self.pixels is None else self.pixels
+        of = f"photos{f' ({named - self.same:,} are ties)' if self.holds and self.same < named else ''}"
+        what = (f"top-1 the same on {self.same:,} of {named:,} {of}" if self.pixels is None else
+                f"class the same at {self.same:,} of {named:,} pixels of {self.photos:,} {of}")
+        return (f"{self.engine:<9} {what}; largest difference of a logit {self.largest:.2g}, of a range of "
+                f"{self.range:.3g}")
+
+
+class Comparison(NamedTuple):
+    """How two computations of one kind of network are asked, `parts` of which are judged one by one.
+
+    Attributes:
+        at_once: photos whose logits are held.
+        of_model: model, preprocess as `Source` has it, photos, and whether the tokens' logits count too -> parts;
+            raises ValueError for a photo that cannot be read and for logits that are not finite.
+        of_bundle: the arrays that the bundle's program wrote -> parts. A part is a list of arrays, of which the first
+            has photos and classes as its axes, then rows and columns where pixels are named.
+    """
+
+    at_once: int
+    of_model: Callable[[Any, dict[str, Any], Sequence[str], bool], list[Sequence[np.ndarray]]]
+    of_bundle: Callable[[Mapping[str, np.ndarray]], list[Sequence[np.ndarray]]]
 
 
 def compare(
-    model: TokenModel, preprocess: dict[str, Any], bundle: Path, engines: Sequence[str], photos: Sequence[str],
-    scratch: Path, tokens: bool, say: Callable[[str], object],
+    kind: Comparison, model: TokenModel, preprocess: dict[str, Any], bundle: Path, engines: Sequence[str],
+    photos: Sequence[str], scratch: Path, tokens: bool, say: Callable[[str], object],
 ) -> list[Agreement]:
     """The bundle against the model on photos, for each of its engines.
 
@@ -70,12 +95,14 @@ def compare(
         ValueError: a photo cannot be read, the model's logits are not finite, or the bundle's program fails.
     """
     found: dict[str, list[Agreement]] = {engine: [] for engine in engines}
-    for start in range(0, len(photos), _AT_ONCE):
-        some = photos[start : start + _AT_ONCE]
-        wanted = logits_of_model(model, preprocess, some, tokens)
+    for start in range(0, len(photos), kind.at_once):
+        some = photos[start : start + kind.at_once]
+        wanted = kind.of_model(model, preprocess, some, tokens)
         for engine in engines:
-            found[engine].append(_agreement(engine, wanted, logits_of_bundle(bundle, engine, some, scratch)))
-        if len(photos) > _AT_ONCE:
+            with np.load(answers_of_bundle(bundle, engine, some, scratch)) as arrays:
+                got = kind.of_bundle(arrays)
+            found[engine] += [_agreement(engine, *both) for both in zip(wanted, got, strict=True)]
+        if len(photos) > kind.at_once:
             say(f"checked on {start + len(some):,} of {len(photos):,} photos")
     return [_all(parts) for parts in found.values()]
 
@@ -83,8 +110,8 @@ def compare(
 @paddle.no_grad()
 def logits_of_model(
     model: TokenModel, preprocess: dict[str, Any], photos: Sequence[str], tokens: bool
-) -> list[np.ndarray]:
-    """(B, K), and with `tokens` (B, N, K), by eager computing on what evaluation makes of the files.
+) -> list[Sequence[np.ndarray]]:
+    """One part: (B, K), and with `tokens` (B, N, K), by eager computing on what evaluation makes of the files.
 
     Raises:
         ValueError: a photo cannot be read, or logits are not finite.
@@ -100,13 +127,12 @@ def logits_of_model(
         if not all(np.isfinite(array).all() for array in outputs[-1]):
             raise ValueError(f"the model's logits of {photos[start]} or of the photos behind it are not finite; are "
                              "its weights whole?")
-    return [np.concatenate(parts) for parts in zip(*outputs)]
+    return [[np.concatenate(arrays) for arrays in zip(*outputs)]]
 
 
-def logits_of_bundle(bundle: Path, engine: str, photos: Sequence[str], scratch: Path) -> list[np.ndarray]:
+def logits_of_bundle(arrays: Mapping[str, np.ndarray]) -> list[Sequence[np.ndarray]]:
     """The same by the bundle's program."""
-    with np.load(answers_of_bundle(bundle, engine, photos, scratch)) as arrays:
-        return [arrays[name] for name in OUTPUTS if name in arrays]
+    return [[arrays[name] for name in OUTPUTS if name in arrays]]
 
 
 def answers_of_bundle(bundle: Path, engine: str, photos: Sequence[str], scratch: Path) -> Path:
@@ -130,19 +156,25 @@ def answers_of_bundle(bundle: Path, engine: str, photos: Sequence[str], scratch:
 
 
 def _agreement(engine: str, wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> Agreement:
-    """Of logits (B, K), and (B, N, K) where there are any; top-1 is that of the first."""
+    """Of a part; top-1 is that of its first arrays."""
+    first = wanted[0].argmax(axis=1)
+    pixels = first.size if first.ndim > 1 else None
     span = max(float(np.ptp(array)) for array in wanted)
     same_shapes = [array.shape for array in wanted] == [array.shape for array in got]
     largest = max(float(np.abs(one - other).max()) for one, other in zip(wanted, got)) if same_shapes else np.inf
     if not np.isfinite(largest):
-        return Agreement(engine, len(wanted[0]), np.inf, TOLERANCE * span, span, 0)
-    same = int((wanted[0].argmax(axis=1) == got[0].argmax(axis=1)).sum())
-    return Agreement(engine, len(wanted[0]), largest, TOLERANCE * span, span, same)
+        return Agreement(engine, len(first), np.inf, TOLERANCE * span, span, 0, pixels)
+    same = int((first == got[0].argmax(axis=1)).sum())
+    return Agreement(engine, len(first), largest, TOLERANCE * span, span, same, pixels)
 
 
 def _all(parts: Sequence[Agreement]) -> Agreement:
     """Of all photos; the range is that of the part that allows least."""
     least = min(parts, key=lambda part: part.limit)
     worst = max(part.largest for part in parts)
-    return least._replace(photos=sum(part.photos for part in parts), largest=worst,
-                          same=sum(part.same for part in parts))
+    counted = {name: sum(getattr(part, name) for part in parts) for name in ("photos", "same", "pixels")
+               if getattr(least, name) is not None}
+    return least._replace(largest=worst, **counted)
+
+
+OF_PHOTOS = Comparison(512, logits_of_model, logits_of_bundle)

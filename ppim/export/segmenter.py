@@ -6,9 +6,8 @@ network knows no other size. The segmenter is asked in the same way here.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import paddle
@@ -18,7 +17,7 @@ from PIL import Image
 from ppim.data.masks import palette
 from ppim.data.photos import read_photo
 from ppim.data.transforms import to_array
-from ppim.export.compare import TOLERANCE, answers_of_bundle
+from ppim.export.compare import Comparison
 from ppim.export.source import Kind, Source
 from ppim.objective.pixels import normalise
 from ppim.segment.network import Segmenter
@@ -28,28 +27,6 @@ from ppim.trained.masks import reader_of
 
 _AT_ONCE = 4  # photos whose logits are held, of every class and pixel
 _BATCH = 4  # windows computed together
-
-
-class PixelAgreement(NamedTuple):
-    """How far an engine's logits are from the segmenter's, `pixels` of `photos`, `same` of them of the same best class;
-    all else as of `compare.Agreement`."""
-
-    engine: str
-    photos: int
-    pixels: int
-    largest: float
-    limit: float
-    range: float
-    same: int
-
-    @property
-    def holds(self) -> bool:
-        """Is it the same segmenter but for rounding?"""
-        return self.largest <= self.limit
-
-    def __str__(self) -> str:
-        return (f"{self.engine:<9} class the same at {self.same:,} of {self.pixels:,} pixels of {self.photos:,} "
-                f"photos; largest difference of a logit {self.largest:.2g}, of a range of {self.range:.3g}")
 
 
 def load(weights: str, named: str | None = None, classes: str | None = None, overrides: Sequence[str] = ()) -> Source:
@@ -71,22 +48,16 @@ def load(weights: str, named: str | None = None, classes: str | None = None, ove
     return Source(model, preprocess, reader.names, reader.names, about, tuple(told), OF_PIXELS)
 
 
-def compare(
-    model: Segmenter, preprocess: dict[str, Any], bundle: Path, engines: Sequence[str], photos: Sequence[str],
-    scratch: Path, tokens: bool, say: Callable[[str], object],
-) -> list[PixelAgreement]:
-    """The bundle against the segmenter on photos, for each of its engines; arguments and errors as of
-    `compare.compare`."""
-    found: dict[str, list[PixelAgreement]] = {engine: [] for engine in engines}
-    for start in range(0, len(photos), _AT_ONCE):
-        some = photos[start : start + _AT_ONCE]
-        wanted = [logits_of(model, preprocess, path) for path in some]
-        for engine in engines:
-            with np.load(answers_of_bundle(bundle, engine, some, scratch)) as arrays:
-                found[engine] += [_agreement(engine, one, arrays[f"logits_{at}"]) for at, one in enumerate(wanted)]
-        if len(photos) > _AT_ONCE:
-            say(f"checked on {start + len(some):,} of {len(photos):,} photos")
-    return [_all(parts) for parts in found.values()]
+def logits_of_model(
+    model: Segmenter, preprocess: dict[str, Any], photos: Sequence[str], tokens: bool
+) -> list[Sequence[np.ndarray]]:
+    """A part for each photo: (1, rows, h, w); a segmenter has no logits of tokens."""
+    return [[logits_of(model, preprocess, path)[None]] for path in photos]
+
+
+def logits_of_bundle(arrays: Mapping[str, np.ndarray]) -> list[Sequence[np.ndarray]]:
+    """The same by the bundle's program."""
+    return [[arrays[f"logits_{number}"][None]] for number in range(len(arrays))]
 
 
 @paddle.no_grad()
@@ -111,20 +82,5 @@ def logits_of(model: Segmenter, preprocess: dict[str, Any], path: str) -> np.nda
     return logits
 
 
-def _agreement(engine: str, wanted: np.ndarray, got: np.ndarray) -> PixelAgreement:
-    span, pixels = float(np.ptp(wanted)), wanted[0].size
-    largest = float(np.abs(wanted - got).max()) if wanted.shape == got.shape else np.inf
-    if not np.isfinite(largest):
-        return PixelAgreement(engine, 1, pixels, np.inf, TOLERANCE * span, span, 0)
-    same = int((wanted.argmax(axis=0) == got.argmax(axis=0)).sum())
-    return PixelAgreement(engine, 1, pixels, largest, TOLERANCE * span, span, same)
-
-
-def _all(parts: Sequence[PixelAgreement]) -> PixelAgreement:
-    """Of all photos; the range is that of the one that allows least."""
-    least = min(parts, key=lambda part: part.limit)
-    total = {name: sum(getattr(part, name) for part in parts) for name in ("photos", "pixels", "same")}
-    return least._replace(largest=max(part.largest for part in parts), **total)
-
-
-OF_PIXELS = Kind({"infer.py": "infer_masks.py", "engines.py": "infer.py"}, "bundle_readme_masks.md", compare, _AT_ONCE)
+OF_PIXELS = Kind({"infer.py": "infer_masks.py", "engines.py": "infer.py"}, "bundle_readme_masks.md",
+                 Comparison(_AT_ONCE, logits_of_model, logits_of_bundle), _AT_ONCE)

@@ -1,11 +1,11 @@
 """What is exported: which network with which weights, what it sees of a photo, and what its logits are called?"""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ppim.engine.classes import keys_of
-from ppim.export.compare import compare
+from ppim.export import compare
 from ppim.export.pictures import DRAWN
 from ppim.models.base import TokenModel
 from ppim.trained.ready import of_weights
@@ -18,17 +18,17 @@ class Kind(NamedTuple):
     Attributes:
         program: files of this room by the names they have in a bundle.
         page: its README, a file of this room with places to be filled in.
-        compare: as `compare.compare`.
+        comparison: how its logits are asked for.
         drawn: pictures that are drawn to check on.
     """
 
     program: dict[str, str]
     page: str
-    compare: Callable[..., Sequence[NamedTuple]]
+    comparison: compare.Comparison
     drawn: int
 
 
-OF_PHOTOS = Kind({"infer.py": "infer.py"}, "bundle_readme.md", compare, DRAWN)
+OF_PHOTOS = Kind({"infer.py": "infer.py"}, "bundle_readme.md", compare.OF_PHOTOS, DRAWN)
 
 
 class Source(NamedTuple):

@@ -254,9 +254,22 @@ def test_what_counts_as_the_same(change, holds, same):
     assert (found.holds, found.same, found.range) == (holds, same, 10.0)
 
 
+def test_pixels_are_counted_where_they_are_what_is_named():
+    wanted = np.zeros((2, 3, 4, 5), np.float32)
+    wanted[:, 1] = 1.0
+    got = wanted.copy()
+    got[1, 2, 0, :2] = 1.5  # two pixels of the second photo are of another class
+    found = compare._agreement("onnx", [wanted], [got])
+    assert (found.photos, found.pixels, found.same, found.largest, found.holds) == (2, 40, 38, 1.5, False)
+    assert compare._all([found, found]).as_dict() == {
+        "engine": "onnx", "photos": 4, "pixels": 80, "same": 76, "largest": 1.5, "limit": 1e-4, "range": 1.0}
+    assert "76 of 80 pixels of 4 photos" in str(compare._all([found, found]))
+
+
 def test_photos_in_parts_are_judged_by_the_strictest():
     parts = [Agreement("onnx", 4, 1e-6, 1e-3, 10.0, 4), Agreement("onnx", 2, 1e-5, 1e-4, 1.0, 1)]
     assert compare._all(parts) == Agreement("onnx", 6, 1e-5, 1e-4, 1.0, 5)
+    assert "pixels" not in compare._all(parts).as_dict()
 
 
 # ---- what is exported ----------------------------------------------------------------------------------------------
