@@ -15,7 +15,7 @@ help:
 	@echo "make test-runs  whole runs: lines as documented, launchers, kills, full disks"
 	@echo "make smoke-old  a small set of both on Paddle 2.6.2"
 	@echo "make test-faults   kills, full disks and damage by the thousand (hours; goes on where it stopped), and its tables"
-	@echo "make lint       ruff"
+	@echo "make lint       style, and that nothing needs a newer Python than is promised"
 	@echo "make mutants    plant known mistakes one by one; every one must make a test fail"
 	@echo "make bench      how fast everything is on this machine (minutes; keep it quiet)"
 	@echo "make newcomer   the first ten minutes of the documentation, typed line by line in an empty folder"
@@ -63,6 +63,7 @@ smoke-old: .venv-2.6/.ready
 
 lint: env
 	$(BIN)/ruff check .
+	$(BIN)/vermin --no-tips --violations --target=3.9- ppim tools setup.py
 
 mutants: env
 	$(BIN)/python tests/run_mutants.py

@@ -33,7 +33,7 @@ setup(
         "openvino": ["paddle2onnx>=1.3", "onnx", "openvino>=2023.1"],  # ppim export --formats openvino
         "notebooks": ["nbclient", "ipykernel", "matplotlib"],  # make notebooks
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "jieba"],  # make site
-        "dev": ["pytest", "scipy", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "matplotlib"],
+        "dev": ["pytest", "scipy", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "vermin", "matplotlib"],
     },
     entry_points={"console_scripts": ["ppim=ppim.__main__:start"]},
 )
