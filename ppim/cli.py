@@ -10,6 +10,7 @@ import ppim
 from ppim.commands import guarded
 from ppim.commands.bench import bench
 from ppim.commands.check import check
+from ppim.commands.cifar import unpack_cifar
 from ppim.commands.collage import collage
 from ppim.commands.convert import convert
 from ppim.commands.data_check import check_data
@@ -61,6 +62,7 @@ COMMANDS = {
     "data index": index_data,
     "data shards": make_shards,
     "data imagenet": lay_out,
+    "data cifar": unpack_cifar,
     "data collage": collage,
 }
 

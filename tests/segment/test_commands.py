@@ -16,7 +16,7 @@ from tests.helpers import assert_same_weights
 TAKE = {"train", "evaluate", "predict", "check", "convert", "export", "plan"}
 # they know neither recipes nor weights
 CANNOT = {"labels pack", "labels convert", "models", "demo", "doctor", "data check", "data index", "data shards",
-          "data imagenet", "data collage"}
+          "data imagenet", "data cifar", "data collage"}
 WEIGHTS = "names pixels, not photos: wanted weights of a model of whole photos"
 RECIPE = "TASK segment.*wanted that of a model of whole photos"
 REFUSED = [
