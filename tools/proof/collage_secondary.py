@@ -20,6 +20,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import collage_runs as primary  # noqa: E402
+from annotator_cells import without_ground  # noqa: E402
 
 from ppim.token_labels.card import load_card, read_card, save_card  # noqa: E402
 
@@ -110,7 +111,7 @@ def perform(seed: int, name: str, photos: Path, work: Path, annotators: Path) ->
 
 
 def _maps(kind: str, seed: int, data: Path, work: Path, annotators: Path) -> Path:
-    """The folder of the training pictures' maps, made if it is not there."""
+    """The folder of the training pictures' maps, made if it is not there; none of them teaches the ground."""
     if kind == "exact":
         return data / "labels" / "train"
     if kind == "uncarded centre":
@@ -119,13 +120,17 @@ def _maps(kind: str, seed: int, data: Path, work: Path, annotators: Path) -> Pat
     if output.exists():
         return output
     beside = data / f"labels_{kind}.part"
+    made = beside / "made"
     shutil.rmtree(beside, ignore_errors=True)
     if kind == "annotator":
-        _across(data, beside, annotators)
+        _across(data, made, annotators)
     else:
         train = str(data / "data" / "train")
         primary.ppim(["labels", "make", "--load", str(work / f"plain_{seed}" / "last.pdparams"), "-c", primary.RECIPE,
-                      "--labelled", train, "--images", train, "--output", str(beside / "train")])
+                      "--labelled", train, "--images", train, "--output", str(made / "train")])
+    exact = data / "labels" / "train"
+    without_ground(exact, made / "train", beside / "train", load_card(exact)["num_classes"])
+    shutil.rmtree(made)
     beside.rename(output.parent)
     return output
 
