@@ -1,15 +1,16 @@
 """A network that knows nothing of the classes annotates them, taught by a few labelled pictures.
 
-Its features stay as they are. A head learns the classes from the pictures, of which each is the mean of its cells, or,
-where masks are given, from every cell; then it is asked of each cell. `linear`: a linear layer (asked of every cell, it
-says of the whole exactly the mean of what it says of the cells); `knn`: the nearest labelled ones vote.
+Its features stay as they are; a head learns the classes and is asked of every cell. `linear`: a linear layer, taught by
+cells, each of which has the class of its picture, or its own where masks are given. (Taught by means of pictures it
+would lean on differences that single cells drown: half as many of them were named rightly. Asked of the whole it says
+the mean of what it says of the cells.) `knn`: the nearest vote, of the pictures' means, or of cells with masks.
 
 Nothing is drawn at random: the same pictures make the same head. Every fifth picture of a class is first kept from the
 head, to see how often it is right; then it is fitted again, on all of them.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,8 @@ _NEIGHBOURS = 20
 _HELD_OUT = 5  # every so manieth picture of a class
 _ROWS = 1 << 12  # that vote at a time
 _STEPS = 300
+_MOST_VALUES = 1 << 26  # numbers of the features that a layer is fitted on, and ...
+_MOST_WORK = 2 * 10**10  # ... their products with its weights in one step, beyond which only some cells teach
 _DECAY = 1e-4
 
 Logits = Callable[[paddle.Tensor], paddle.Tensor]
@@ -95,16 +98,11 @@ def fitted(model, labelled: Labelled, view: View, kind: str = "linear", batch_si
         kind: of HEADS.
     """
     body = body_of(model)
-    rows, owner = _rows(body, labelled, view, batch_size)
-    targets = np.eye(labelled.num_classes, dtype=np.float32)[labelled.labels] if labelled.targets is None else \
-        labelled.targets.reshape(-1, labelled.targets.shape[-1])
-    known = targets.sum(axis=1) > 0
-    rows, owner, targets = rows[known], owner[known], targets[known]
-    out = held_out(labelled)
-    apart = out[owner]
-    told = _judged(rows, targets, apart, kind, f"cells of {out.sum():,} pictures" if labelled.targets is not None else
-                   "pictures") + f"; now fitted on all {len(labelled.files):,}"
-    probabilities, logits = _fit(rows, targets, kind)
+    taught, asked = _examples(body, labelled, view, batch_size, kind)
+    apart = held_out(labelled)
+    told = _judged(taught.of(~apart), asked.of(apart), kind, f"cells of {apart.sum():,} pictures"
+                   if labelled.targets is not None else "pictures") + f"; now fitted on all {len(labelled.files):,}"
+    probabilities, logits = _fit(taught.rows, taught.targets, kind)
     if labelled.targets is not None:
         # of what is nothing no map speaks: shares of the classes alone, written as those of drawn masks are
         return Fitted(body, lambda x: paddle.log1p(probabilities(x)[:, 1:] / FLOOR), labelled.num_classes,
@@ -121,17 +119,64 @@ def held_out(labelled: Labelled) -> np.ndarray:
     return rank % _HELD_OUT == _HELD_OUT - 1
 
 
+class _Examples(NamedTuple):
+    """Features (R, D), the distribution over classes that each shows, (R, K), and the picture that it is of, (R,)."""
+
+    rows: np.ndarray
+    targets: np.ndarray
+    owner: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> _Examples:
+        """Those of some pictures, (n,) bool."""
+        return _Examples(*(part[chosen[self.owner]] for part in self))
+
+
+def _examples(body: Logits, labelled: Labelled, view: View, batch_size: int,
+              kind: str) -> tuple[_Examples, _Examples]:
+    """What a head is fitted on, and what it is asked of to be judged: cells that have classes of their own; else cells
+    with their picture's class (for `knn` pictures), and pictures, each by the mean of its cells."""
+    pictures, batches = np.arange(len(labelled.files)), _features(body, labelled.files, view, batch_size)
+    if labelled.targets is not None:
+        targets = labelled.targets.reshape(-1, labelled.targets.shape[-1])
+        owner, known = np.repeat(pictures, labelled.targets.shape[1]), targets.sum(axis=1) > 0
+        cells = np.concatenate([batch.reshape(-1, batch.shape[2]) for batch in batches])
+        of_cells = _Examples(cells[known], targets[known], owner[known])
+        return of_cells, of_cells
+    targets = np.eye(labelled.num_classes, dtype=np.float32)[labelled.labels]
+    means, teaching = [], []
+    for batch in batches:
+        means.append(batch.mean(axis=1))
+        if kind == "linear":
+            _, count, width = batch.shape
+            some = teaching_cells(len(teaching) * batch_size + np.arange(len(batch)), count,
+                                  cells_that_can_teach(len(pictures), count, width, labelled.num_classes))
+            teaching.append(np.take_along_axis(batch, some[..., None], axis=1))
+    of_pictures = _Examples(np.concatenate(means), targets, pictures)
+    if not teaching:
+        return of_pictures, of_pictures
+    owner = np.repeat(pictures, teaching[0].shape[1])
+    rows = np.concatenate(teaching).reshape(len(owner), -1)
+    return _Examples(rows, targets[owner], owner), of_pictures
+
+
 @paddle.no_grad()
-def _rows(body: Logits, labelled: Labelled, view: View, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features (R, D) of the pictures, or, where they have classes of their own, of the cells; whose each is (R,)."""
-    found = []
-    for first in range(0, len(labelled.files), batch_size):
-        images = [look(path, view) for path in labelled.files[first:first + batch_size]]
+def _features(body: Logits, files: Sequence[str], view: View, batch_size: int) -> Iterator[np.ndarray]:
+    """Features (b, N, D) of the cells of pictures, batch by batch."""
+    for first in range(0, len(files), batch_size):
+        images = [look(path, view) for path in files[first:first + batch_size]]
         filled = np.stack([*images, *[images[-1]] * (batch_size - len(images))])
-        cells = body(normalise(paddle.to_tensor(filled), view.mean, view.std))[:len(images)]
-        found.append((cells.mean(axis=1) if labelled.targets is None else cells.flatten(0, 1)).numpy())
-    rows = np.concatenate(found)
-    return rows, np.repeat(np.arange(len(labelled.files)), len(rows) // len(labelled.files))
+        yield body(normalise(paddle.to_tensor(filled), view.mean, view.std))[:len(images)].numpy()
+
+
+def cells_that_can_teach(pictures: int, count: int, width: int, classes: int) -> int:
+    """How many of the `count` cells of each picture a linear layer of `width` features can be fitted on."""
+    return min(count, max(1, min(_MOST_VALUES, _MOST_WORK // classes) // (width * pictures)))
+
+
+def teaching_cells(pictures: np.ndarray, count: int, kept: int) -> np.ndarray:
+    """(b, kept) int64: which of its `count` cells stand for each of the pictures of these numbers, (b,): evenly spread,
+    and begun elsewhere in every picture, so that all places teach."""
+    return (np.arange(kept) * count // kept + pictures[:, None]) % count
 
 
 def _fit(rows: np.ndarray, targets: np.ndarray, kind: str) -> tuple[Logits, Logits]:
@@ -186,10 +231,10 @@ def _votes(x: paddle.Tensor, known: paddle.Tensor, told: paddle.Tensor) -> paddl
 
 
 @paddle.no_grad()
-def _judged(rows: np.ndarray, targets: np.ndarray, apart: np.ndarray, kind: str, what: str) -> str:
-    """How often a head fitted without the rows `apart` is right on them, in words."""
-    if not apart.any():
+def _judged(taught: _Examples, asked: _Examples, kind: str, what: str) -> str:
+    """How often a head fitted on the one is right on the other, in words."""
+    if not len(asked.rows):
         return "how good the head is, is not known: no class has five labelled pictures, to keep one of them apart"
-    shares, _ = _fit(rows[~apart], targets[~apart], kind)
-    right = shares(paddle.to_tensor(rows[apart])).argmax(axis=1).numpy() == targets[apart].argmax(axis=1)
+    shares, _ = _fit(taught.rows, taught.targets, kind)
+    right = shares(paddle.to_tensor(asked.rows)).argmax(axis=1).numpy() == asked.targets.argmax(axis=1)
     return f"the head is right on {100 * right.mean():.1f} % of {len(right):,} labelled {what} that were kept from it"

@@ -6,7 +6,8 @@ import paddle
 import pytest
 from PIL import Image
 
-from ppim.annotate.fitted import Labelled, body_of, fitted, held_out, linear
+from ppim.annotate import fitted as module
+from ppim.annotate.fitted import Labelled, body_of, cells_that_can_teach, fitted, held_out, linear, teaching_cells
 from ppim.annotate.generate import View, top_scores
 from ppim.models import create_model
 from tests.helpers import images
@@ -64,6 +65,61 @@ def test_a_head_fitted_on_whole_pictures_names_the_cells_of_others(labelled, tmp
     again, _ = fitted(Colours(), labelled, VIEW, kind, batch_size=7)
     for one, other in zip(top_scores(again, pixels, VIEW, 3), (scores, ids, log_z)):
         np.testing.assert_array_equal(one, other)
+
+
+class Pixels(paddle.nn.Layer):
+    """Every pixel is a cell, described by its colour."""
+
+    grid, num_classes = (8, 8), 2
+
+    def tokens(self, x):
+        class Output:
+            token_logits = x.flatten(2).transpose([0, 2, 1])
+
+        return Output
+
+
+def test_a_linear_head_does_not_lean_on_what_single_cells_drown(tmp_path):
+    """Green tells the class of a picture's mean without fail, but in a cell it tells its place above all; red tells the
+    class of most cells."""
+    rng = np.random.default_rng(0)
+    stripes = np.where((np.arange(8)[:, None] + np.arange(8)) % 2, 100, -100)
+
+    def pixels(label):
+        red = 128 + (60 if label else -60) * rng.choice([1, 1, 1, 1, -1], (8, 8))
+        return np.stack([red, 128 + stripes + 3 * label, np.full((8, 8), 90)]).astype(np.uint8)
+
+    files, labels = [], []
+    for number in range(40):
+        files.append(str(tmp_path / f"{number}.png"))
+        labels.append(number % 2)
+        Image.fromarray(pixels(number % 2).transpose(1, 2, 0)).save(files[-1])
+    found, told = fitted(Pixels(), Labelled(files, np.array(labels), 2), VIEW)
+    assert told.startswith("the head is right on 100.0 % of 8 labelled pictures")
+    other = pixels(1)
+    ids = top_scores(found, other[None], VIEW, 2)[1][0, 0]
+    np.testing.assert_array_equal(ids, other[0] > 128)
+
+
+@pytest.mark.parametrize("pictures, count, width, classes, kept", [
+    (20, 16, 64, 10, 16), (1_000, 196, 768, 10, 87), (1_000, 196, 768, 1_000, 26), (100_000, 49, 2048, 1_000, 1),
+])
+def test_as_many_cells_teach_as_can_be_worked_on_and_every_place_of_them(pictures, count, width, classes, kept):
+    assert cells_that_can_teach(pictures, count, width, classes) == kept
+    found = teaching_cells(np.arange(pictures), count, kept)
+    assert found.shape == (pictures, kept) and found.min() == 0 and found.max() == count - 1
+    assert all(len(set(row)) == kept for row in found[:count].tolist())
+    assert np.ptp(np.bincount(found.ravel())) <= -(-pictures // count)  # hardly any place more often than others
+
+
+def test_where_only_some_cells_teach_they_are_those_of_their_own_picture(labelled, monkeypatch):
+    whole, _ = fitted(Colours(), labelled, VIEW, batch_size=5)
+    monkeypatch.setattr(module, "_MOST_VALUES", len(labelled.files) * 3 * 2)  # two of the four cells
+    some, told = fitted(Colours(), labelled, VIEW, batch_size=5)
+    x = images(2, 8, 8)
+    with paddle.no_grad():
+        one, other = whole.tokens(x).token_logits, some.tokens(x).token_logits
+    assert "100.0 %" in told and not np.array_equal(one.numpy(), other.numpy())
 
 
 def test_the_linear_head_is_where_nothing_gets_better_whatever_the_features_units():
