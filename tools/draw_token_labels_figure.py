@@ -26,6 +26,7 @@ from ppim.data.photos import read_photo  # noqa: E402
 from ppim.data.transforms import CropResize, HFlip, Warp, apply_all, history  # noqa: E402
 from ppim.geometry import WHOLE, centre_window, trace  # noqa: E402
 from ppim.token_labels.maps import LabelMap, read_map  # noqa: E402
+from ppim.token_labels.reads import blank_cells  # noqa: E402
 from ppim.token_labels.targets import best_class, dense, token_targets  # noqa: E402
 
 # Okabe and Ito's colours stay apart with every common form of colour blindness; the last stands for all other classes.
@@ -45,10 +46,10 @@ def drawn_picture(seed: int):
 
 def map_confidence(label_map: LabelMap) -> tuple[np.ndarray, np.ndarray]:
     """Best class of each cell, -1 where no class stands out, and its probability; both (rows, columns)."""
-    best, least = label_map.scores.max(axis=0), label_map.scores.min(axis=0)
+    best = label_map.scores.max(axis=0)
     ids = np.take_along_axis(label_map.ids, label_map.scores.argmax(axis=0)[None], axis=0)[0]
     log_z = label_map.log_z if label_map.log_z is not None else np.logaddexp.reduce(label_map.scores, axis=0)
-    return np.where((best > least) | (len(label_map.scores) == 1), ids, -1), np.exp(best - log_z)
+    return np.where(blank_cells(label_map), -1, ids), np.exp(best - log_z)
 
 
 class Classes:

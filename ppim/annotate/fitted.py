@@ -144,12 +144,12 @@ def _examples(body: Logits, labelled: Labelled, view: View, batch_size: int,
         return of_cells, of_cells
     targets = np.eye(labelled.num_classes, dtype=np.float32)[labelled.labels]
     means, teaching = [], []
-    for batch in batches:
+    for first, batch in zip(pictures[::batch_size], batches):
         means.append(batch.mean(axis=1))
         if kind == "linear":
             _, count, width = batch.shape
-            some = teaching_cells(len(teaching) * batch_size + np.arange(len(batch)), count,
-                                  cells_that_can_teach(len(pictures), count, width, labelled.num_classes))
+            kept = cells_that_can_teach(len(pictures), count, width, labelled.num_classes)
+            some = teaching_cells(first + np.arange(len(batch)), count, kept)
             teaching.append(np.take_along_axis(batch, some[..., None], axis=1))
     of_pictures = _Examples(np.concatenate(means), targets, pictures)
     if not teaching:
@@ -159,13 +159,14 @@ def _examples(body: Logits, labelled: Labelled, view: View, batch_size: int,
     return _Examples(rows, targets[owner], owner), of_pictures
 
 
-@paddle.no_grad()
 def _features(body: Logits, files: Sequence[str], view: View, batch_size: int) -> Iterator[np.ndarray]:
     """Features (b, N, D) of the cells of pictures, batch by batch."""
     for first in range(0, len(files), batch_size):
         images = [look(path, view) for path in files[first:first + batch_size]]
         filled = np.stack([*images, *[images[-1]] * (batch_size - len(images))])
-        yield body(normalise(paddle.to_tensor(filled), view.mean, view.std))[:len(images)].numpy()
+        with paddle.no_grad():
+            cells = body(normalise(paddle.to_tensor(filled), view.mean, view.std))
+        yield cells[:len(images)].numpy()
 
 
 def cells_that_can_teach(pictures: int, count: int, width: int, classes: int) -> int:

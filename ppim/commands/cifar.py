@@ -1,7 +1,6 @@
 """`ppim data cifar`: CIFAR-10 or CIFAR-100 as class folders."""
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from ppim.commands import Parser
@@ -11,16 +10,11 @@ def unpack_cifar(argv: list[str]) -> None:
     """Lay out CIFAR-10 or CIFAR-100 from its archive as class folders."""
     args = _parser().parse_args(argv)
     from ppim.data.cifar import COMPLETE, read_archive, write_split
-    from ppim.weights import pickles
-    from ppim.weights.scan import scan
-
-    def unpickle(data: bytes) -> object:
-        scan(data)
-        return pickles.run(io.BytesIO(data))[0]
+    from ppim.weights.pickles import run_at
 
     if args.quality is not None and not 1 <= args.quality <= 95:
         raise ValueError(f"--quality wants 1 .. 95, got {args.quality}")
-    archive = read_archive(args.archive, unpickle)
+    archive = read_archive(args.archive, lambda pickled: run_at(pickled)[0])
     output = args.output or Path("data") / archive.name
     for split, complete in COMPLETE.items():
         count = write_split(archive, split, output / split, args.quality)

@@ -6,7 +6,6 @@ with a dot. Archives are not trusted: files of other names are passed over, and 
 """
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tarfile
@@ -18,6 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+
+from ppim.data.class_folders import count, put_in_place, unfinished
 
 SIDE = 32  # pixels of a photo
 COMPLETE = {"train": 50_000, "test": 10_000}  # photos, of CIFAR-10 as of CIFAR-100
@@ -95,8 +96,8 @@ def write_split(archive: Archive, split: str, folder: Path, quality: int | None 
     """Write a split below `folder`, CLASS/NUMBER.png, or .jpg of a quality; how many photos it has. A folder that is
     there is complete and left alone."""
     if folder.is_dir():
-        return sum(1 for path in folder.iterdir() if path.is_dir() for _ in path.iterdir())
-    part = folder.with_name(f".{folder.name}.part")
+        return count(folder).images
+    part = unfinished(folder)
     shutil.rmtree(part, ignore_errors=True)
     for name in archive.classes:
         (part / name).mkdir(parents=True)
@@ -110,8 +111,7 @@ def write_split(archive: Archive, split: str, folder: Path, quality: int | None 
             else:
                 photo.save(path.with_suffix(".jpg"), quality=quality)
             seen[label] += 1
-    os.sync()
-    part.rename(folder)
+    put_in_place(folder)
     return sum(seen.values())
 
 

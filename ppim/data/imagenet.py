@@ -7,23 +7,16 @@ every member must be a file with a plain name, and is written by us below the fo
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+from ppim.data.class_folders import Counts, count, put_in_place, unfinished
 
 TRAINING, VALIDATION, DEVKIT = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"
 _TRUTH, _META = "data/ILSVRC2012_validation_ground_truth.txt", "data/meta.mat"
-
-
-class Counts(NamedTuple):
-    """Of a split on disk."""
-
-    images: int
-    classes: int
 
 
 COMPLETE = {"train": Counts(1_281_167, 1_000), "val": Counts(50_000, 1_000)}
@@ -61,7 +54,7 @@ def lay_out_validation(archive: Path, classes: list[str], folder: Path, tell: Ca
     """
     if folder.is_dir():
         return count(folder)
-    part = folder.with_name(f".{folder.name}.part")
+    part = unfinished(folder)
     with _members(archive) as members:
         for done, (name, member, tar) in enumerate(members, 1):
             number = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
@@ -78,7 +71,7 @@ def lay_out_validation(archive: Path, classes: list[str], folder: Path, tell: Ca
                 path.write_bytes(content)
             if done % 10_000 == 0:
                 tell(f"{done:,} images")
-    _put_in_place(part, folder)
+    put_in_place(folder)
     return count(folder)
 
 
@@ -107,23 +100,17 @@ def classes_of_validation(devkit: Path, synsets: Path | None) -> list[str]:
     return [meaning[number] for number in ids]
 
 
-def count(folder: Path) -> Counts:
-    """What a split of class folders holds."""
-    classes = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    return Counts(sum(1 for path in classes for _ in path.iterdir()), len(classes))
-
-
 def _unpack_class(file, folder: Path, source: str) -> None:
     """The images of one class' tar, which come to `folder` when all are there."""
     if folder.is_dir():
         return
-    part = folder.with_name(f".{folder.name}.part")
+    part = unfinished(folder)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     with _members(source, file) as members:
         for name, member, tar in members:
             _write(tar.extractfile(member), part / name)
-    _put_in_place(part, folder)
+    put_in_place(folder)
 
 
 @contextlib.contextmanager
@@ -147,12 +134,6 @@ def _plain_name(member: tarfile.TarInfo, source: Path | str) -> str:
 def _write(source, path: Path) -> None:
     with source, open(path, "wb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
-
-
-def _put_in_place(part: Path, folder: Path) -> None:
-    """Name a folder as complete once the disk has its files, which is one wait for all of them."""
-    os.sync()
-    part.rename(folder)
 
 
 def _devkit_files(devkit: Path) -> tuple[bytes, bytes]:

@@ -230,10 +230,15 @@ def save(path: str, kept: Sequence[tuple[list[str], list[np.ndarray]]]) -> None:
     np.savez(path, photos=photos, **dict(zip(("logits", "token_logits"), arrays)))
 
 
+def options() -> argparse.Namespace:
+    """What is typed behind the program's name."""
+    return typed(parser_of("Predict the classes of photos.", "classes to show", 16, "photos",
+                           "write what the network gives instead of printing it"))
+
+
 def main() -> int:
     """The exit code: 0, or 1 where a photo cannot be read or the engine is missing."""
-    args, faults, kept = typed(parser_of("Predict the classes of photos.", "classes to show", 16, "photos",
-                                         "write what the network gives instead of printing it")), [], []
+    args, faults, kept = options(), [], []
     try:
         names, run = opened(args)
     except ValueError as error:

@@ -10,6 +10,7 @@ from PIL import Image
 from ppim.look import paint
 from ppim.pages import page, source, text
 from ppim.token_labels.maps import LabelMap
+from ppim.token_labels.reads import blank_cells
 
 _SIDE = 280  # pixels of a thumbnail's longer side; twelve photos make less than 1 MB
 _QUALITY = 80
@@ -82,8 +83,7 @@ def best_of(label_map: LabelMap) -> tuple[np.ndarray, np.ndarray]:
     top = np.take_along_axis(scores, at, axis=0)[0]
     log_z = label_map.log_z if label_map.log_z is not None else top + np.log(np.exp(scores - top).sum(axis=0))
     best = np.take_along_axis(label_map.ids, at, axis=0)[0].astype(np.int64)
-    telling = scores.max(axis=0) > scores.min(axis=0) if len(scores) > 1 else np.ones(top.shape, bool)
-    return np.where(telling, best, -1), np.minimum(np.exp(top - log_z), 1)
+    return np.where(blank_cells(label_map), -1, best), np.minimum(np.exp(top - log_z), 1)
 
 
 def _thumbnail(photo: Image.Image) -> Image.Image:

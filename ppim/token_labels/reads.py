@@ -73,19 +73,22 @@ class Points(NamedTuple):
         return np.bincount(keys.ravel(), reads.ravel(), self.rows * count).reshape(self.rows, count)
 
 
+def blank_cells(label_map: LabelMap) -> np.ndarray:
+    """(rows, columns) bool: the cells of which a map says nothing, all the classes it keeps having the same score, as
+    in maps of masks and of drawn pictures where there is no object. One class alone always says something."""
+    scores = label_map.scores
+    return (scores.max(axis=0) == scores.min(axis=0)) & (len(scores) > 1)
+
+
 def blank_rows(label_map: LabelMap, reads) -> np.ndarray:
     """(R,) bool: the rows of which the map says nothing, more than half of what they read being blank cells.
-
-    A cell is blank where all the classes it keeps have the same score: maps of masks and of drawn pictures are, where
-    there is no object.
 
     Args:
         reads: `Points` or `axes.Axes`.
     """
-    scores = label_map.scores
-    if len(scores) < 2:
+    if len(label_map.scores) < 2:
         return np.zeros(len(reads.covered), bool)
-    telling = (scores.max(axis=0) > scores.min(axis=0)).astype(np.float64)
+    telling = (~blank_cells(label_map)).astype(np.float64)
     return reads.mean(telling) < (0.5 - _TIE) * reads.covered
 
 

@@ -7,11 +7,14 @@ own size, and what is not wanted of it is never looked at.
 """
 from __future__ import annotations
 
+import io
 import math
 import pickle
 from typing import NamedTuple
 
 import numpy as np
+
+from ppim.weights.scan import scan
 
 _MOST_AXES = 32
 
@@ -240,3 +243,10 @@ def run(file) -> tuple[object, dict[str, TorchStorage]]:
         raise ValueError(f"wanted plain arrays, found {error}") from error
     except Exception as error:  # a damaged pickle may fail in any way
         raise ValueError(f"damaged or cut off ({error!s:.200})") from error
+
+
+def run_at(data, start: int = 0) -> tuple[object, dict[str, TorchStorage], int]:
+    """Look over the pickle at `start` of `data` (bytes or mmap), then run it: its value, the storages it speaks of, and
+    the position behind it. Raises what `scan` and `run` raise."""
+    end = scan(data, start)
+    return (*run(io.BytesIO(data[start:end])), end)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import encodings.cp437  # noqa: F401  zipfile's codec for old names; imported here so that no file decides what is
-import io
 import zipfile
 from typing import Any, NamedTuple
 
@@ -16,15 +15,8 @@ import numpy as np
 
 from ppim.weights import pickles
 from ppim.weights.pickles import TorchStorage, TorchTensor
-from ppim.weights.scan import scan
 
 _LEGACY_MAGIC = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the number of the first pickle, and its end
-
-
-def _run(data, start: int) -> tuple[object, dict[str, TorchStorage], int]:
-    """The value of the pickle at `start`, the storages it speaks of, and the position behind it."""
-    end = scan(data, start)
-    return (*pickles.run(io.BytesIO(data[start:end])), end)
 
 
 def _values(data, storage: TorchStorage, position: int, room: int, order: str) -> np.ndarray:
@@ -61,7 +53,7 @@ class ZipStorages:
     def pickle(self) -> object:
         """The value of the pickle that lies beside the storages."""
         start, _ = self._place(self.members[f"{self.root}data.pkl"])
-        return _run(self.data, start)[0]
+        return pickles.run_at(self.data, start)[0]
 
     def array(self, tensor: TorchTensor) -> np.ndarray:
         """A tensor of the file, a view of `data`."""
@@ -115,10 +107,10 @@ def open_legacy(data) -> tuple[object, LegacyStorages]:
     Raises:
         ValueError: damaged, or of another version.
     """
-    version, _, at = _run(data, data.find(_LEGACY_MAGIC) + len(_LEGACY_MAGIC))
-    machine, _, at = _run(data, at)
-    value, storages, at = _run(data, at)
-    keys, _, at = _run(data, at)
+    version, _, at = pickles.run_at(data, data.find(_LEGACY_MAGIC) + len(_LEGACY_MAGIC))
+    machine, _, at = pickles.run_at(data, at)
+    value, storages, at = pickles.run_at(data, at)
+    keys, _, at = pickles.run_at(data, at)
     if version != 1001 or not isinstance(machine, dict) or not isinstance(keys, list):
         raise ValueError("a legacy PyTorch file of an unknown version")
     order = "<" if machine.get("little_endian", True) else ">"

@@ -25,7 +25,7 @@ def record(pixels, *labels) -> bytes:
     return b"".join(bytes([*(column[i] for column in labels)]) + row.tobytes() for i, row in enumerate(pixels))
 
 
-def by_python_2(pixels, key: str, labels, last: int = 0) -> bytes:
+def by_python_2(pixels, key: str, labels) -> bytes:
     """The steps by which Python 2 wrote a dict of an array and a list, protocol 2."""
     def text(value: str) -> bytes:
         return b"U" + bytes([len(value)]) + value.encode()

@@ -10,9 +10,10 @@ from PIL import Image
 
 from ppim.commands import guarded
 from ppim.commands.imagenet import lay_out
+from ppim.data.class_folders import Counts
 from ppim.data.classes import match
 from ppim.data.datasets import find_images
-from ppim.data.imagenet import Counts, classes_of_validation, lay_out_training, lay_out_validation
+from ppim.data.imagenet import classes_of_validation, lay_out_training, lay_out_validation
 from tests.helpers import run_python
 
 WNIDS = ["n02119789", "n02100735", "n01440764"]  # in the order of the devkit's ids, which is not alphabetical

@@ -92,6 +92,9 @@ def test_ground_is_left_out_where_the_exact_map_has_it(folders, tmp_path):
         wanted[ground] = 1 / CLASSES
         np.testing.assert_allclose(found, wanted, atol=4e-3)
     assert read_card(tmp_path / "out") == Reading(log_z=True) and load_card(tmp_path / "out")["num_classes"] == CLASSES
+    save_card(made, Reading(log_z=True), {"num_classes": CLASSES, "classes": list("abcd")})
+    cells.without_ground(exact, made, tmp_path / "out", CLASSES)
+    assert load_card(tmp_path / "out")["classes"] == list("abcd")
 
 
 def test_a_picture_without_its_other_map_is_named(folders):

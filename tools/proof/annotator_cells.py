@@ -18,8 +18,9 @@ import numpy as np
 
 from ppim.data.collage import CANVAS
 from ppim.geometry import HW
-from ppim.token_labels.card import Reading, read_card, save_card
+from ppim.token_labels.card import Reading, load_card, read_card, save_card
 from ppim.token_labels.maps import LabelMap, write_map
+from ppim.token_labels.reads import blank_cells
 from ppim.token_labels.store import Maps, open_maps
 from ppim.token_labels.targets import dense, token_targets
 
@@ -50,21 +51,18 @@ def probabilities(label_map: LabelMap, grid: HW, classes: int) -> np.ndarray:
     return dense(targets, classes).reshape(*grid, classes)
 
 
-def is_ground(exact: LabelMap) -> np.ndarray:
-    """(rows, columns) bool: the cells of which an exact map says nothing."""
-    return exact.scores.max(axis=0) == exact.scores.min(axis=0)
-
-
 def without_ground(exact: Path, made: Path, output: Path, classes: int) -> None:
     """Write the maps `made` on the exact ones' grid, saying nothing of cells that are ground, as exact maps do."""
     for place, true, other in both(exact, made, classes):
         said = probabilities(other, true.scores.shape[1:], classes)
         ids = np.argsort(-said, axis=2, kind="stable")[:, :, :KEPT]
         scores = np.log(np.maximum(np.take_along_axis(said, ids, 2), LEAST)).transpose(2, 0, 1)
-        ground = is_ground(true)
+        ground = blank_cells(true)
         write_map(str(output / place), np.where(ground, 0, scores), ids.transpose(2, 0, 1),
                   np.where(ground, np.log(classes), 0))
-    save_card(output, Reading(log_z=True), {"form": 1, "model": "annotated, ground left out", "num_classes": classes})
+    named = {key: value for key, value in (load_card(made) or {}).items() if key == "classes"}
+    save_card(output, Reading(log_z=True), {"form": 1, "model": "annotated, ground left out", "num_classes": classes,
+                                            **named})
 
 
 def judged(exact: Path, made: Path, classes: int) -> dict[str, float]:
