@@ -1,6 +1,6 @@
 """The analysis of the collage experiment, written before its first run; protocol: docs/en/results.md.
 
-    python tools/proof/collage_analysis.py [--results docs/results/collage_runs.jsonl] [--figure FILE]
+    python tools/proof/collage_analysis.py [--results docs/results/collage_runs.jsonl]
 
 prints the tables of docs/en/results.md in markdown. A pair is complete for a comparison when both its arms have run.
 A run that failed, or whose figure is not a number, counts as 0.
@@ -111,45 +111,6 @@ def dose(figures: Figures, name: str = "mIoU") -> list[dict]:
     return rows
 
 
-def draw(figures: Figures, path: Path, placed: dict[str, float]) -> None:
-    """The figure: mIoU and top-1 minus the shuffled arm's of the same pair, by displacement; a line a pair, the mean
-    and its interval. `placed`: the measured displacement of arms that have another cause."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4.2))
-    for panel, name in zip(panels, MATTERS):
-        rows = [row for row in dose(figures, name) if row["values"]]
-        line = [row for row in rows if row["tokens"] is not None]
-        # the axis is linear up to a quarter of a token and logarithmic beyond
-        panel.set_xscale("symlog", base=2, linthresh=0.25)
-        for values in zip(*(row["values"] for row in line if len(row["values"]) == len(line[0]["values"]))):
-            panel.plot([row["tokens"] for row in line][:len(values)], values, color="#b8c4d6", lw=0.8)
-        _points(panel, line, [row["tokens"] for row in line], "o-", "#1f4e9c", "labels displaced")
-        for arm, colour in (("released", "#c0392b"), ("frame", "#d98e04")):
-            own = [row for row in rows if row["arm"] == arm and arm in placed]
-            _points(panel, own, [placed[arm]] * len(own), "s", colour, arm)
-        panel.axhline(0, color="#888888", lw=0.8, ls="--")
-        panel.set_xlabel("displacement of the labels, tokens")
-        panel.set_ylabel(f"{name} minus the shuffled arm's, points")
-        panel.set_xticks([0, 0.25, 0.5, 1, 2, 4], ["0", "1/4", "1/2", "1", "2", "4"])
-        panel.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(path, dpi=160)
-    plt.close(figure)
-
-
-def _points(panel, rows: list[dict], at: list[float], style: str, colour: str, label: str) -> None:
-    if rows:
-        means = np.array([row["mean"] for row in rows])
-        reach = [np.nan_to_num(means - [row["low"] for row in rows], posinf=0),
-                 np.nan_to_num([row["high"] for row in rows] - means, posinf=0)]
-        panel.errorbar(at, means, yerr=reach, fmt=style, color=colour, capsize=3, label=label)
-
-
 def tables(figures: Figures) -> str:
     """Both tables in markdown."""
     lines = []
@@ -171,14 +132,8 @@ def _cells(row: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--figure", type=Path)
-    parser.add_argument("--placed", type=json.loads, default={}, metavar="JSON",
-                        help='measured displacement of arms, tokens, e.g. {"released": 2.1}')
     args = parser.parse_args()
-    figures = read(args.results)
-    print(tables(figures))
-    if args.figure:
-        draw(figures, args.figure, args.placed)
+    print(tables(read(args.results)))
 
 
 if __name__ == "__main__":

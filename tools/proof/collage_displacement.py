@@ -1,9 +1,9 @@
 """How far from where a token looks does its label come from? Measured of the arms of the collage experiment.
 
-    python tools/proof/collage_displacement.py [--views 500]
+    python tools/proof/collage_displacement.py [--views 500] > docs/results/collage_displacement.json
 
-prints a JSON object {arm: tokens}, the mean distance in sides of a token, for `collage_analysis.py --placed`. Labels
-are followed by maps whose scores grow linearly over the photo, read by the arm's own settings from files to targets.
+prints a JSON object {arm: tokens}, the mean distance in sides of a token, for collage_figure.py. Labels are followed by
+maps whose scores grow linearly over the photo, read by the arm's own settings from files to targets.
 """
 from __future__ import annotations
 
