@@ -68,7 +68,7 @@ class Classifying:
 
     def notes(self, config: CfgNode, images: ImageList) -> list[str]:
         """Classes with unequal numbers of photos, and what is done about them."""
-        return balance.told(build.class_counts(images), config.LOSS.CLASS_BALANCE, config.LOSS.BALANCE_BETA,
+        return balance.told(images.counts(), config.LOSS.CLASS_BALANCE, config.LOSS.BALANCE_BETA,
                             config.DATA.SAMPLING)
 
     def objective(self, config: CfgNode, model: nn.Layer, teacher: Teacher | None) -> nn.Layer:

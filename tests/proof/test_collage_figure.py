@@ -1,4 +1,4 @@
-"""The figure of the experiment, of made-up runs: every point stands where its arm's labels lie and at what they gave."""
+"""The experiment's figure, of made-up runs: every point stands where its arm's labels lie, at what they gave."""
 import json
 
 import numpy as np

@@ -37,23 +37,11 @@ def draw(figures: Figures, placed: dict[str, float]):
     figure, panels = plt.subplots(1, 2, figsize=(11, 5), layout="constrained", sharey=True)
     for panel, (name, title) in zip(panels, PANELS.items()):
         rows = {row["arm"]: row for row in dose(figures, name) if row["pairs"]}
-        line = [rows[arm] for arm in DISPLACED if arm in rows]
-        complete = [row for row in line if row["pairs"] == line[0]["pairs"]]
-        for values in zip(*(row["values"] for row in complete)):
-            panel.plot([row["tokens"] for row in complete], values, color=PAIR, linewidth=0.8, zorder=1)
-        _mean(panel, line, [row["tokens"] for row in line], "o-", DOSE, "labels moved, in any direction")
+        _levels(panel, rows)
+        _moved(panel, [rows[arm] for arm in DISPLACED if arm in rows])
         for arm, (text, colour) in CAUSES.items():
             if arm in rows and arm in placed:
                 _mean(panel, [rows[arm]], [placed[arm]], "s", colour, text)
-        for arm, text in LEVELS.items():
-            level = rows[arm]["mean"] if arm in rows else 0.0
-            panel.axhline(level, color=GREY, linewidth=0.9, linestyle="--", zorder=0)
-            panel.annotate(text, (0.0, level), (0, 7), textcoords="offset points", color=GREY, va="center",
-                           path_effects=[withStroke(linewidth=3, foreground="white")])
-        # linear up to a quarter of a token, logarithmic beyond
-        panel.set_xscale("symlog", base=2, linthresh=0.25)
-        panel.set_xlim(-0.03, 4.6)
-        panel.set_xticks(list(DISPLACED.values()), ["0", "¼", "½", "1", "2", "4"])
         panel.set_title(title, color=INK, fontsize=11, loc="left")
         panel.set_xlabel("distance of token labels from their place, in tokens", color=INK)
         panel.spines[["top", "right"]].set_visible(False)
@@ -63,10 +51,30 @@ def draw(figures: Figures, placed: dict[str, float]):
     return figure
 
 
+def _levels(panel, rows: dict[str, dict]) -> None:
+    for arm, text in LEVELS.items():
+        level = rows[arm]["mean"] if arm in rows else 0.0  # no row for what all others are compared with
+        panel.axhline(level, color=GREY, linewidth=0.9, linestyle="--", zorder=0)
+        panel.annotate(text, (0.0, level), (0, 7), textcoords="offset points", color=GREY, va="center",
+                       path_effects=[withStroke(linewidth=3, foreground="white")])
+
+
+def _moved(panel, line: list[dict]) -> None:
+    complete = [row for row in line if row["pairs"] == line[0]["pairs"]]
+    for values in zip(*(row["values"] for row in complete)):
+        panel.plot([row["tokens"] for row in complete], values, color=PAIR, linewidth=0.8, zorder=1)
+    _mean(panel, line, [row["tokens"] for row in line], "o-", DOSE, "labels moved, in any direction")
+    # linear up to a quarter of a token, logarithmic beyond
+    panel.set_xscale("symlog", base=2, linthresh=0.25)
+    panel.set_xlim(-0.03, 4.6)
+    panel.set_xticks(list(DISPLACED.values()), ["0", "¼", "½", "1", "2", "4"])
+
+
 def _mean(panel, rows: list[dict], at: list[float], style: str, colour: str, text: str) -> None:
     means = [row["mean"] for row in rows]
     known = [math.isfinite(row["low"]) for row in rows]  # an interval needs six pairs
-    reach = [[abs(row[end] - row["mean"]) if sure else 0.0 for row, sure in zip(rows, known)] for end in ("low", "high")]
+    reach = [[abs(row[end] - row["mean"]) if sure else 0.0 for row, sure in zip(rows, known)]
+             for end in ("low", "high")]
     panel.errorbar(at, means, yerr=reach, fmt=style, color=colour, capsize=3, zorder=3, label=text)
 
 

@@ -13,6 +13,7 @@ from ppim.config import get_config, published_recipes
 from ppim.data.datasets import find_images
 from ppim.engine import build
 from ppim.engine.command import run
+from ppim.engine.maps_of_run import label_maps
 from ppim.models import create_model
 from ppim.token_labels.card import CARD, Reading, save_card
 from ppim.weights.write import save_state
@@ -56,7 +57,7 @@ def recipe_of(tiny_data, tmp_path):
 def reading(recipe, options=(), path=None):
     config = get_config(recipe, options)
     images = find_images(config.DATA.DATA_PATH, "train")
-    return build.label_maps(config, get_config(recipe), images, path or config.TOKEN_LABEL.PATH)
+    return label_maps(config, get_config(recipe), images, path or config.TOKEN_LABEL.PATH)
 
 
 @pytest.mark.parametrize("frame", ["whole", "centre-crop"])
@@ -205,5 +206,5 @@ def test_maps_that_are_not_there_are_named_by_their_own_key_with_the_way_to_go_w
         tiny_config, tiny_data, key, overrides, without):
     config = get_config(tiny_config, overrides)
     with pytest.raises(FileNotFoundError) as raised:
-        build.label_maps(config, config, find_images(tiny_data, "val"), "nowhere")
+        label_maps(config, config, find_images(tiny_data, "val"), "nowhere")
     assert f"set TOKEN_LABEL.{key} to it" in str(raised.value) and f"-o {without}" in str(raised.value)
