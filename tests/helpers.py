@@ -28,6 +28,8 @@ from ppim.seeds import picture_rng
 from ppim.token_labels.card import WHOLE, save_card
 
 ROOT = Path(__file__).resolve().parent.parent
+# small models of our own, of which nobody has published anything
+OWN_MODELS = {"lvvit_demo", "lvvit_cifar10", "lvvit_cifar10_small", "lvvit_collage", "deit_cifar10"}
 
 
 # ---- processes -----------------------------------------------------------------------------------------------------

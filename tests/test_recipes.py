@@ -17,6 +17,7 @@ from ppim.engine.command import run
 from ppim.families import size_of
 from ppim.models import build_model, changed_size, create_model, list_models
 from ppim.weights import save_state
+from tests.helpers import OWN_MODELS
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 # segmenters have their own: tests/segment/test_recipes.py
@@ -61,10 +62,9 @@ def recipe_of(name: str) -> Path:
 
 def test_every_published_model_has_a_recipe():
     named = set(MODELS.values())
-    ours = {"lvvit_demo", "lvvit_cifar10", "lvvit_cifar10_small", "lvvit_collage", "deit_cifar10"}
     assert set(PARAMETERS) <= named <= set(list_models())
     families = ("lvvit", "t2t", "deit", "vit", "dinov2", "volo")
-    assert {name for name in list_models() if name.startswith(families)} - ours == set(PARAMETERS)
+    assert {name for name in list_models() if name.startswith(families)} - OWN_MODELS == set(PARAMETERS)
 
 
 @pytest.mark.parametrize("name", sorted(PARAMETERS))

@@ -53,6 +53,15 @@ def test_too_few_pairs_show_no_interval():
     plt.close(picture)
 
 
+def test_no_level_is_drawn_of_runs_that_are_not_in():
+    plt.switch_backend("agg")
+    figures = {(pair, arm): {"mIoU": 30 + gain, "top-1": 50 + gain} for arm, gain in GIVES.items() for pair in range(8)
+               if arm != "plain"}
+    picture = figure.draw(figures, PLACED)
+    assert [text.get_text() for text in picture.axes[0].texts] == ["the same labels, shuffled"]
+    plt.close(picture)
+
+
 @pytest.mark.parametrize("language", ["en", "cn"])
 def test_the_page_says_how_far_labels_were_measured_to_lie(language):
     page = (ROOT / "docs" / language / "results.md").read_text(encoding="utf-8")

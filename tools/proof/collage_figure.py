@@ -28,7 +28,6 @@ CAUSES = {  # arms whose labels are misplaced by a mistake: what it is, and the 
     "released": ("x and y of the crop exchanged (published code)", "#D55E00"),
     "frame": ("centre-square maps read as whole", "#009E73"),
 }
-LEVELS = {"shuffled": "the same labels, shuffled", "plain": "no token labels"}
 PANELS = {"mIoU": "Which class lies where: mIoU of a linear probe", "top-1": "Which class the picture is: top-1"}
 
 
@@ -52,8 +51,10 @@ def draw(figures: Figures, placed: dict[str, float]):
 
 
 def _levels(panel, rows: dict[str, dict]) -> None:
-    for arm, text in LEVELS.items():
-        level = rows[arm]["mean"] if arm in rows else 0.0  # no row for what all others are compared with
+    levels = {"the same labels, shuffled": 0.0}
+    if "plain" in rows:
+        levels["no token labels"] = rows["plain"]["mean"]
+    for text, level in levels.items():
         panel.axhline(level, color=GREY, linewidth=0.9, linestyle="--", zorder=0)
         panel.annotate(text, (0.0, level), (0, 7), textcoords="offset points", color=GREY, va="center",
                        path_effects=[withStroke(linewidth=3, foreground="white")])
