@@ -35,11 +35,12 @@ def read(path: Path) -> Figures:
             raise ValueError(f"{path} holds pair {key[0]}, {key[1]} twice; every run counts once")
         failed = line["failed"] is not None
         values = {} if failed else {"mIoU": line["probe"]["miou"], "top-1": line["evaluation"]["top1"]}
-        found[key] = {name: _number(values.get(name)) for name in MATTERS}
+        found[key] = {name: number(values.get(name)) for name in MATTERS}
     return found
 
 
-def _number(value: float | None) -> float:
+def number(value: float | None) -> float:
+    """A figure, or 0 where there is none."""
     return value if isinstance(value, (int, float)) and math.isfinite(value) else 0.0
 
 

@@ -28,6 +28,7 @@ RESULTS = primary.ROOT / "docs" / "results" / "collage_secondary.jsonl"
 PAIRS = (0, 1, 2, 3)
 TUNING_SEED = 20  # of the rates, which no counted run has
 SEVEN = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog")
+RATES = ("5e-4", "1e-3", "2e-3")
 DEIT = ("DATA.IMAGE_SIZE", "64", "DATA.CROP_PCT", "1.0", "DATA.BATCH_SIZE", "32", "DATA.NUM_WORKERS", "1",
         "MODEL.TRANS.PATCH_SIZE", "8", "MODEL.TRANS.EMBED_DIM", "72", "MODEL.TRANS.DEPTH", "4", "TRAIN.BASE_LR", "1e-3",
         "TRAIN.LINEAR_SCALED_LR", "32", "TRAIN.WARMUP_EPOCHS", "2")
@@ -73,7 +74,7 @@ def _arms() -> dict[str, Arm]:
     for share in ("area", "attention", "alignment"):
         found[f"DeiT {share}"] = Arm((*DEIT, "MIX.CLASS_SHARE", share), recipe="deit_cifar10")
     for arm, overrides in primary.ARMS.items():
-        for rate in ("5e-4", "1e-3", "2e-3"):
+        for rate in RATES:
             found[f"{arm}, rate {rate}"] = Arm((*overrides, "TRAIN.BASE_LR", rate), seed=TUNING_SEED,
                                                maps="uncarded centre" if arm == "frame" else "exact")
     return found
