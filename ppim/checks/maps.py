@@ -34,8 +34,12 @@ def scores_are(seen: Survey) -> str:
     return "probabilities" if seen.probabilities else "log-probabilities" if seen.log_probabilities else "logits"
 
 
-def maps_are_sound(seen: Survey, num_classes: int, where: str) -> Finding:
-    """Can the maps be read, and are their scores what readers take them for?"""
+def maps_are_sound(seen: Survey, num_classes: int, where: str, target: str = "released") -> Finding:
+    """Can the maps be read, and are their scores what readers take them for?
+
+    Args:
+        target: TOKEN_LABEL.TARGET, how they are read.
+    """
     check = "contents of the label maps"
     if seen.broken:
         return error(check, where=where, wanted=f"{len(seen.looked):,} maps that can be read",
@@ -43,7 +47,13 @@ def maps_are_sound(seen: Survey, num_classes: int, where: str) -> Finding:
     if seen.probabilities:
         return warning(check, where=where, wanted="scores that are logits", got="probabilities in every map",
                        hint="a softmax of probabilities is nearly uniform and teaches next to nothing; write their "
-                            "logarithms")
+                            "logarithms, with a log-sum-exp of zero beside them, and take TOKEN_LABEL.TARGET probs")
+    if target == "released" and 2 * len(seen.outweighed) > len(seen.looked):
+        return error(check, where=where, wanted="scores above zero, which is what classes that were not kept count as",
+                     got=f"less for the best class of most cells in {len(seen.outweighed):,} of {len(seen.looked):,} "
+                         f"maps of {scores_are(seen)}: {few(seen.outweighed)}",
+                     hint="a softmax puts every other class above them; take TOKEN_LABEL.TARGET probs, which needs the "
+                          "log-sum-exp in the maps, or write logits")
     if seen.improbable:
         return warning(check, where=where, wanted="scores of at most the log-sum-exp beside them",
                        got=f"probabilities above one in {len(seen.improbable):,} maps: {few(seen.improbable)}",

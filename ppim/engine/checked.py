@@ -138,7 +138,8 @@ def of_the_maps(parts: Parts, effort: Effort) -> list[Finding]:
     """The label maps of both splits, where there are any."""
     folders = [(samples.maps, samples.images) for samples in (parts.train, parts.val) if samples.maps is not None]
     return [finding for maps, images in folders for finding in
-            look_over(maps, images, effort.maps, effort.photos, effort.whole_folders).findings]
+            look_over(maps, images, effort.maps, effort.photos, effort.whole_folders,
+                      parts.config.TOKEN_LABEL.TARGET).findings]
 
 
 def of_the_samples(parts: Parts) -> list[Finding]:

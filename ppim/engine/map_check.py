@@ -32,12 +32,14 @@ class Looked(NamedTuple):
     lone: list[str]
 
 
-def look_over(folder: Maps, images: ImageList, looked: int = LOOKED, laid: int = LAID, whole: bool = True) -> Looked:
+def look_over(folder: Maps, images: ImageList, looked: int = LOOKED, laid: int = LAID, whole: bool = True,
+              target: str | None = None) -> Looked:
     """Look over label maps and the photos they belong to.
 
     Args:
         looked: maps that are opened, spread evenly; laid: photos that are read.
         whole: list all maps, to find those without a photo.
+        target: TOKEN_LABEL.TARGET, how they will be read; None: by their probabilities, if they hold them.
     """
     found, missing, lone = [], [], []
     if whole:
@@ -48,7 +50,8 @@ def look_over(folder: Maps, images: ImageList, looked: int = LOOKED, laid: int =
             return Looked(found, np.zeros(0, np.int64), survey(folder, []), missing, lone)
     chosen = spread(len(images), looked)
     seen = survey(folder, [images.paths[i] for i in chosen])
-    found.append(maps.maps_are_sound(seen, folder.num_classes, folder.path))
+    read_as = target or ("probs" if folder.reading.log_z else "released")
+    found.append(maps.maps_are_sound(seen, folder.num_classes, folder.path, read_as))
     if not seen.broken:
         found.append(classes.maps_name_classes(seen.named, images.labels[chosen], folder.num_classes, folder.path))
         pictures = readable(lambda i: (i, images.photo(i, folder.reading.exif)),

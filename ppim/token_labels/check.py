@@ -27,6 +27,8 @@ class Survey(NamedTuple):
         improbable: images of whose maps a score lies above the log-sum-exp, so that its probability is above one.
         probabilities: are all scores probabilities, which readers take for logits?
         log_probabilities: are all scores logarithms of probabilities, which are logits as well?
+        outweighed: images in most cells of whose maps a class that was not kept, which the published reading counts as
+            zero, lies above the best one that was.
         highest_id: the largest class id met, -1 where no map could be read.
         named: (looked,) int64, the class that each map teaches for its whole photo, -1 for none (or no map).
     """
@@ -38,6 +40,7 @@ class Survey(NamedTuple):
     improbable: list[str]
     probabilities: bool
     log_probabilities: bool
+    outweighed: list[str]
     highest_id: int
     named: np.ndarray
 
@@ -55,7 +58,7 @@ def unmatched(maps: Maps, images: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def survey(maps: Maps, images: Sequence[str]) -> Survey:
     """Open the map of each of `images` that has one; nothing is raised for what is wrong with it."""
-    broken, forms, unsorted, improbable, named = [], Counter(), [], [], []
+    broken, forms, unsorted, improbable, outweighed, named = [], Counter(), [], [], [], []
     all_shares, all_logarithms, highest = True, True, -1
     for image in images:
         label_map = None
@@ -75,15 +78,25 @@ def survey(maps: Maps, images: Sequence[str]) -> Survey:
         if label_map.log_z is not None and (np.exp(label_map.scores - label_map.log_z).sum(axis=0)
                                             > 1 + _SHARE_ABOVE_ONE).any():
             improbable.append(image)
+        if _is_outweighed(label_map.scores, maps.num_classes):
+            outweighed.append(image)
         named.append(class_of(label_map, maps.num_classes))
     return Survey(list(images), broken, dict(forms), unsorted, improbable, bool(forms) and all_shares,
-                  bool(forms) and all_logarithms, highest, np.array(named, np.int64))
+                  bool(forms) and all_logarithms, outweighed, highest, np.array(named, np.int64))
 
 
 def class_of(label_map: LabelMap, num_classes: int) -> int:
-    """The class that a map teaches for all that it covers; -1 where none stands out."""
-    of_class, _ = token_targets(label_map, (), _CELL, num_classes, smoothing=0.0)
+    """The class that a map teaches for all that it covers, by its probabilities where it holds them; -1 where none
+    stands out."""
+    target = "released" if label_map.log_z is None else "probs"
+    of_class, _ = token_targets(label_map, (), _CELL, num_classes, smoothing=0.0, target=target)
     return int(best_class(of_class)[0])
+
+
+def _is_outweighed(scores: np.ndarray, num_classes: int) -> bool:
+    """Is the best score (K, rows, columns) below zero in most cells that say anything, some classes left out?"""
+    said = (scores != 0).any(axis=0)
+    return bool(len(scores) < num_classes and 2 * (scores.max(axis=0)[said] < 0).sum() > said.sum())
 
 
 def _are_probabilities(scores: np.ndarray) -> bool:

@@ -106,11 +106,13 @@ def uniform(data: Path) -> Keys:
     return []
 
 
-def probabilities(data: Path) -> Keys:
-    """Maps that hold probabilities where readers expect logits."""
+def probabilities(data: Path, logarithms: bool = False) -> Keys:
+    """Maps that hold probabilities, or logarithms of them, where readers expect logits."""
     for place in maps_of(data):
         array = np.load(place).astype("float32")
-        array[0] = np.exp(array[0] - array[2])
+        array[0] -= array[2]
+        if not logarithms:
+            array[0] = np.exp(array[0])
         np.save(place, array[:2].astype("float16"))
     (data / "labels/train/annotation.json").unlink()
     return ["TOKEN_LABEL.FRAME", "whole"]
@@ -309,6 +311,8 @@ MISTAKES = [
     Mistake(15, "decay on biases and norms", "weight decay", planted=decay_everywhere),
     Mistake(16, "maps without a favourite class", "classes of the label maps", uniform),
     Mistake(16, "probabilities in place of logits", "contents of the label maps", probabilities),
+    Mistake(16, "logarithms of some classes' probabilities in place of logits", "contents of the label maps",
+            lambda data: probabilities(data, logarithms=True)),
     Mistake(16, "token loss lost on the way", "gradients", planted=token_loss_lost),
     Mistake(17, "targets of the photo before", "rows of a batch", planted=rolled),
     Mistake(18, "training photos among the validation photos", "photos in both splits", copied),

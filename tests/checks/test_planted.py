@@ -29,6 +29,7 @@ TOGETHER = {
     "other maps": ["maps of another data set"],
     "maps of the centre": ["maps of the centre crop read as of the whole photo"],
     "maps that say nothing": ["maps without a favourite class", "token loss lost on the way"],
+    "maps of logarithms": ["logarithms of some classes' probabilities in place of logits"],
     "an empty folder": ["a class folder without photos"],
 }
 SOUND = {"all mixes, one for each image", "SGD, clipped, accumulated, no average", "T2T-ViT, token labels",

@@ -16,14 +16,13 @@ def photos_of_two_classes(count):
 
 def trained(photos, labels, folder, stops, monkeypatch):
     monkeypatch.setattr(annotator, "BATCH", 16)
-    monkeypatch.setattr(annotator, "SIDES", (32,))
     folder.mkdir()
     for stop in stops:
         paddle.seed(annotator.SEED)
         net = annotator.network(2)
         # the schedule is that of three epochs, wherever it is stopped
         monkeypatch.setattr(annotator, "rate", lambda done, scale=stop / 3: annotator_rate(done * scale))
-        annotator.train(net, photos, labels, stop, folder)
+        annotator.train(net, photos, labels, stop, folder, [32])
     return net
 
 
@@ -36,7 +35,7 @@ def test_training_that_was_stopped_ends_where_an_unbroken_one_does(tmp_path, mon
     parts = trained(photos, labels, tmp_path / "parts", [1, 3], monkeypatch)
     for name, value in whole.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), parts.state_dict()[name].numpy(), err_msg=name)
-    assert annotator.right(whole, photos, labels) > 0.9
+    assert annotator.right(whole, photos, labels, 32) > 0.9
     with paddle.no_grad():
         whole.eval()
         assert whole(paddle.zeros([1, 3, 96, 128])).shape == [1, 2, 12, 16]

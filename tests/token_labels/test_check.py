@@ -77,6 +77,34 @@ def test_probabilities_and_scores_above_their_log_sum_exp_are_told(maps, tmp_pat
     assert seen.probabilities and "probabilities" in maps_are_sound(seen, CLASSES, "maps").text
 
 
+def log_probabilities(label):
+    """(2, 3, 4, 6): the best class of a cell has two thirds, two of the other four are kept."""
+    return [np.log(np.array([0.66, 0.2, 0.1]))[:, None, None] * np.ones((3, 4, 6)), np.tile(ids_of(label), (1, 4, 6))]
+
+
+def test_scores_below_those_of_classes_that_were_not_kept_are_told_where_they_are_read_so(maps, tmp_path):
+    for image in IMAGES:
+        write(tmp_path, image, log_probabilities(int(image[1])))
+    seen = survey(maps, IMAGES)
+    assert seen.outweighed == IMAGES and seen.log_probabilities
+    finding = maps_are_sound(seen, CLASSES, "maps")
+    assert finding.level == "error" and "6 of 6 maps of log-probabilities" in finding.text
+    assert maps_are_sound(seen, CLASSES, "maps", "probs").level == "fine"
+
+
+@pytest.mark.parametrize(("scores", "classes", "outweighed"), [
+    ([[-1.0, -1.0, 2.0]], 5, True),  # of the best class, in three cells
+    ([[-1.0, 2.0, 2.0]], 5, False),
+    ([[-1.0, -1.0, -1.0]], 1, False),  # no class was left out
+    ([[0.0, 0.0, 3.0]], 5, False),  # two cells say nothing
+    ([[0.0, 0.0, 0.0]], 5, False),
+])
+def test_cells_that_say_nothing_and_maps_of_all_classes_are_not_outweighed(tmp_path, scores, classes, outweighed):
+    (tmp_path / "c").mkdir()
+    write(tmp_path, "c/a.jpg", [np.array(scores)[:, None], np.zeros((1, 1, 3))])
+    assert survey(MapFolder(str(tmp_path), classes, Reading()), ["c/a.jpg"]).outweighed == ["c/a.jpg"] * outweighed
+
+
 def test_scores_out_of_order_are_told_and_harmless(maps, tmp_path):
     array = np.load(tmp_path / "c0/photo.0.npy")
     np.save(tmp_path / "c0/photo.0.npy", array[:, ::-1])
@@ -89,6 +117,14 @@ def test_the_class_of_a_map_is_that_of_its_mean_scores():
     scores[0], ids[0], ids[1] = [[9, 1], [1, 1]], [[3, 2], [2, 2]], 4
     assert class_of(LabelMap(scores, ids), CLASSES) == 3  # 9 / 4 in the mean, class 2 has 3 / 4
     assert class_of(LabelMap(np.zeros_like(scores), ids), CLASSES) == -1
+
+
+def test_the_class_of_a_map_with_probabilities_is_the_most_probable_one():
+    scores, ids = log_probabilities(3)
+    known = LabelMap(scores.astype(np.float32), ids.astype(np.int32), np.zeros((4, 6), np.float32))
+    assert class_of(known, CLASSES) == 3
+    nothing = known._replace(scores=np.zeros_like(known.scores), log_z=np.full((4, 6), np.log(CLASSES), np.float32))
+    assert class_of(nothing, CLASSES) == -1
 
 
 @pytest.mark.parametrize("words", [[], ["--classes", "2"]])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import ppim  # noqa: F401  (threads, before Paddle)
@@ -26,6 +27,7 @@ from ppim.files import write_whole
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 SIDES = (32, 40, 48)  # of the photos of a batch, in pixels: collages show them in sizes of their own
+CELL = 8  # pixels
 BATCH, PEAK_LR, DECAY, SMOOTHING, SEED = 128, 0.1, 5e-4, 0.1, 0
 HALVES = {"even": slice(0, None, 2), "odd": slice(1, None, 2), "all": slice(None)}  # as `ppim data collage` has them
 
@@ -53,6 +55,12 @@ def network(classes: int) -> nn.Layer:
     return nn.Sequential(*layers, nn.Conv2D(128, classes, 1))
 
 
+def enlarged(photos: np.ndarray, side: int) -> np.ndarray:
+    """(B, h, w, 3) uint8 -> (B, side, side, 3) uint8."""
+    return np.stack([np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BICUBIC))
+                     for photo in photos])
+
+
 def read(images: ImageList) -> np.ndarray:
     """(n, 32, 32, 3) uint8."""
     return np.stack([np.asarray(Image.open(images.full_path(i)).convert("RGB")) for i in range(len(images))])
@@ -62,8 +70,7 @@ def views(rng: np.random.Generator, photos: np.ndarray, side: int) -> np.ndarray
     """Photos (B, 32, 32, 3) resized to `side`, moved by up to an eighth, mirrored or not: (B, 3, side, side)."""
     move = side // 8
     out = np.empty((len(photos), side, side, 3), np.uint8)
-    for row, photo in enumerate(photos):
-        grown = np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BICUBIC))
+    for row, grown in enumerate(enlarged(photos, side)):
         padded = np.pad(grown, ((move, move), (move, move), (0, 0)), mode="reflect")
         top, left = rng.integers(0, 2 * move + 1, 2)
         view = padded[top:top + side, left:left + side]
@@ -81,7 +88,8 @@ def rate(done: float) -> float:
     return PEAK_LR * (done / 0.25 if done < 0.25 else (1 - done) / 0.75)
 
 
-def train(net: nn.Layer, photos: np.ndarray, labels: np.ndarray, epochs: int, folder: Path) -> None:
+def train(net: nn.Layer, photos: np.ndarray, labels: np.ndarray, epochs: int, folder: Path,
+          sides: Sequence[int] = SIDES) -> None:
     """Train to the end, from the epoch that `folder` holds."""
     steps = len(photos) // BATCH
     optimizer = paddle.optimizer.Momentum(0.0, 0.9, net.parameters(), use_nesterov=True, weight_decay=DECAY)
@@ -93,7 +101,7 @@ def train(net: nn.Layer, photos: np.ndarray, labels: np.ndarray, epochs: int, fo
         for step in range(steps):
             rows = order[step * BATCH:(step + 1) * BATCH]
             optimizer.set_lr(rate((epoch + step / steps) / epochs))
-            x = paddle.to_tensor(views(rng, photos[rows], SIDES[rng.integers(len(SIDES))]))
+            x = paddle.to_tensor(views(rng, photos[rows], sides[rng.integers(len(sides))]))
             targets = F.label_smooth(F.one_hot(paddle.to_tensor(labels[rows]), net[-1].weight.shape[0]),
                                      epsilon=SMOOTHING)
             loss = F.cross_entropy(net(x).mean([2, 3]), targets, soft_label=True)
@@ -136,13 +144,14 @@ def _velocities(held: dict) -> list[str]:
     return [name for name in held if "velocity" in name]
 
 
-def right(net: nn.Layer, photos: np.ndarray, labels: np.ndarray) -> float:
-    """The share of photos whose class is that of the mean over their cells."""
+def right(net: nn.Layer, photos: np.ndarray, labels: np.ndarray, side: int) -> float:
+    """The share of photos, enlarged to `side`, whose class is that of the mean over their cells."""
     net.eval()
     hits = 0
     with paddle.no_grad():
         for start in range(0, len(photos), 500):
-            said = net(paddle.to_tensor(normalised(photos[start:start + 500]))).mean([2, 3]).argmax(1).numpy()
+            shown = paddle.to_tensor(normalised(enlarged(photos[start:start + 500], side)))
+            said = net(shown).mean([2, 3]).argmax(1).numpy()
             hits += int((said == labels[start:start + 500]).sum())
     return hits / len(photos)
 
@@ -153,20 +162,27 @@ def main() -> None:
     parser.add_argument("--half", choices=HALVES, default="all", help="which training photos")
     parser.add_argument("--output", type=Path, required=True, help="folder for the network")
     parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--sides", type=int, nargs="+", default=SIDES, metavar="PX",
+                        help=f"of the photos it learns from, multiples of {CELL} (%(default)s); the middle one is that "
+                             "of the test")
     args = parser.parse_args()
+    if any(side % CELL for side in args.sides):
+        parser.error(f"--sides {args.sides}: wanted multiples of {CELL}")
     args.output.mkdir(parents=True, exist_ok=True)
     images, test = find_images(str(args.photos), "train"), find_images(str(args.photos), "val")
     half = HALVES[args.half]
     paddle.seed(SEED)
     net = network(len(images.classes))
-    train(net, read(images)[half], images.labels[half], args.epochs, args.output)
-    share = right(net, read(test), test.labels)
-    print(f"right on {100 * share:.2f} % of {len(test):,} test photos")
+    train(net, read(images)[half], images.labels[half], args.epochs, args.output, args.sides)
+    side = sorted(args.sides)[len(args.sides) // 2]
+    share = right(net, read(test), test.labels, side)
+    print(f"right on {100 * share:.2f} % of {len(test):,} test photos, enlarged to {side} pixels")
     paddle.jit.save(net, str(args.output / "annotator"),
                     input_spec=[paddle.static.InputSpec([None, 3, None, None], "float32")])
     (args.output / "classes.txt").write_text("\n".join(images.classes) + "\n")
-    (args.output / "annotator.about.json").write_text(json.dumps({"half": args.half, "epochs": args.epochs,
-                                                                  "test_accuracy": share}, allow_nan=False) + "\n")
+    about = {"half": args.half, "epochs": args.epochs, "sides": list(args.sides), "test_accuracy": share,
+             "test_side": side}
+    (args.output / "annotator.about.json").write_text(json.dumps(about, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":
