@@ -1,10 +1,10 @@
 """A convolutional network that labels CIFAR-10's photos cell by cell, for the experiments of docs/en/results.md.
 
-    python tools/proof/annotator.py --photos data/cifar10 --half even --output output/annotator_even
+    python tools/proof/annotator.py --photos data/cifar10 --half all --output output/annotator_all
 
-trains a residual network (2.8 million parameters, a cell of 8 pixels) on every second training photo, or on all of
-them, says how often it is right on the test photos, and saves it for `ppim labels make --annotator`. It goes on where
-it was stopped.
+trains a residual network (2.8 million parameters, a cell of 8 pixels) on all training photos or on every second, says
+how often it is right on the test photos, and saves it for `ppim labels make --annotator`. It goes on where it was
+stopped.
 """
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 """The secondary runs of the collage experiment, after those of `collage_runs.py`; protocol: docs/en/results.md.
 
-    python tools/proof/annotator.py --photos data/cifar10 --half even --output output/annotator_even
-    python tools/proof/annotator.py --photos data/cifar10 --half odd --output output/annotator_odd
     python tools/proof/collage_secondary.py --photos data/cifar10 --work output/proof --annotators output
 
-They describe, nothing is tested with them. Their pictures are those of the primary runs, which they find in `--work`.
+They describe, nothing is tested with them. Their pictures are those of the primary runs, which they find in
+`--work`; the annotators' folders, annotator_even and annotator_odd, are made by `annotator.py`.
 """
 from __future__ import annotations
 
