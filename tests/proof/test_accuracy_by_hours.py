@@ -14,8 +14,8 @@ def written(folder, *events):
     return folder
 
 
-def step(number, time):
-    return {"event": "train", "step": number, "time": time}
+def step(number, time, wait=0.0):
+    return {"event": "train", "step": number, "time": time, "data_wait": wait}
 
 
 def evaluation(epoch, time, top1):
@@ -26,6 +26,13 @@ def test_hours_count_from_the_first_step(tmp_path):
     # 50 steps in 500 s, so the run began at 1000
     run = written(tmp_path / "run", step(50, 1500.0), step(100, 2000.0), evaluation(5.0, 4600.0, 61.5))
     assert by_hours.curve(run / "log.jsonl") == [(5.0, 1.0, 61.5)]
+
+
+def test_waiting_for_photos_does_not_count(tmp_path):
+    run = written(tmp_path / "run", step(50, 900.0), step(100, 1800.0), evaluation(1, 1900.0, 10),
+                  step(150, 11800.0, wait=0.9), evaluation(2, 11900.0, 20))
+    assert by_hours.curve(run / "log.jsonl") == [(1, pytest.approx(1900 / 3600), 10),
+                                                 (2, pytest.approx((1900 + 990 + 100) / 3600), 20)]
 
 
 def test_runs_stand_beside_each_other_and_what_one_has_not_is_a_dash(tmp_path):

@@ -2,7 +2,8 @@
 
     python tools/proof/accuracy_by_hours.py weights/cifar10/tokens weights/cifar10/plain
 
-Hours are of the log's clock, from the first step on, evaluations included; of runs that were never stopped.
+Hours are of the log's clock, evaluations included, less the time for which a run waited for photos, which says more of
+what else the machine did; of runs that were never stopped.
 """
 from __future__ import annotations
 
@@ -19,13 +20,20 @@ def curve(log: Path) -> list[tuple[float, float, float]]:
     """
     events = [json.loads(line) for line in log.read_text().splitlines()]
     steps = [event for event in events if event["event"] == "train"][:2]
-    if len(steps) < 2 or steps[0]["step"] <= 0:
+    if len(steps) < 2:
         raise ValueError(f"{log}: wanted two lines of training to tell when it began, got {len(steps)}")
     first, second = steps
     # the first line comes when its steps are done
-    start = first["time"] - first["step"] * (second["time"] - first["time"]) / (second["step"] - first["step"])
-    return [(event["epoch"], (event["time"] - start) / 3600, event["top1"]) for event in events
-            if event["event"] == "eval_raw"]
+    clock = first["time"] - first["step"] * (second["time"] - first["time"]) / (second["step"] - first["step"])
+    spent, found = 0.0, []
+    for event in events:
+        if event["event"] == "train":
+            spent += (event["time"] - clock) * (1 - event["data_wait"])
+            clock = event["time"]
+        elif event["event"] == "eval_raw":
+            spent, clock = spent + event["time"] - clock, event["time"]
+            found.append((event["epoch"], spent / 3600, event["top1"]))
+    return found
 
 
 def table(runs: list[Path]) -> str:
