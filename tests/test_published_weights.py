@@ -21,7 +21,7 @@ def last_evaluation(name: str) -> dict:
 
 
 @pytest.fixture(scope="module")
-def test_photos(shared_data, tmp_path_factory):
+def photos(shared_data, tmp_path_factory):
     """CIFAR-10's test photos as a data set; they stand first in the archive."""
     root, count = tmp_path_factory.mktemp("cifar10"), 0
     with tarfile.open(shared_data / "cifar10.tar.xz", "r|xz") as tar:
@@ -47,9 +47,9 @@ def test_they_are_the_small_lvvit_and_know_their_classes(name):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_they_are_as_accurate_as_their_log_says(test_photos, name):
+def test_they_are_as_accurate_as_their_log_says(photos, name):
     said = last_evaluation(name)
-    found = run(None, ["MODEL.PRETRAINED", str(FOLDER / name), "EVAL.ONLY", "True", "DATA.DATA_PATH", str(test_photos)])
+    found = run(None, ["MODEL.PRETRAINED", str(FOLDER / name), "EVAL.ONLY", "True", "DATA.DATA_PATH", str(photos)])
     assert found.count == said["count"] == 10_000
     # another processor may round a close call otherwise
     assert found.top1 == pytest.approx(said["top1"], abs=0.05) and found.loss == pytest.approx(said["loss"], abs=1e-4)

@@ -16,7 +16,7 @@ def curve(log: Path) -> list[tuple[float, float, float]]:
     """(epoch, hours, top-1 in percent) of every evaluation.
 
     Raises:
-        ValueError: the log has not two lines of training before an evaluation, so that its start is unknown.
+        ValueError: the log has fewer than two lines of training, so that its start is unknown.
     """
     events = [json.loads(line) for line in log.read_text().splitlines()]
     steps = [event for event in events if event["event"] == "train"][:2]
