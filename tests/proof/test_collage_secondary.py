@@ -13,7 +13,7 @@ def test_every_arm_is_a_configuration():
     for arm in secondary.ARMS.values():
         assert get_config(arm.recipe, list(arm.overrides))
     runs = secondary.planned()
-    assert len(runs) == len(set(runs)) == 4 * 13 + 36
+    assert len(runs) == len(set(runs)) == 4 * 16 + 36
 
 
 def test_runs_that_are_not_counted_have_a_seed_that_counted_ones_have_not():

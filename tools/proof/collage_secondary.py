@@ -56,12 +56,16 @@ class Arm(NamedTuple):
 def _arms() -> dict[str, Arm]:
     shuffled, plain = ("TOKEN_LABEL.PLACE", "shuffled"), ("TOKEN_LABEL.ENABLE", "False")
     probabilities = ("TOKEN_LABEL.TARGET", "probs")
+    published = tuple(primary.ARMS["published"])
     found = {
+        # added when three runs of the primary list's `published` were known, and said to be
+        "published shuffled": Arm((*published, *shuffled)),
+        "published released": Arm((*published, *primary.ARMS["released"])),
+        "published class alone": Arm((*published, "LOSS.DENSE_WEIGHT", "0")),
         "annotator": Arm(probabilities, "annotator"),
         "annotator shuffled": Arm((*probabilities, *shuffled), "annotator"),
         # the annotator's classes of the same views, without a place: what it would tell of each, offline
-        "annotator's class": Arm((*probabilities, "TOKEN_LABEL.CLASS_TARGET", "map", "LOSS.DENSE_WEIGHT", "0"),
-                                 "annotator"),
+        "annotator's class": Arm((*probabilities, *published, "LOSS.DENSE_WEIGHT", "0"), "annotator"),
         "self-made": Arm(probabilities, "self-made"),
         "seven right": Arm(classes=SEVEN),
         "seven shuffled": Arm(shuffled, classes=SEVEN),

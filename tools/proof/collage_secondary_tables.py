@@ -59,6 +59,8 @@ TOKENS = Figure("tokens right", lambda line: line["evaluation"].get("token_top1"
 KNOWN, NEW = Figure("mIoU of the seven", lambda line: mean_iou(line, SEVEN)), Figure("mIoU of the three", _new)
 
 GROUPS = {
+    "class from the map": Group(("published", "published released", "published class alone", "plain",
+                                 "published shuffled"), (MIOU, TOP1)),
     "labels": Group(("right", "shuffled", "annotator", "annotator shuffled", "annotator's class", "self-made", "plain"),
                     (MIOU, TOP1)),
     "tokens": Group(("right", "annotator", "self-made", "shuffled"), (TOKENS,)),
