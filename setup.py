@@ -21,7 +21,8 @@ setup(
     package_data={
         "ppim.data": ["imagenet_classes.txt"], "ppim.export": ["bundle_readme.md", "bundle_readme_masks.md"],
         "ppim.look": ["viewer.js"],
-        "ppim.models": ["*.yaml"], "ppim.zoo": ["counts.json", "departures.yaml"], "ppim.configs": RECIPES,
+        "ppim.models": ["*.yaml"], "ppim.plan": ["*.yaml"], "ppim.zoo": ["counts.json", "departures.yaml"],
+        "ppim.configs": RECIPES,
     },
     install_requires=["numpy", "pyyaml", "yacs>=0.1.8", "pillow>=9.1", "visualdl>=2.5", "rich>=13", "safetensors>=0.4"],
     extras_require={

@@ -1,4 +1,4 @@
-"""What differs between Paddle versions and devices; the only file that asks.
+"""What has to be done otherwise for another Paddle version or device, so that nothing else need know.
 
 Served: Paddle 2.6.2 (the newest GPU package with a stable name) and 3.x, on CPU and on GPU.
 """

@@ -3,7 +3,7 @@
 In grey, over boxes of many sizes and ratios, mirrored and not, first on small copies by Fourier transforms, then closer
 by small steps. Brightness and contrast do not matter. It fails where a view has been turned or sheared, is mostly one
 colour, or has been inverted or solarised: such views correlate less than `LEAST` with any box, and are to be left out.
-Boxes are from an eighth of the photo's area to all of it, of ratios from 3:4 to 4:3 in pixels.
+Boxes are from a tenth of the photo's area to all of it, of ratios from 3:4 to 4:3 in pixels.
 """
 from __future__ import annotations
 

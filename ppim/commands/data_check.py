@@ -53,7 +53,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="ppim data check",
         description="Decode every photo of a data set and list all that is wrong: photos that cannot be read, class "
-                    "folders that cannot be used, classes of one split alone, the same photo in both splits or in two "
+                    "folders that cannot be used, classes of validation alone, the same photo in both splits or in two "
                     "classes. Exit code 1 if there is any.",
     )
     parser.add_argument("data", metavar="DIR",

@@ -211,7 +211,7 @@ KEYS: dict[str, Key] = {
     "TRAIN.ACCUM_ITER": key(1, least=1),
     #: less memory, more time: of each block only its input is kept, the backward pass computes the rest again, see
     #: [Large models](#large-models) |
-    #: 省显存、费时间：每个块只保留输入，其余在反向传播时重新计算，见[大模型](#大模型)
+    #: 省显存、费时间：每个 block 只保留输入，其余在反向传播时重新计算，见[大模型](#大模型)
     "TRAIN.RECOMPUTE": key(False),
     #: keep a running average of the weights | 是否维护权重的滑动平均
     "TRAIN.MODEL_EMA": key(True),
@@ -283,7 +283,7 @@ KEYS: dict[str, Key] = {
     #: training: [least, most] of that factor | 训练：该系数的 [最小, 最大]
     "SEGMENT.FACTORS": key([0.5, 2.0]),
     #: training: share of a crop that one class may have, if one of ten draws finds such a crop |
-    #: 训练：裁剪中单个类别所占比例的上限（抽取十次，找到为止）
+    #: 训练：裁剪中单个类别所占比例的上限（至多抽取十次，抽到为止；都抽不到时不受此限）
     "SEGMENT.MOST_OF_ONE": key(0.75, least=0.01, most=1),
     #: training: brightness, contrast, saturation and hue change | 训练：亮度、对比度、饱和度、色相随机变化
     "SEGMENT.DISTORT": key(True),

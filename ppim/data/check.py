@@ -1,7 +1,7 @@
 """Are the photos of a data set fit to train on? Every one is decoded, and all that is wrong is said at once.
 
 A fault keeps a run from training, or makes its figures wrong: photos that cannot be read, class folders that cannot be
-used, classes of one split alone, the same photo in both splits or in two classes. A note is worth knowing: uneven
+used, classes of validation alone, the same photo in both splits or in two classes. A note is worth knowing: uneven
 classes, the same photo twice in a class, photos that are tiny or that a camera says to turn, files left out.
 Two photos are the same where their decoded pixels are.
 """

@@ -8,7 +8,7 @@ free to reach it, so none waits in a collective alone, however far apart they ar
 
 Failing: whoever fails says why, and lets go of those who wait for it. Each process shows that it lives, and process 0
 looks. Gloo ends a process that waits for one which is gone or, after 30 seconds, for one that is late
-(`rescue.last_words`).
+(`rescue`).
 """
 from __future__ import annotations
 

@@ -132,6 +132,7 @@ USUAL = {
     "DATA.REPEATED_AUG": 1,
     "DATA.AUG_ORDER": "crop-first",
     "TRAIN.LINEAR_SCALED_LR": None,
+    "TRAIN.LR_SCHEDULER.NAME": "cosine",
     "TRAIN.WARMUP_START_LR": 1e-6,
     "TRAIN.END_LR": 1e-6,
     "TRAIN.COOLDOWN_EPOCHS": 0,

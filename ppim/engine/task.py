@@ -1,4 +1,4 @@
-"""What does a run learn: one class a photo, or one a pixel? The only place that asks; all else asks the task."""
+"""What does a run learn: one class a photo, or one a pixel? In a run, all else asks the task instead of TASK."""
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
 """What goes on inside a trained model: where its tokens look, what made it say a class, what each token says it sees.
 
-One file per question; numbers are numpy arrays, which `subject.Subject` works out for a photo and `visualize` draws.
+One file per question; numbers are numpy arrays.
 """

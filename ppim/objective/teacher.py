@@ -39,8 +39,8 @@ class Teacher:
     def __post_init__(self):
         if self.dense_weight and not self.model.classifies_tokens:
             raise ValueError(
-                f"DISTILL.DENSE_WEIGHT wants a teacher with logits of tokens: LV-ViT, a model with MODEL.DENSE_HEAD, "
-                f"or a network of paddle_vision; got {type(self.model).__name__} without a token head"
+                f"DISTILL.DENSE_WEIGHT wants a teacher with logits of tokens: LV-ViT, VOLO, a model with "
+                f"MODEL.DENSE_HEAD, or a network of paddle_vision; got {type(self.model).__name__} without a token head"
             )
         if self.dense_weight and self.model.has_token_head and self.model.is_token_head_silent:
             raise ValueError("DISTILL.DENSE_WEIGHT wants a teacher of tokens; the token head of these weights is zero, "

@@ -85,6 +85,11 @@ def test_every_command_works_in_another_folder(run, installed, tmp_path):
     assert written == set()
 
 
+def test_whatever_lies_in_the_package_travels_with_it(installed):
+    lying = {path.relative_to(ROOT) for path in (ROOT / "ppim").rglob("*.*") if "__pycache__" not in path.parts}
+    assert sorted(path for path in lying if not (installed / path).is_file()) == []
+
+
 def _messages(path):
     """The texts in a module but for its docstrings and comments."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

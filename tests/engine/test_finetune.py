@@ -16,6 +16,7 @@ from ppim.engine.finetune import (
     epochs_for,
     settings_for,
 )
+from ppim.engine.schedule import schedule_of
 from tests.helpers import ROOT, records, run_python, write_tiny_recipe
 
 
@@ -68,6 +69,16 @@ def test_maps_of_the_run_that_weights_come_from_stay_with_its_photos(tiny_config
 def test_too_few_photos_are_told():
     with pytest.raises(ValueError, match="3 training photos are too few for 2 processes"):
         batch_for(3, "cpu", processes=2)
+
+
+@pytest.mark.parametrize("name", ["deit_tiny", "lvvit_s", "lvvit_s_384", "dinov2_small", "volo_d1", "vit_tiny"])
+@pytest.mark.parametrize("from_weights", [True, False])
+def test_the_rate_falls_along_a_cosine_whatever_curve_the_recipe_has(name, from_weights):
+    config = get_config(name, as_overrides(settings_for(1000, cores=2, device="cpu", from_weights=from_weights)))
+    curve, base = schedule_of(config, config.DATA.BATCH_SIZE), config.TRAIN.BASE_LR
+    assert base == (2e-4 if from_weights else 5e-4)
+    middle = config.TRAIN.NUM_EPOCHS / 2
+    assert curve.at(middle) == pytest.approx((base + 1e-6) / 2) and curve.at(config.TRAIN.NUM_EPOCHS) == 1e-6
 
 
 @pytest.mark.parametrize("name", ["deit_tiny", "lvvit_s", "t2t_vit_7", "lvvit_cifar10"])

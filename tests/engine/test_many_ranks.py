@@ -32,7 +32,8 @@ def test_a_stop_asks_as_much_of_the_store_as_there_are_processes(stops):
 def test_samplers_take_as_much_memory_for_any_number_of_processes():
     few, many = (many_ranks.sampler_memory(size, 100_000) for size in (8, 64))
     assert many["train, most"] == pytest.approx(few["train, most"], rel=0.2)
-    assert many["train, kept"] < 16 * 0.1 + 0.5 and many["evaluation"] < 0.1  # MB: index and copy of each sample
+    # MB: two orders of four bytes a sample, one for all workers
+    assert 0.8 <= many["train, kept"] < 1.0 and many["evaluation"] < 0.1
     shares = [EvalBatches(50_000, 128, rank=rank, world=1024).images for rank in range(1024)]
     assert sum(map(len, shares)) == 50_000 and max(map(len, shares)) - min(map(len, shares)) <= 1
 

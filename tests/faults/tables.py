@@ -29,7 +29,7 @@ WORDS = {  # English: Chinese
     "conversion over an old file": "覆盖旧文件的转换", "ImageNet": "ImageNet 解包", "download": "下载",
     "main": "主进程", "group": "进程组", "rank 0": "进程 0", "rank 1": "进程 1", "together": "合计",
     "checkpoint": "恢复，另有完好的一份", "only checkpoint": "恢复，只有这一份", "checkpoint by name": "按名恢复",
-    "weights": "载入", "card": "读卡片", "map": "读标签图", "--resume": "整个 `--resume`",
+    "weights": "载入", "card": "读说明卡", "map": "读标签图", "--resume": "整个 `--resume`",
     "evaluation": "评估", "recipe": "作为配方",
     "from the start": "从头开始", "finished, taken up": "完成后再恢复", "stopped, taken up": "正常停止后恢复",
 }
