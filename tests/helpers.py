@@ -26,6 +26,7 @@ from ppim.models.t2t_vit import T2TViT
 from ppim.models.volo import VOLO
 from ppim.seeds import picture_rng
 from ppim.token_labels.card import WHOLE, save_card
+from ppim.weights.checkpoints import write_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 # small models of our own, of which nobody has published anything
@@ -146,6 +147,16 @@ def flat(node: CfgNode, prefix: str = "") -> dict[str, object]:
 def records(run: Path) -> list[dict]:
     """What a run has logged, in order."""
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def put_best(run: Path, figures: dict, number: int = 6) -> None:
+    """Have a checkpoint of a run speak of such a best, beside what best.json says."""
+    checkpoint = run / "checkpoints" / f"step_{number:08d}"
+    state = json.loads((checkpoint / "state.json").read_text())
+    best = {**json.loads((run / "best.json").read_text()), **figures}
+    (checkpoint / "state.json").write_text(json.dumps({**state, "best": best}))
+    (checkpoint / "MANIFEST").unlink()
+    write_manifest(checkpoint)
 
 
 def losses(run: Path) -> dict[int, float]:

@@ -62,6 +62,17 @@ def card_since(checkpoint: Path, card: Path, step: int) -> dict[str, object]:
         return {}
 
 
+def counted_anew(card: dict[str, object], before: int, now: int) -> dict[str, object]:
+    """The card of a run that goes on in batches of another size, in which step `before` has the number `now`. Earlier
+    steps are rounded down, so that none is taken for this one."""
+    if not card or before == now:
+        return card
+    counted = {**card, "step": card["step"] * now // before}
+    if "last" in card:
+        counted["last"] = {**card["last"], "step": card["last"]["step"] * now // before}
+    return counted
+
+
 def is_new(before: dict[str, object], card: dict[str, object]) -> bool:
     """Does `card` speak of other weights than the card before it?"""
     return bool(card) and (not before or figure(card) > figure(before))

@@ -143,6 +143,15 @@ USUAL = {
     "TRAIN.CUTMIX_ALPHA": 0.0,
     "TRAIN.RANDOM_ERASE_PROB": 0.0,
     "MIX.TOKEN_ALPHA": 0.0,
+    # what else a run that weights come from may have been told
+    "TRAIN.ACCUM_ITER": 1,
+    "TRAIN.MAX_STEPS": 0,
+    "TRAIN.MAX_HOURS": 0,
+    "TRAIN.EARLY_STOP": 0,
+    "LOSS.CLASS_BALANCE": "none",
+    "DATA.SAMPLING": "all",
+    "DISTILL.TYPE": "none",
+    "DISTILL.DENSE_WEIGHT": 0.0,
     "TOKEN_LABEL.ENABLE": False,
     "TOKEN_LABEL.VAL_PATH": "",  # of a run that weights come from: maps of its photos, not of these
 }

@@ -1,6 +1,7 @@
 """Does the first step of a run do what a step should? Watched while it is taken; what it computes stays the same."""
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from ppim.checks.finding import Finding, error, fine
 from ppim.config import has_teacher, teaches_tokens
 from ppim.engine.checked import same_weights
 from ppim.engine.depth import rate_scales
+from ppim.segment.figures import NothingCounted
 
 if TYPE_CHECKING:
     from ppim.engine.run import Run
@@ -154,7 +156,9 @@ class FirstStep:
         count = min(len(images), _EVALUATED * run.world.size)
         some = images.pick(np.arange(count))
         before = weights.fingerprints(model.state_dict())
-        run.task.evaluate_both(model, run.state.ema, replace(run.val, images=some), run.world, run.config, workers=0)
+        val = replace(run.val, images=some)
+        with contextlib.suppress(NothingCounted):  # of these few; the figures are not what is looked at
+            run.task.evaluate_both(model, run.state.ema, val, run.world, run.config, workers=0)
         return weights.evaluation_leaves_no_trace(before, weights.fingerprints(model.state_dict()), model.training)
 
     def findings(self) -> list[Finding]:

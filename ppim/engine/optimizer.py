@@ -98,7 +98,7 @@ def load_state_by_structured_names(optimizer, model: nn.Layer, state: dict[str, 
     Of parameters that the state does not know, because they had no gradient or were frozen, it starts afresh.
 
     Raises:
-        ValueError: the state names a parameter the model does not have.
+        ValueError: the state names a parameter the model does not have, or is of the other optimizer.
     """
     made_up = {name: parameter.name for name, parameter in model.named_parameters()}
     unknown = sorted({key.rpartition("/")[0] for key in state} - set(made_up))
@@ -114,6 +114,11 @@ def load_state_by_structured_names(optimizer, model: nn.Layer, state: dict[str, 
     if masters:
         renamed["master_weights"] = masters
     known, kinds = {key.rpartition("/")[0] for key in state}, {key.rpartition("/")[2] for key in state} - {"master"}
+    was = "AdamW" if any(kind.startswith("moment") for kind in kinds) else "SGD"
+    now = "AdamW" if isinstance(optimizer, paddle.optimizer.AdamW) else "SGD"
+    if kinds and was != now:
+        raise ValueError(f"the checkpoint holds the state of {was}, this run trains by {now}: go on with "
+                         f"-o TRAIN.OPTIMIZER.NAME {was}, or start a new run from the weights with --load")
     for name, parameter in model.named_parameters():
         if name not in known and not parameter.stop_gradient:  # Paddle wants all or nothing
             renamed.update({f"{parameter.name}_{kind}": _at_first(optimizer, kind, parameter) for kind in kinds})

@@ -5,13 +5,15 @@ import tempfile
 
 from yacs.config import CfgNode
 
-from ppim.checks.finding import Finding, error
+from ppim.checks.finding import Finding, error, unknown
 from ppim.engine.checked import THOROUGH, Effort
 from ppim.engine.distributed import World
 from ppim.engine.first_step import FirstStep
-from ppim.engine.run import start
+from ppim.engine.run import Run, start
+from ppim.engine.run_folder import RunFolder
 from ppim.engine.sound import Guard
 from ppim.engine.train import one_step
+from ppim.weights.checkpoints import list_checkpoints
 
 
 def rehearse(config: CfgNode, recipe: CfgNode, world: World, effort: Effort = THOROUGH) -> list[Finding]:
@@ -22,18 +24,25 @@ def rehearse(config: CfgNode, recipe: CfgNode, world: World, effort: Effort = TH
     with tempfile.TemporaryDirectory() as folder:
         own = config.clone()
         own.defrost()
-        if own.MODEL.RESUME == "auto":
-            own.MODEL.RESUME = own.SAVE
+        if own.MODEL.RESUME == "auto":  # as `train` takes it, for a folder that this run does not write into
+            own.MODEL.RESUME = own.SAVE if list_checkpoints(RunFolder(own.SAVE).checkpoints) else None
         own.SAVE, own.CHECKS = folder, "tell"
         own.freeze()
         run, batches, micro = start(own, recipe, world, effort)
         try:
+            if run.state.step >= run.last:
+                return [*run.findings, _is_over(run)]
             watch = FirstStep(run)
             one_step(run, batches, micro, Guard(run), watch)
             left_out = [] if watch.is_done else [_left_out()]
             return [*run.findings, *watch.findings(), *left_out]
         finally:
             run.close()
+
+
+def _is_over(run: Run) -> Finding:
+    return unknown("first step", f"the run stands at step {run.state.step} of {run.last}: none is left to look at; "
+                   "raise TRAIN.NUM_EPOCHS or TRAIN.MAX_STEPS")
 
 
 def _left_out() -> Finding:

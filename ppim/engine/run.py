@@ -21,7 +21,7 @@ from ppim.data.datasets import skipped_note
 from ppim.data.images import ImageList
 from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.split import as_list
-from ppim.engine import build, classes
+from ppim.engine import best, build, classes
 from ppim.engine.checked import QUICK, Effort, Parts, judge, load_and_check
 from ppim.engine.checkpoint import Checkpoint, State, unlike
 from ppim.engine.distributed import World
@@ -160,6 +160,7 @@ def _start(
     batches = build.train_batches(config, len(images), world, labels=images.labels, shards=images.shard_starts())
     epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
     steps = Steps(batches.steps_per_epoch, config.TRAIN.ACCUM_ITER, epochs)
+    steps.check()
     schedule = schedule_of(config, batches.global_batch * steps.accumulate)
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
     notes += warned + (unlike(checkpoint.state, world.size) if checkpoint else [])
@@ -256,6 +257,7 @@ def _go_on_from(checkpoint: Checkpoint, state: TrainState, batches: TrainBatches
     restore(state, checkpoint)
     micro = resumed_micro_step(checkpoint.state, batches.global_batch, batches.steps_per_epoch, steps.accumulate)
     state.step = micro // steps.accumulate
+    state.best = best.counted_anew(state.best, checkpoint.state.step, state.step)
     return micro
 
 

@@ -52,10 +52,14 @@ def save_best(run: Run, weights: str | None) -> None:
     """The card of the best weights, if there are any, and, where they have just become so, the weights: "raw" or "ema".
     """
     if run.world.is_main and run.state.best:
-        run.writer.wait()
-        arrays = _arrays(run, weights) if weights else None
-        run.writer.start(partial(_write_best, run.folder, arrays, dumps(run.state.best, indent=1), run.card))
+        _save_best_copy(run, weights)
     run.world.barrier_if_impatient()
+
+
+def _save_best_copy(run: Run, weights: str | None) -> None:
+    run.writer.wait()
+    arrays = _arrays(run, weights) if weights else None
+    run.writer.start(partial(_write_best, run.folder, arrays, dumps(run.state.best, indent=1), run.card))
 
 
 def finish(run: Run) -> None:
@@ -74,7 +78,9 @@ def settle(run: Run, micro: int) -> None:
     if run.resumed is None:
         return
     step, checkpoints = run.state.step, run.folder.checkpoints
-    if run.resumed.step != step or not (checkpoints / checkpoint_name(step)).is_dir():
+    # asked by one process: it may be writing before another looks
+    is_missing = run.world.is_main and not (checkpoints / checkpoint_name(step)).is_dir()
+    if run.resumed.step != step or run.world.any(is_missing):
         save(run, micro)
         finish(run)
     elif run.world.is_main:
@@ -92,7 +98,7 @@ def _settle_best(run: Run) -> None:
     if not best or run.folder.best.is_file():
         return
     if best["step"] == run.state.step:
-        save_best(run, best["weights"])
+        _save_best_copy(run, best["weights"])
     else:
         run.state.best = {}
         run.log.say(f"no {run.folder.best} of step {best['step']}: the best is chosen anew from here on")

@@ -22,16 +22,21 @@ class Steps(NamedTuple):
         """Optimizer steps of the whole run."""
         return int(self.per_epoch * self.epochs) // self.accumulate
 
+    def check(self) -> None:
+        """Raises ValueError where the whole run is shorter than a step."""
+        if not self.total:
+            raise ValueError(f"a step takes TRAIN.ACCUM_ITER {self.accumulate} micro-batches, and the whole run of "
+                             f"{self.epochs:g} epochs has {int(self.per_epoch * self.epochs)}: no step would be taken; "
+                             "lower TRAIN.ACCUM_ITER or DATA.BATCH_SIZE, or raise TRAIN.NUM_EPOCHS")
+
     def epoch(self, step: int) -> float:
         """Epochs seen after `step` optimizer steps."""
         return step * self.accumulate / self.per_epoch
 
-    def ends_epoch(self, step: int) -> int | None:
-        """The epoch (1, 2, ...) completed by the step just made, if one is; the last step always completes one."""
+    def ends_epochs(self, step: int) -> range:
+        """The epochs (1, 2, ...) completed by the step just made; the last step always completes one."""
         before, after = int(self.epoch(step - 1)), int(self.epoch(step))
-        if after > before:
-            return after
-        return before + 1 if step == self.total else None
+        return range(before + 1, 1 + (max(after, before + 1) if step == self.total else after))
 
 
 def resumed_micro_step(state: State, samples_per_micro: int, per_epoch: int, accumulate: int = 1) -> int:

@@ -9,7 +9,7 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import paddle
@@ -51,11 +51,12 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
         be_deterministic()
     run, batches, micro = start(config, recipe, world)
     try:
+        owed = _is_evaluation_owed(run)  # asked before anything is written
         settle(run, micro)
         pictures.show_samples(run)
         run.log.at(run.state.step)
         ending = Ending(run)
-        last = fit(run, batches, micro, ending)
+        last = fit(run, batches, micro, ending, owed)
         finish(run)
         further = ending.further() if ending.is_reached else _further(run)
         for line in best.conclusion(run.state.best, run.folder, further, run.world.size):
@@ -66,12 +67,17 @@ def train(config: CfgNode, recipe: CfgNode, world: World) -> tuple[Evaluation, d
         run.close()
 
 
-def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, ending: Ending | None = None) -> Evaluation:
-    """The loop over optimizer steps; `batches` starts with micro-batch number `micro`."""
+def fit(run: Run, batches: Iterator[dict[str, paddle.Tensor]], micro: int, ending: Ending | None = None,
+        owed: bool = False) -> Evaluation:
+    """The loop over optimizer steps; `batches` starts with micro-batch number `micro`.
+
+    Args:
+        owed: evaluate before the first of them, as the step before it left it.
+    """
     state, ending = run.state, ending or Ending(run)
     evaluation = None
     with StopRequest() as stop, Rescue(run, micro, save_alone, stop) as rescue:
-        if state.step and _is_evaluation_owed(run):
+        if owed:
             evaluation = _evaluate_or_stop(run, micro, rescue, stop, ending)
             run.meter.restart()
         guard = Guard(run)
@@ -137,11 +143,11 @@ def _see_what_is_due(run: Run, micro: int, guard: Guard, rescue: Rescue, stop: S
     """
     config, state = run.config, run.state
     is_last = ending.step_is_done() or state.step == run.last
-    epoch = run.steps.ends_epoch(state.step)
+    epochs = run.steps.ends_epochs(state.step)
     is_report = run.reports(state.step)
     stopping = not is_last and rescue.agreement.ends_after(state.step)
-    saves = is_last or stopping or _is_due(config.SAVE_STEPS, state.step) or _is_due(config.SAVE_FREQ, epoch)
-    evaluates = is_last or _is_due(config.VALIDATE_FREQ, epoch)
+    saves = is_last or stopping or _is_due(config.SAVE_STEPS, [state.step]) or _is_due(config.SAVE_FREQ, epochs)
+    evaluates = is_last or _is_due(config.VALIDATE_FREQ, epochs)
     evaluation = None
     if is_report or saves or evaluates:
         _report(run, shown=is_report)
@@ -190,15 +196,16 @@ def _is_evaluation_owed(run: Run) -> bool:
     """Does a run that goes on here still have to evaluate? A checkpoint is written before the evaluation of its step;
     the best's card shows whether that came about."""
     state, folder, resumed = run.state, run.folder, run.resumed
-    if resumed and resumed.best.get("last", {}).get("step") == resumed.step:  # saved behind it, by an early end
+    if not state.step or resumed.best.get("last", {}).get("step") == resumed.step:  # saved behind it, by an early end
         return False
-    card = best.card_since(folder.checkpoints / checkpoint_name(state.step), folder.best_card, state.step)
+    card = best.card_since(folder.checkpoints / checkpoint_name(resumed.step), folder.best_card, resumed.step)
+    card = best.counted_anew(card, resumed.step, state.step)
     seen, stale = run.world.is_main and bool(card), 0 if best.is_new(state.best, card) else state.stale + 1
     found, stale = run.world.all_sum([int(seen), stale if seen else 0], "int64")
     if found:
         state.best, state.stale = card or state.best, stale
         return False
-    return state.step < run.last and _is_due(run.config.VALIDATE_FREQ, run.steps.ends_epoch(state.step))
+    return state.step < run.last and _is_due(run.config.VALIDATE_FREQ, run.steps.ends_epochs(state.step))
 
 
 def _further(run: Run) -> list[str]:
@@ -221,8 +228,8 @@ def _forward_backward(run: Run, batch: dict[str, paddle.Tensor], micro: int, is_
     return LossTerms(*(term.detach() * share for term in terms))
 
 
-def _is_due(every: int, count: int | None) -> bool:
-    return bool(every and count) and count % every == 0
+def _is_due(every: int, counts: Iterable[int]) -> bool:
+    return any(every and count % every == 0 for count in counts)
 
 
 def _report(run: Run, shown: bool) -> None:

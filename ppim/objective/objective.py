@@ -14,7 +14,7 @@ from paddle import nn
 from ppim.mixing import Mixed
 from ppim.models.base import TokenOutput
 from ppim.objective.losses import blend, distillation, reassign, sparse_cross_entropy
-from ppim.objective.pixels import erase, mix_pixels, normalise
+from ppim.objective.pixels import erase, exchange_cells, mix_pixels, normalise
 from ppim.objective.teacher import Teacher
 from ppim.paddle_compat import given
 from ppim.token_labels.targets import SparseTargets
@@ -83,7 +83,8 @@ class Objective(nn.Layer):
 
         classes = against_labels(output.class_logits, output.share)
         if self.teacher and self.teacher.kind != "none":
-            theirs = self._computed(self.teacher.class_logits, images)
+            seen = exchange_cells(images, mixed.owner, self.model.grid) if given(mixed.owner) else images
+            theirs = self._computed(self.teacher.class_logits, seen)
             learned = output.dist_logits if given(output.dist_logits) else output.class_logits
             taught = distillation(learned, theirs, self.teacher.kind, self.teacher.tau)
             return (1 - self.teacher.alpha) * classes + self.teacher.alpha * taught

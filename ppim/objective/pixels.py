@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import paddle
 
+from ppim.geometry import HW
 from ppim.mixing import Mixed
 from ppim.paddle_compat import given
 
@@ -47,6 +48,21 @@ def erase(x: paddle.Tensor, erase_at: paddle.Tensor, erase_value: paddle.Tensor)
     value = paddle.where(paddle.isnan(value), paddle.gather(flat, at), value)
     # (B * 3 * H * W,) -> (B, 3, H, W)
     return paddle.scatter(flat, at, value, overwrite=True).reshape(x.shape)
+
+
+def exchange_cells(x: paddle.Tensor, owner: paddle.Tensor, grid: HW) -> paddle.Tensor:
+    """(B, 3, H, W) pictures, the pixels of each token replaced by those of its owner's: MixToken for whoever looks at
+    pixels.
+
+    Args:
+        owner: (B * N,) int64, see `mixing.Mixed`; grid: (rows, columns) of the N tokens, which divide H and W.
+    """
+    (rows, columns), (channels, height, width) = grid, x.shape[1:]
+    cell = [channels, height // rows, width // columns]
+    # (B, 3, rows, h, columns, w) -> (B, rows, columns, 3, h, w) -> (B * N, 3 * h * w)
+    cells = x.reshape([-1, channels, rows, cell[1], columns, cell[2]]).transpose([0, 2, 4, 1, 3, 5])
+    cells = paddle.gather(cells.reshape([-1, cell[0] * cell[1] * cell[2]]), owner)
+    return cells.reshape([-1, rows, columns, *cell]).transpose([0, 3, 1, 4, 2, 5]).reshape(x.shape)
 
 
 def mix_pixels(x: paddle.Tensor, mixed: Mixed) -> paddle.Tensor:

@@ -61,15 +61,19 @@ def confusion_of(labels: np.ndarray, said: np.ndarray, rows: int) -> np.ndarray:
     return np.bincount(pairs, minlength=rows * rows).reshape(rows, rows)
 
 
+class NothingCounted(ValueError):
+    """No pixel of what was looked at has a class."""
+
+
 def figures_of(confusion: np.ndarray, names: Sequence[str], count: int, broken: int = 0) -> Segmented:
     """The figures of a table as of `confusion_of`, of the classes called `names`.
 
     Raises:
-        ValueError: no pixel was counted.
+        NothingCounted: no pixel was counted.
     """
     right, shown, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     if not shown.sum():
-        raise ValueError("no pixel of the validation masks has a class; look at SEGMENT.MASKS and SEGMENT.GROUND")
+        raise NothingCounted("no pixel of the validation masks has a class; look at SEGMENT.MASKS and SEGMENT.GROUND")
     iou = _shares(right, shown + said - right)
     accuracy = _shares(right, shown)
     return Segmented(

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from ppim.engine.best import after, as_json, better, conclusion, is_new
+from ppim.engine.best import after, as_json, better, conclusion, counted_anew, is_new
 from ppim.engine.evaluate import Evaluation
 from ppim.engine.run_folder import RunFolder
 
@@ -56,6 +56,14 @@ def test_the_card_of_an_older_checkpoint_is_completed():
     card = after({"top1": 70.0, "top5": 90.0, "loss": 1.0, "count": 200, "weights": "raw", "step": 5, "epoch": 0.5},
                  {"raw": evaluation(61.0)}, step=10, epoch=1.0)
     assert card["top1"] == 70.0 and "evaluation images" in card["chosen_on"] and card["last"]["step"] == 10
+
+
+def test_a_card_is_counted_anew_so_that_no_earlier_step_is_taken_for_the_last():
+    card = {"top1": 70.0, "step": 17, "last": {"step": 18, "raw": {"top1": 60.0}}}
+    assert counted_anew(card, 18, 9) == {"top1": 70.0, "step": 8, "last": {"step": 9, "raw": {"top1": 60.0}}}
+    assert counted_anew(card, 18, 36) == {"top1": 70.0, "step": 34, "last": {"step": 36, "raw": {"top1": 60.0}}}
+    assert counted_anew(card, 18, 18) is card and counted_anew({}, 18, 9) == {}
+    assert counted_anew({"step": 4}, 4, 2) == {"step": 2}  # of an older ppim
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])

@@ -1,14 +1,16 @@
 """Several processes through Paddle's launcher: the same samples, the same losses, the same weights."""
 import csv
+import json
 import os
 import subprocess
 import sys
 
 import numpy as np
+import paddle
 import pytest
 from PIL import Image
 
-from tests.helpers import ROOT, free_port, launch, losses, result_of, run_python, write_tiny_recipe
+from tests.helpers import ROOT, free_port, launch, losses, put_best, result_of, run_python, write_tiny_recipe
 
 SCRIPT = ROOT / "tests" / "engine" / "report_rank.py"
 # the conditions under which losses are claimed to be equal: no batch statistics, no drop rates; blocks of a mix reach
@@ -112,6 +114,23 @@ def test_a_run_goes_on_with_another_number_of_processes(single, tmp_path):
                   log_dir=tmp_path / "log")
     assert done.returncode == 0, done.stdout + done.stderr
     assert losses(run) == pytest.approx(expected, abs=1e-5)
+
+
+def test_several_processes_go_on_elsewhere_with_the_best_of_one(single, tmp_path):
+    config, _, _ = single
+    half = [*EQUAL, "DATA.BATCH_SIZE", "6", "SAVE", tmp_path / "run"]
+    half[half.index("20")] = "8"
+    assert run_python("tools/train.py", "-c", config, "-o", *half).returncode == 0
+    put_best(tmp_path / "run", {"top1": 101.0, "step": 8, "weights": "raw"}, number=8)
+    more = [*EQUAL, "DATA.BATCH_SIZE", "6", "SAVE", tmp_path / "new"]
+    more[more.index("20")] = "5"
+    done = launch(2, "tools/train.py", "-c", config, "--resume", tmp_path / "run", "-o", *more,
+                  log_dir=tmp_path / "log")
+    assert done.returncode == 0, done.stdout + done.stderr
+    best, last = (paddle.load(str(tmp_path / name)) for name in ("new/best.pdparams", "run/last.pdparams"))
+    assert all((best[name] == last[name]).all() for name in last)
+    card = json.loads((tmp_path / "new" / "best.json").read_text())
+    assert (card["top1"], card["step"], card["last"]["step"]) == (101.0, 4, 5)
 
 
 def test_a_process_that_fails_ends_the_job_saved_and_both_say_why(tiny_data, tiny_config, tmp_path):

@@ -66,6 +66,19 @@ def test_maps_of_the_run_that_weights_come_from_stay_with_its_photos(tiny_config
     assert (changed.TOKEN_LABEL.ENABLE, changed.TOKEN_LABEL.VAL_PATH) == (False, "")
 
 
+def test_what_a_run_was_told_of_its_end_and_its_losses_stays_with_it(tiny_config):
+    told = ["TRAIN.ACCUM_ITER", "2", "TRAIN.MAX_STEPS", "3", "TRAIN.MAX_HOURS", "1", "TRAIN.EARLY_STOP", "1",
+            "LOSS.CLASS_BALANCE", "inverse", "TRAIN.LR_SCHEDULER.NAME", "poly"]
+    changed = get_config(tiny_config, [*told, *as_overrides(settings_for(140, 2, "cpu", of_classes=[90, 10]))])
+    train = changed.TRAIN
+    assert (train.ACCUM_ITER, train.MAX_STEPS, train.MAX_HOURS, train.EARLY_STOP) == (1, 0, 0, 0)
+    assert (changed.LOSS.CLASS_BALANCE, changed.DATA.SAMPLING) == ("none", "balanced")
+    assert train.LR_SCHEDULER.NAME == "cosine"
+    kept = as_overrides([*settings_for(140, 2, "cpu"), *asked_for(hours=2, patience=5)])
+    asked = get_config(tiny_config, [*told, *kept]).TRAIN
+    assert (asked.MAX_HOURS, asked.EARLY_STOP) == (2, 5)
+
+
 def test_too_few_photos_are_told():
     with pytest.raises(ValueError, match="3 training photos are too few for 2 processes"):
         batch_for(3, "cpu", processes=2)

@@ -133,6 +133,17 @@ def test_state_of_another_model_is_refused():
 
 
 @pytest.mark.smoke
+@pytest.mark.parametrize(("was", "now"), [("AdamW", "SGD"), ("SGD", "AdamW")])
+def test_the_state_of_another_optimizer_is_refused_by_name(was, now):
+    model = small_model()
+    optimizer = build_optimizer(model, was, weight_decay=0.0)
+    step(model, optimizer)
+    with pytest.raises(ValueError, match=f"holds the state of {was}, this run trains by {now}: .*NAME {was}"):
+        load_state_by_structured_names(build_optimizer(model, now, weight_decay=0.0), model,
+                                       state_by_structured_names(optimizer, model))
+
+
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", ["AdamW", "SGD"])
 def test_a_parameter_that_the_state_does_not_know_starts_afresh_beside_those_it_knows(name):
     model = small_model()

@@ -8,18 +8,21 @@ import subprocess
 import sys
 import threading
 
+import paddle
 import pytest
 
 from ppim.commands.train import train as ppim_train
 from ppim.config import altered, get_config
+from ppim.engine.checked import QUICK
 from ppim.engine.command import run
 from ppim.engine.distributed import World
 from ppim.engine.lock import FolderLock
+from ppim.engine.rehearsal import rehearse
 from ppim.engine.run import start
 from ppim.engine.saving import settle
 from ppim.engine.train import fit
-from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid, write_manifest
-from tests.helpers import ROOT, losses, write_tiny_recipe
+from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid
+from tests.helpers import ROOT, losses, put_best, write_tiny_recipe
 
 NEWEST = ("last.pdparams", "last_ema.pdparams")
 BEST = ("best.pdparams", "best.json")
@@ -159,15 +162,61 @@ def test_a_copy_that_a_user_made_of_a_checkpoint_is_not_resumed_from_by_itself(c
 
 def test_a_best_whose_weights_are_not_in_the_folder_is_not_spoken_of(copied, tmp_path, capsys):
     config, folder, _ = copied
-    source, new = folder / "checkpoints" / "step_00000006", tmp_path / "new"
-    state = json.loads((source / "state.json").read_text())
-    unbeaten = {**json.loads((folder / "best.json").read_text()), "top1": 101.0, "step": 5}
-    (source / "state.json").write_text(json.dumps({**state, "best": unbeaten}))
-    (source / "MANIFEST").unlink()
-    write_manifest(source)
+    new = tmp_path / "new"
+    put_best(folder, {"top1": 101.0, "step": 5})
     run(config, [*OPTIONS, "SAVE", str(new), "MODEL.RESUME", str(folder), "TRAIN.MAX_STEPS", "7"])
     assert "of step 5: the best is chosen anew" in capsys.readouterr().out
     assert json.loads((new / "best.json").read_text())["step"] == 7 and (new / "best.pdparams").is_file()
+
+
+def test_a_best_is_known_by_its_step_where_steps_are_counted_anew(whole, copied, tmp_path, capsys):
+    config, folder, _ = copied
+    # step 6 of 4 images is step 3 of 8: another than the step 3 at which this best was
+    put_best(folder, {"top1": 101.0, "step": 3})
+    options = [*OPTIONS, "MODEL.RESUME", str(folder), "DATA.BATCH_SIZE", "8", "TRAIN.MAX_STEPS", "4"]
+    run(config, [*options, "SAVE", str(tmp_path / "other")])
+    assert "of step 1: the best is chosen anew" in capsys.readouterr().out
+    assert json.loads((tmp_path / "other" / "best.json").read_text())["step"] == 4
+
+    put_best(folder, {"top1": 101.0, "step": 6, "weights": "raw"})
+    run(config, [*options, "SAVE", str(tmp_path / "same")])
+    card = json.loads((tmp_path / "same" / "best.json").read_text())
+    assert (card["top1"], card["step"], card["last"]["step"]) == (101.0, 3, 4)
+    best, last = (paddle.load(str(path)) for path in (tmp_path / "same" / "best.pdparams", whole[1] / "last.pdparams"))
+    assert best.keys() == last.keys() and all((best[name] == last[name]).all() for name in best)
+
+
+def test_the_last_evaluation_counts_where_steps_are_counted_anew(whole, copied):
+    config, folder, options = copied
+    card = json.loads((folder / "best.json").read_text())
+    (folder / "best.json").write_text(json.dumps({**card, "top1": 91.0}))
+    run(config, [*options, "DATA.BATCH_SIZE", "8", "TRAIN.MAX_STEPS", "4"])
+    after = json.loads((folder / "best.json").read_text())
+    assert (after["top1"], after["step"], after["last"]["step"]) == (91.0, 3, 4)
+    assert_same_bytes(folder, whole[1], ["best.pdparams"])
+
+
+def test_a_rehearsal_goes_on_where_training_would(copied, tmp_path):
+    config, folder, options = copied
+    assert [finding.level for finding in rehearsed(config, options) if finding.check == "first step"] == ["unknown"]
+    for keys in (["TRAIN.MAX_STEPS", "4"], ["TRAIN.MAX_STEPS", "6"]):
+        (found,) = [finding for finding in rehearsed(config, [*options, *keys]) if finding.check == "first step"]
+        assert f"step 6 of {keys[1]}: none is left" in found.text
+    assert all(finding.level == "fine" or finding.check != "first step"
+               for finding in rehearsed(config, [*options, "TRAIN.MAX_STEPS", "7"]))
+    # nothing to go on from yet: as training, it starts anew
+    assert rehearsed(config, [*OPTIONS, "SAVE", str(tmp_path / "new"), "MODEL.RESUME", "auto"])
+    assert steps_in(folder) == [6, 4, 2] and not (tmp_path / "new").exists()
+
+
+def rehearsed(config, options) -> list:
+    return rehearse(get_config(config, options), get_config(config), World(), QUICK)
+
+
+def test_a_run_whose_limit_lies_behind_it_evaluates_and_ends(copied):
+    config, folder, options = copied
+    assert run(config, [*options, "TRAIN.MAX_STEPS", "4"]).count == 11
+    assert steps_in(folder) == [6, 4, 2]
 
 
 def test_a_run_named_without_a_recipe_goes_on_as_itself_where_it_lies(whole, copied, capsys):

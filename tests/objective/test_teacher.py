@@ -9,7 +9,7 @@ import pytest
 
 from ppim.config import get_config, recipe_path
 from ppim.engine.command import run
-from ppim.mixing import draw_mix
+from ppim.mixing import Mixed, draw_mix
 from ppim.models import build_model, create_model
 from ppim.objective.losses import distillation, top_targets
 from ppim.objective.objective import Objective
@@ -104,6 +104,45 @@ def test_the_class_token_learns_from_the_teachers_view_of_the_mixed_picture(kind
     assert terms.classes.item() == pytest.approx(0.7 * labels + 0.3 * taught, abs=5e-5)
     terms.total.backward()
     assert all(p.grad is None for p in teacher.model.parameters())
+
+
+def cells_exchanged(image, owner):
+    """Each cell of a picture (B, 3, SIDE, SIDE) taken from the picture that owns its token, cell by cell."""
+    out, side = image.copy(), SIDE // GRID[0]
+    for place, source in enumerate(owner):
+        (picture, token), (other, same) = (divmod(int(at), GRID[0] * GRID[1]) for at in (place, source))
+        assert token == same
+        row, column = (side * at for at in divmod(token, GRID[1]))
+        cell = slice(row, row + side), slice(column, column + side)
+        out[(picture, slice(None), *cell)] = image[(other, slice(None), *cell)]
+    return out
+
+
+@pytest.mark.parametrize("kind", ["soft", "hard"])
+def test_the_class_token_learns_from_the_teachers_view_of_exchanged_tokens(kind):
+    student = network("deit_tiny")
+    teacher = Teacher(network("lvvit_t", stem_channels=4, num_heads=2), kind=kind, alpha=1)
+    rng = np.random.default_rng(3)
+    batch, _, _ = make_batch(rng, 2)
+    batch["erase_value"] = paddle.zeros([2, 3])
+    mixed = mixed_by(draw_mix(rng, 2, (SIDE, SIDE), GRID, token_alpha=1.0), batch)
+    image, owner = pictures(batch), mixed["mix_owner"].numpy()
+    assert 0 < (owner != np.arange(len(owner))).mean() < 1
+    x, shown = (paddle.to_tensor(one.astype("float32")) for one in (image, cells_exchanged(image, owner)))
+    taught = distillation(student.classes(x, Mixed.of_batch(mixed)).class_logits, teacher.model(shown), kind)
+    terms = Objective(student, 1.0, 0.0, MEAN, STD, teacher=teacher)(mixed)
+    assert terms.classes.item() == pytest.approx(taught.item(), abs=5e-5)
+
+
+def test_a_network_has_nothing_to_learn_from_itself_whatever_is_mixed():
+    rng = np.random.default_rng(4)
+    batch, _, _ = make_batch(rng, 4)
+    student, itself = network("deit_tiny"), Teacher(network("deit_tiny"), kind="soft", alpha=1)
+    for how in ({}, {"mixup_alpha": 0.8}, {"cutmix_alpha": 1.0}, *4 * [{"token_alpha": 1.0}],
+                *4 * [{"mixup_alpha": 0.8, "token_alpha": 1.0}]):
+        mix = draw_mix(rng, 4, (SIDE, SIDE), GRID, **how)
+        loss = Objective(student, 1.0, 0.0, MEAN, STD, teacher=itself)(mixed_by(mix, batch)).classes
+        assert loss.item() == pytest.approx(0, abs=1e-6), how
 
 
 @pytest.mark.parametrize("how", [{}, {"cutmix_alpha": 1.0}, {"mixup_alpha": 0.8, "token_alpha": 1.0}])

@@ -24,7 +24,7 @@ from ppim.segment.figures import figures_of
 from ppim.segment.sliding import best_class
 from ppim.weights import load_weights, save_state
 from tests.helpers import assert_same_weights, launch, losses, records, result_of, weights, write_tiny_recipe
-from tests.segment.painted import OPTIONS
+from tests.segment.painted import OPTIONS, RECIPE
 
 
 def model_of(whole):
@@ -61,6 +61,17 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch_to_the_same_bits(whole, tmp_pat
     for name in ("last.pdparams", "last_ema.pdparams", "best.pdparams"):
         assert_same_weights(folder / name, copy / name)
     assert losses(folder) == losses(copy)
+
+
+def test_a_run_starts_where_the_first_masks_of_the_validation_are_blank(ade, tmp_path):
+    data = shutil.copytree(ade, tmp_path / "ade")
+    masks = sorted((data / "annotations" / "validation").iterdir())
+    for path in masks[:3]:
+        Image.fromarray(np.zeros_like(np.array(Image.open(path)))).save(path)
+    toy = tmp_path / "toy.yaml"
+    toy.write_text(RECIPE.format(data=data, save=tmp_path / "run"))
+    result = run(str(toy), [*OPTIONS, "TRAIN.MAX_STEPS", "1"])
+    assert result.count == 5 and 0 <= result.miou <= 100
 
 
 def test_figures_are_those_of_all_pixels_whatever_the_processes(whole):
