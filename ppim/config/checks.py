@@ -1,8 +1,6 @@
 """What does a configuration ask for, and which keys contradict each other? A single value is checked by its row."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from yacs.config import CfgNode
 
 from ppim.families import facts, family_of, size_of
@@ -29,7 +27,6 @@ def has_teacher(config: CfgNode) -> bool:
 
 def check(config: CfgNode) -> None:
     """Raise ValueError, in words a user understands, where several keys together make no sense."""
-    _check_pairs(config)
     _check_model(config)
     _check_heads(config)
     _check_teacher(config)
@@ -37,21 +34,6 @@ def check(config: CfgNode) -> None:
     _check_tuning(config)
     _check_token_labels(config)
     _check_segmenting(config)
-
-
-def _check_pairs(config: CfgNode) -> None:
-    """[least, most]"""
-    for key, pair, limit in (("DATA.CROP_SCALE", config.DATA.CROP_SCALE, ""),
-                             ("DATA.CROP_RATIO", config.DATA.CROP_RATIO, ""),
-                             ("TRAIN.CUTMIX_MINMAX", config.TRAIN.CUTMIX_MINMAX, " < 1"),
-                             ("SEGMENT.FACTORS", config.SEGMENT.FACTORS, "")):
-        if pair is not None and not (_are_numbers(pair) and len(pair) == 2 and 0 < pair[0] <= pair[1]
-                                     and (not limit or pair[1] < 1)):
-            raise ValueError(f"{key} wants [least, most] with 0 < least <= most{limit}; got {list(pair)}")
-
-
-def _are_numbers(values: Sequence[object]) -> bool:
-    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
 def _check_model(config: CfgNode) -> None:
@@ -128,7 +110,7 @@ def _check_training(config: CfgNode) -> None:
 def _check_tuning(config: CfgNode) -> None:
     train, frozen = config.TRAIN, config.TRAIN.FREEZE
     size = size_of(normalise_name(config.MODEL.NAME), config.MODEL.TRANS)
-    depth = size.get("depth") or sum(map(int, size.get("layers", ())))
+    depth = size.get("depth") or sum(size.get("layers", ()))
     if not frozen.isdecimal() and frozen not in ("none", "embedding", "backbone"):
         raise ValueError(f"TRAIN.FREEZE wants none, embedding, backbone or a number of blocks; got {frozen!r}")
     if frozen.isdecimal() and depth and int(frozen) > depth:
@@ -166,8 +148,6 @@ def _check_segmenting(config: CfgNode) -> None:
     if config.TASK != "segment":
         return
     segment = config.SEGMENT
-    if not (_are_numbers(segment.SCALE) and len(segment.SCALE) == 2 and min(segment.SCALE) >= 1):
-        raise ValueError(f"SEGMENT.SCALE wants [long, short] sides in pixels, got {list(segment.SCALE)}")
     if isinstance(config.DATA.IMAGE_SIZE, list):
         raise ValueError(f"TASK segment cuts squares out of photos: DATA.IMAGE_SIZE wants one side in pixels, got "
                          f"{list(config.DATA.IMAGE_SIZE)}")
@@ -183,7 +163,9 @@ def _check_segmenting(config: CfgNode) -> None:
         "LOSS.CLASS_BALANCE": config.LOSS.CLASS_BALANCE != "none",
         "PICTURES": config.PICTURES > 0,
         "EVAL.REPORT, EVAL.DUMP or EVAL.REAL": bool(config.EVAL.REPORT or config.EVAL.DUMP or config.EVAL.REAL),
+        "EVAL.AMONG": config.EVAL.AMONG != "all",
         "EVAL.ENGINE": config.EVAL.ENGINE == "inference",
+        "EVAL.KEEP": config.EVAL.KEEP < 1,
         "MODEL.TYPE paddle_vision": config.MODEL.TYPE == "paddle_vision",
     }
     asked = [key for key, is_asked in without.items() if is_asked]

@@ -10,7 +10,7 @@ from ppim.config.row import Key, key
 
 KEYS: dict[str, Key] = {
     #: files to start from, relative to this one | 以哪些文件为基础，路径相对于本文件
-    "BASE": key([""]),
+    "BASE": key([""], of=str),
     #: what is learnt: `classify` (one class a photo) or `segment` (one a pixel, see [Segmentation](segmentation.md)) |
     #: 学习什么：`classify`（每张照片一个类别）或 `segment`（每个像素一个类别，见[语义分割](segmentation.md)）
     "TASK": key("classify", choices=("classify", "segment")),
@@ -52,9 +52,9 @@ KEYS: dict[str, Key] = {
     #: run ends, saved; 0: any | 加载器读完一张照片、其他进程显示仍在运行的时限（秒），超过则保存后结束；0 表示不限
     "DATA.TIMEOUT": key(600, least=0),
     #: mean of pixel values in [0, 1], per channel | 像素值（[0, 1]）的逐通道均值
-    "DATA.IMAGENET_MEAN": key([0.485, 0.456, 0.406]),
+    "DATA.IMAGENET_MEAN": key([0.485, 0.456, 0.406], of=float, length=3, least=0, most=1),
     #: the same, standard deviation | 同上，标准差
-    "DATA.IMAGENET_STD": key([0.229, 0.224, 0.225]),
+    "DATA.IMAGENET_STD": key([0.229, 0.224, 0.225], of=float, length=3, above=0, most=1),
     #: evaluation resize: `bilinear`, `bicubic` | 评估时的缩放：`bilinear`、`bicubic`
     "DATA.INTERPOLATION": key("bicubic", choices=("bilinear", "bicubic")),
     #: training crop resize: `bilinear`, `bicubic`, `random` (one of the two) |
@@ -64,9 +64,9 @@ KEYS: dict[str, Key] = {
     #: `crop-first`：对裁剪后的图做 RandAugment；`released`：对整张照片做，最后裁剪，LV-ViT 的配方即如此
     "DATA.AUG_ORDER": key("crop-first", choices=("crop-first", "released")),
     #: random crop: share of the photo's area | 随机裁剪：占照片面积的比例
-    "DATA.CROP_SCALE": key([0.08, 1.0]),
+    "DATA.CROP_SCALE": key([0.08, 1.0], of=float, length=2, above=0, rising=True),
     #: random crop: width / height | 随机裁剪：宽 / 高
-    "DATA.CROP_RATIO": key([0.75, 4 / 3]),
+    "DATA.CROP_RATIO": key([0.75, 4 / 3], of=float, length=2, above=0, rising=True),
     #: probability of a horizontal flip | 水平翻转的概率
     "DATA.HFLIP": key(0.5, least=0, most=1),
     #: different views of a photo in the same epoch (DeiT: 3); the epoch's length stays |
@@ -129,28 +129,28 @@ KEYS: dict[str, Key] = {
     #: T2T-ViT 的 tokens-to-token 模块：`performer`、`transformer`；None（此处及以下各项）：与 `MODEL.NAME` 一致
     "MODEL.TRANS.TOKEN_TYPE": key(None, or_=str, choices=("performer", "transformer")),
     #: LV-ViT, DeiT and ViT: pixels, divides `DATA.IMAGE_SIZE` | LV-ViT、DeiT 与 ViT：像素，须整除 `DATA.IMAGE_SIZE`
-    "MODEL.TRANS.PATCH_SIZE": key(None, or_=int),
+    "MODEL.TRANS.PATCH_SIZE": key(None, or_=int, least=1),
     #: width, a multiple of `MODEL.TRANS.NUM_HEADS` | 宽度，须是 `MODEL.TRANS.NUM_HEADS` 的倍数
-    "MODEL.TRANS.EMBED_DIM": key(None, or_=int),
+    "MODEL.TRANS.EMBED_DIM": key(None, or_=int, least=1),
     #: blocks | block 数
-    "MODEL.TRANS.DEPTH": key(None, or_=int),
+    "MODEL.TRANS.DEPTH": key(None, or_=int, least=1),
     #: attention heads | 注意力头数
-    "MODEL.TRANS.NUM_HEADS": key(None, or_=int),
+    "MODEL.TRANS.NUM_HEADS": key(None, or_=int, least=1),
     #: hidden width of the MLP per embedding width | MLP 隐层宽度与嵌入宽度之比
-    "MODEL.TRANS.MLP_RATIO": key(None, or_=float),
+    "MODEL.TRANS.MLP_RATIO": key(None, or_=float, above=0),
     #: bias of queries, keys and values | query、key、value 是否带偏置
     "MODEL.TRANS.QKV_BIAS": key(None, or_=bool),
     #: attention scale; head width ** -0.5 in every named model | 注意力的缩放系数；有名称的模型都是头宽度 ** -0.5
-    "MODEL.TRANS.QK_SCALE": key(None, or_=float),
+    "MODEL.TRANS.QK_SCALE": key(None, or_=float, above=0),
     #: LV-ViT: each residual branch is divided by it | LV-ViT：每个残差分支都除以它
-    "MODEL.TRANS.SKIP_LAM": key(None, or_=float),
+    "MODEL.TRANS.SKIP_LAM": key(None, or_=float, above=0),
     #: LV-ViT and VOLO: channels of the convolutional stem | LV-ViT 与 VOLO：卷积 stem 的通道数
-    "MODEL.TRANS.STEM_CHANNELS": key(None, or_=int),
+    "MODEL.TRANS.STEM_CHANNELS": key(None, or_=int, least=1),
     #: VOLO, in place of `DEPTH`: blocks of outlook attention, then of the three parts of the second stage |
     #: VOLO，代替 `DEPTH`：outlook attention 的 block 数，随后是第二阶段三个部分的 block 数
-    "MODEL.TRANS.LAYERS": key(None, or_=list),
+    "MODEL.TRANS.LAYERS": key(None, or_=list, of=int, length=4, least=1),
     #: VOLO: heads of outlook attention, which has half the width | VOLO：outlook attention 的头数，其宽度为一半
-    "MODEL.TRANS.OUTLOOK_HEADS": key(None, or_=int),
+    "MODEL.TRANS.OUTLOOK_HEADS": key(None, or_=int, least=1),
     #: ViT: factors, learnt, for the channels of every branch | ViT：每个分支各通道的可学习系数
     "MODEL.TRANS.LAYER_SCALE": key(None, or_=bool),
     #: ViT: tokens besides the class token, which nobody reads | ViT：类别 token 之外、无人读取的 token 数
@@ -198,11 +198,11 @@ KEYS: dict[str, Key] = {
     #: 哪些学习率随批次缩放：`all`、`base`（只有 `TRAIN.BASE_LR`，与 DeiT 相同）
     "TRAIN.SCALED_RATES": key("all", choices=("all", "base")),
     #: rate at the first step | 第一步的学习率
-    "TRAIN.WARMUP_START_LR": key(1e-6),
+    "TRAIN.WARMUP_START_LR": key(1e-6, least=0),
     #: rate at the end | 最后的学习率
-    "TRAIN.END_LR": key(1e-5),
+    "TRAIN.END_LR": key(1e-5, least=0),
     #: largest global gradient norm; None: no clipping | 全局梯度范数的上限；None：不裁剪
-    "TRAIN.GRAD_CLIP": key(None, or_=float),
+    "TRAIN.GRAD_CLIP": key(None, or_=float, above=0),
     #: the run ends after so many steps in a row whose loss or gradients were not finite, see
     #: [Losses that are not finite](#losses-that-are-not-finite) |
     #: 连续多少步的损失或梯度不是有限值时停止运行，见[损失非有限](#损失非有限)
@@ -225,18 +225,18 @@ KEYS: dict[str, Key] = {
     #: `AdamW`, `SGD` | `AdamW`、`SGD`
     "TRAIN.OPTIMIZER.NAME": key("AdamW", choices=("AdamW", "SGD")),
     #: AdamW
-    "TRAIN.OPTIMIZER.EPS": key(1e-8),
+    "TRAIN.OPTIMIZER.EPS": key(1e-8, above=0),
     #: AdamW
-    "TRAIN.OPTIMIZER.BETAS": key([0.9, 0.999]),
+    "TRAIN.OPTIMIZER.BETAS": key([0.9, 0.999], of=float, length=2, least=0, below=1),
     #: SGD
-    "TRAIN.OPTIMIZER.MOMENTUM": key(0.9),
+    "TRAIN.OPTIMIZER.MOMENTUM": key(0.9, least=0, below=1),
     #: beta(a, a) draws the share; 0: no mixup | 比例由 beta(a, a) 抽取；0：不用 mixup
     "TRAIN.MIXUP_ALPHA": key(0.8, least=0),
     #: beta(a, a) draws the share; 0: no cutmix | 比例由 beta(a, a) 抽取；0：不用 cutmix
     "TRAIN.CUTMIX_ALPHA": key(1.0, least=0),
     #: [least, most] share of a side, instead of `TRAIN.CUTMIX_ALPHA` |
     #: 框的边长占比 [最小, 最大]，代替 `TRAIN.CUTMIX_ALPHA`
-    "TRAIN.CUTMIX_MINMAX": key(None, or_=list),
+    "TRAIN.CUTMIX_MINMAX": key(None, or_=list, of=float, length=2, above=0, below=1, rising=True),
     #: probability that pixels are mixed at all | 进行像素混合的概率
     "TRAIN.MIXUP_PROB": key(1.0, least=0, most=1),
     #: probability of cutmix where both are on | 两者都开启时选用 cutmix 的概率
@@ -247,7 +247,7 @@ KEYS: dict[str, Key] = {
     #: label smoothing, of plain and of token labels | 标签平滑，普通标签和 token 标签都适用
     "TRAIN.SMOOTHING": key(0.1, least=0, most=1),
     #: used where `TRAIN.AUTO_AUGMENT` is off, as in timm | 只在关闭 `TRAIN.AUTO_AUGMENT` 时使用，与 timm 相同
-    "TRAIN.COLOR_JITTER": key(0.4),
+    "TRAIN.COLOR_JITTER": key(0.4, least=0),
     #: RandAugment policy in timm's spelling; `""` for none | RandAugment 策略，timm 的写法；`""` 表示不用
     "TRAIN.AUTO_AUGMENT": key("rand-m9-mstd0.5-inc1",  # PaddleViT's files have True and False
                               also={"true": "rand-m9-mstd0.5-inc1", "false": "", "none": ""}),
@@ -257,7 +257,7 @@ KEYS: dict[str, Key] = {
     #: `const`（均值）、`rand`（一种颜色）、`pixel`（逐像素噪声）
     "TRAIN.RANDOM_ERASE_MODE": key("pixel", choices=("const", "rand", "pixel")),
     #: boxes at most | 最多擦除几块
-    "TRAIN.RANDOM_ERASE_COUNT": key(1),
+    "TRAIN.RANDOM_ERASE_COUNT": key(1, least=1),
 
     #: folder of masks with `train/` and `val/`, PNGs under the names of the photos; `""`: ADE20K's layout in
     #: `DATA.DATA_PATH` | 掩码目录，内有 `train/` 和 `val/`，PNG 与照片同名；`""`：`DATA.DATA_PATH` 为 ADE20K 的布局
@@ -268,7 +268,7 @@ KEYS: dict[str, Key] = {
     #: the four blocks that are tapped, 0 the first, the last among them; None: the last and those 3, 6 and 9 before
     #: it |
     #: 取特征的四个 block，0 为第一个，须含最后一个；None：最后一个，以及它之前第 3、6、9 个
-    "SEGMENT.LAYERS": key(None, or_=list),
+    "SEGMENT.LAYERS": key(None, or_=list, of=int, length=4, least=0),
     #: channels of the heads | 分割头的通道数
     "SEGMENT.CHANNELS": key(256, least=1),
     #: channels of the last map of the pyramid | 金字塔最后一层的通道数
@@ -279,9 +279,9 @@ KEYS: dict[str, Key] = {
     "SEGMENT.AUX_WEIGHT": key(0.4, least=0),
     #: [long, short] sides in pixels that a photo is resized to fit into, in training times a random factor |
     #: 照片缩放后须放入的 [长边, 短边]，像素；训练时再乘以随机系数
-    "SEGMENT.SCALE": key([2048, 512]),
+    "SEGMENT.SCALE": key([2048, 512], of=int, length=2, least=1),
     #: training: [least, most] of that factor | 训练：该系数的 [最小, 最大]
-    "SEGMENT.FACTORS": key([0.5, 2.0]),
+    "SEGMENT.FACTORS": key([0.5, 2.0], of=float, length=2, above=0, rising=True),
     #: training: share of a crop that one class may have, if one of ten draws finds such a crop |
     #: 训练：裁剪中单个类别所占比例的上限（至多抽取十次，抽到为止；都抽不到时不受此限）
     "SEGMENT.MOST_OF_ONE": key(0.75, least=0.01, most=1),

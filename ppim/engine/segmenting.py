@@ -73,8 +73,8 @@ class Segmenting:
         segment = config.SEGMENT
         backbone = build_model(config, num_classes=1)  # whose heads are taken off
         backbone.recompute = config.TRAIN.RECOMPUTE
-        return Segmenter(backbone, config.MODEL.NUM_CLASSES, layers=segment.LAYERS and [*map(int, segment.LAYERS)],
-                         channels=segment.CHANNELS, top_channels=segment.TOP_CHANNELS, dropout=segment.DROPOUT)
+        return Segmenter(backbone, config.MODEL.NUM_CLASSES, layers=segment.LAYERS, channels=segment.CHANNELS,
+                         top_channels=segment.TOP_CHANNELS, dropout=segment.DROPOUT)
 
     def samples(self, config: CfgNode, recipe: CfgNode, train: ImageList, val: ImageList, model: nn.Layer,
                 ) -> tuple[TrainPairs, EvalPairs]:

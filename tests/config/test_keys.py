@@ -48,6 +48,60 @@ def test_bounds_themselves_are_allowed():
         key(1, most=3).read(4)
 
 
+def test_an_open_bound_is_no_value_itself():
+    row = key(0.5, least=0, below=1)
+    assert row.read(0) == 0.0 and row.read(0.999999) == 0.999999
+    for value in (-1e-9, 1, 2):
+        with pytest.raises(ValueError, match=f"wants at least 0 and below 1; got {float(value)!r}"):
+            row.read(value)
+    row = key(None, or_=float, above=0)
+    assert [row.read(value) for value in (None, 1e-9, "2")] == [None, 1e-9, 2.0]
+    for value in (0, -1):
+        with pytest.raises(ValueError, match=f"wants above 0 or None; got {float(value)!r}"):
+            row.read(value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "nan", "-inf", 10**400])
+def test_a_number_is_finite(value):
+    for row in (key(0.5), key(0.5, least=0), key(None, or_=float, most=2), key([0.5], of=float)):
+        with pytest.raises(ValueError, match="^wants .*got "):
+            row.read(value if row.of is None else [value])
+
+
+def test_a_list_has_so_many_of_a_kind_within_its_bounds():
+    row = key([0.5, 1.0], of=float, length=2, above=0, most=1)
+    found = row.read(("1e-3", 1))
+    assert found == [0.001, 1.0] and [type(value) for value in found] == [float, float]
+    for value in ([0.5], [0.5] * 3, [0.5, "a"], [0.5, True], [0.5, None], [[0.5], 0.5], [0, 1], [0.5, 1.1], []):
+        with pytest.raises(ValueError) as refused:
+            row.read(value)
+        assert str(refused.value) == ("wants a list of 2 numbers, each above 0 and at most 1, as [0.5, 1.0]; "
+                                      f"got {value!r}")
+    with pytest.raises(ValueError, match="wants a list of 2 numbers, .*; got 0.5$"):
+        row.read(0.5)
+
+
+def test_a_list_of_whole_numbers_loses_no_fraction():
+    row = key(None, or_=list, of=int, length=3, least=0)
+    found = row.read([2.0, 0, 3])
+    assert found == [2, 0, 3] and {type(value) for value in found} == {int} and row.read("None") is None
+    for value in ([1.5, 2, 3], [-1, 2, 3], ["2", 2, 3]):
+        with pytest.raises(ValueError) as refused:
+            row.read(value)
+        assert str(refused.value) == f"wants a list of 3 whole numbers, each at least 0, or None; got {value!r}"
+
+
+def test_a_rising_list_is_a_least_and_a_most():
+    row = key([0.5, 2.0], of=float, length=2, above=0, rising=True)
+    assert [row.read(value) for value in ([1, 1], [0.1, 9])] == [[1.0, 1.0], [0.1, 9.0]]
+    for value in ([2, 1], [0, 1], [1], ["a", 1]):
+        with pytest.raises(ValueError) as refused:
+            row.read(value)
+        assert str(refused.value) == f"wants [least, most] with 0 < least <= most; got {value!r}"
+    with pytest.raises(ValueError, match="with 0 < least <= most < 1; got"):
+        row._replace(bounds=row.bounds._replace(below=1)).read([0.5, 1.0])
+
+
 def test_none_is_no_value_where_a_default_says_the_kind():
     with pytest.raises(ValueError, match="wants a number, got None"):
         key(0.5).read("None")

@@ -142,8 +142,10 @@ def test_a_segmenter_starts_from_a_classifier_or_from_another_segmenter(whole, r
 @pytest.mark.parametrize(("keys", "error"), [
     (["TOKEN_LABEL.ENABLE", "True"], "TASK segment knows nothing of TOKEN_LABEL.ENABLE; leave it"),
     (["DATA.SAMPLING", "balanced", "PICTURES", "2"], "nothing of DATA.SAMPLING, PICTURES; leave them"),
+    (["EVAL.KEEP", "0.5"], "nothing of EVAL.KEEP; leave it as by default"),
+    (["EVAL.ONLY", "True", "EVAL.AMONG", "shown"], "nothing of EVAL.AMONG; leave it as by default"),
     (["SEGMENT.STRIDE", "17"], "SEGMENT.STRIDE 17 leaves gaps between windows of DATA.IMAGE_SIZE 16"),
-    (["SEGMENT.SCALE", "[3]"], r"SEGMENT.SCALE wants \[long, short\]"),
+    (["SEGMENT.SCALE", "[3]"], "SEGMENT.SCALE wants a list of 2 whole numbers, each at least 1, as"),
     (["SEGMENT.FACTORS", "[2.0, 1.0]"], r"SEGMENT.FACTORS wants \[least, most\]"),
 ])
 def test_keys_that_mean_nothing_here_are_refused(recipe, keys, error):
