@@ -8,6 +8,8 @@ from ppim import stopping
 def start(*command: str) -> int:
     """The exit code of a command, whose name may be given in part; signals that ask to stop end it in one line."""
     stopping.install(stopping.leave)
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # a closed one is None
+        stream.reconfigure(errors="backslashreplace")  # names of files and classes may be no text
     from ppim.cli import main
 
     code = main([*command, *sys.argv[1:]])

@@ -1,4 +1,5 @@
 """Before a command does anything: which is meant, what all have in common, and that none waits for Paddle."""
+import os
 import platform
 import re
 from importlib import metadata
@@ -30,6 +31,24 @@ def test_help_of_every_command_comes_without_paddle(name):
 def test_what_lists_waits_for_nothing_that_computes(words):
     done = run_python("-c", "import sys; sys.modules['numpy'] = None; " + PPIM, *words)
     assert done.returncode == 0 and done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_a_name_that_is_no_text_is_printed_all_the_same(encoding, tmp_path):
+    for name in ("fine.png", os.fsdecode(b"caf\xe9.png")):
+        (tmp_path / "猫").mkdir(exist_ok=True)
+        (tmp_path / "猫" / name).write_bytes(b"")
+    done = run_python("-m", "ppim", "data", "check", tmp_path, env={"PYTHONIOENCODING": encoding})
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    faults = [line for line in done.stdout.splitlines() if line.startswith("fault: ")]
+    assert sum("caf\\udce9.png" in line for line in faults) == 1 and sum("fine.png" in line for line in faults) == 1
+    assert "2 faults in " in done.stderr
+
+
+def test_a_command_without_an_output_does_what_it_does():
+    closed = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-m', 'ppim', 'models']).returncode)"
+    done = run_python("-c", f"import os; os.close(1); {closed}")
+    assert done.returncode == 0 and done.stderr == ""
 
 
 @pytest.mark.parametrize(("tool", "name"), TWINS.items())

@@ -1,6 +1,7 @@
 """DATA.ON_BAD skip: who stands in for a photo that cannot be read, who is told, and when it is too much."""
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -14,7 +15,7 @@ from ppim.data.datasets import find_images
 from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.transforms import eval_view
 from ppim.engine.command import run
-from tests.helpers import records
+from tests.helpers import records, run_python
 
 POLICY = Policy((16, 16), erase_prob=0.5)
 BAD = ("a/4.png", "b/3.png", "b/11.png")
@@ -112,6 +113,16 @@ def test_evaluation_leaves_nothing_out(photos, workers):
     samples = EvalSamples(photos, eval_view((16, 16), 1.0), num_classes=2)
     with pytest.raises(ValueError, match="cannot be read as an image"):
         list(make_loader(samples, EvalBatches(len(photos), 4), workers))
+
+
+def test_a_bad_photo_whose_name_is_no_text_ends_no_run(tiny_data, tiny_config, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / "data")
+    (data / "train" / "class0" / os.fsdecode(b"caf\xe9.png")).write_bytes(b"<html>404</html>")
+    done = run_python("tools/train.py", "-c", tiny_config, "-o", "DATA.DATA_PATH", data, "TOKEN_LABEL.ENABLE", "False",
+                      "TRAIN.NUM_EPOCHS", "2", "DATA.ON_BAD", "skip", env={"PYTHONIOENCODING": "utf-8:strict"})
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if "left out" in line]
+    assert len(told) == 1 and "class0/caf\\udce9.png: cannot be read as an image" in told[0]
 
 
 def test_a_run_goes_on_past_bad_photos_and_says_which(tiny_data, tiny_config, tmp_path, capsys):
