@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ppim.checks.finding import Finding, error, few, fine, unknown, warning
+from ppim.data.datasets import SPLIT_FOLDERS
 from ppim.data.images import ImageList, walked
 
 _SIZES_A_READ = 8  # files of a split whose size is looked up, for each that may be opened
@@ -43,9 +44,13 @@ def classes_have_photos(images: ImageList, num_classes: int) -> Finding:
 
 
 def labels_are_folders(images: ImageList) -> Finding:
-    """Does a photo that lies in a folder named after a class have that class?"""
+    """Does a photo that lies in a folder named after a class have that class?
+
+    A folder that is named as a split is taken for one, though a class may have that name.
+    """
     check = "labels and folders"
-    position = {name: label for label, name in enumerate(images.classes)}
+    splits = {folder for folders in SPLIT_FOLDERS.values() for folder in folders}
+    position = {name: label for label, name in enumerate(images.classes) if name not in splits}
     some = walked(len(images))
     folders = (path.partition("/")[0] if "/" in path else "" for path in map(images.paths.__getitem__, some))
     named = np.array([position.get(folder, -1) for folder in folders])

@@ -70,6 +70,18 @@ def test_labels_that_are_not_those_of_their_folders_are_told(splits):
     assert labels_are_folders(numbered).level == "unknown"
 
 
+def test_a_folder_that_is_named_as_a_split_says_nothing_of_a_class_of_that_name(tmp_path):
+    lines = [f"{split}/{number}.png car" for split in ("train", "val", "test") for number in range(3)]
+    lines += [f"more/{split}.png {split}" for split in ("train", "val", "test")]
+    (tmp_path / "train_list.txt").write_text("\n".join(lines))
+    images = find_images(str(tmp_path))
+    assert images.classes == ["car", "test", "train", "val"]
+    assert labels_are_folders(images).level == "unknown"
+    (tmp_path / "train_list.txt").write_text("\n".join([*lines, "car/1.png car", "car/2.png train"]))
+    finding = labels_are_folders(find_images(str(tmp_path)))
+    assert finding.level == "error" and "car/2.png" in finding.text and "1 of 14" in finding.text
+
+
 def test_lists_that_number_folders_otherwise_are_told(splits):
     _, train, val = splits
     ours, theirs = (ImageList(x.root, x.paths, x.labels, list("0123")) for x in (train, val))
