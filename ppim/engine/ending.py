@@ -89,7 +89,7 @@ class Ending:
 
     def further(self) -> list[str]:
         """Key and value with which `run` would train on."""
-        train = self._run.config.TRAIN
+        state, train = self._run.state, self._run.config.TRAIN
         if self._time_is_up:
-            return ["TRAIN.MAX_HOURS", f"{1.5 * train.MAX_HOURS:g}"]
-        return ["TRAIN.EARLY_STOP", str(self._run.state.stale + train.EARLY_STOP)]
+            return ["TRAIN.MAX_HOURS", f"{1.5 * max(train.MAX_HOURS, state.clock.seconds / 3600):.4g}"]
+        return ["TRAIN.EARLY_STOP", str(state.stale + train.EARLY_STOP)]

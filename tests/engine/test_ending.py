@@ -1,4 +1,6 @@
 """Runs that end before their last step, as a normal end: where, what they leave, and how they go on."""
+from __future__ import annotations
+
 import json
 import shutil
 
@@ -94,11 +96,11 @@ def test_a_better_best_starts_the_count_anew(tiny_config, tmp_path):
     assert state_of(newest_valid(tmp_path / "run" / "checkpoints")[0])["step"] == 3 * len(expected)
 
 
-def hurried(started, batches, at: int):
-    """The batches; with number `at` the hours of the run are over."""
+def hurried(started, batches, at: int, hours: float | None = None):
+    """The batches; with number `at` so many hours of the run are over, all of them where none are named."""
     for number, batch in enumerate(batches, 1):
         if number == at:
-            started.state.clock.before = 3600.0 * started.config.TRAIN.MAX_HOURS
+            started.state.clock.before = 3600.0 * (hours or started.config.TRAIN.MAX_HOURS)
         yield batch
 
 
@@ -120,7 +122,8 @@ def test_a_run_whose_hours_are_over_ends_evaluated_and_goes_on_bit_for_bit_with_
     result = run(str(tiny_config), [*hours, "0.5", "MODEL.RESUME", "auto"])
     said = capsys.readouterr().out
     assert result.count == 11 and list(losses(tmp_path / "run")) == [1, 2, 3]
-    assert "ends early, after step 3" in said and said.splitlines()[-2].endswith("-o TRAIN.MAX_HOURS 0.75")
+    assert "ends early, after step 3" in said
+    assert 0.75 <= float(said.splitlines()[-2].rpartition("-o TRAIN.MAX_HOURS ")[2]) < 0.84  # 1.5 times what is over
     run(str(tiny_config), [*hours, "0.75", "MODEL.RESUME", "auto", "TRAIN.MAX_STEPS", "6"])
     assert losses(tmp_path / "run") == losses(whole)
     for name in ("last.pdparams", "last_ema.pdparams"):
@@ -128,6 +131,19 @@ def test_a_run_whose_hours_are_over_ends_evaluated_and_goes_on_bit_for_bit_with_
     # whose hours are not counted any more keeps those that were
     run(str(tiny_config), [*hours, "0", "MODEL.RESUME", "auto", "TRAIN.MAX_STEPS", "7"])
     assert 1800 <= state_of(newest_valid(tmp_path / "run" / "checkpoints")[0])["seconds"] < 2100
+
+
+def test_more_hours_than_are_over_already_are_what_is_to_be_typed(tiny_config, tmp_path, capsys):
+    options = ["SAVE", str(tmp_path / "run"), "TRAIN.MAX_HOURS", "0.5"]
+    config = get_config(tiny_config, options)
+    started, batches, micro = start(config, config, World())
+    fit(started, hurried(started, batches, 1, hours=2.0), micro)  # a step has taken as long as four budgets
+    finish(started)
+    started.close()
+    batches.close()
+    run(str(tiny_config), [*options, "MODEL.RESUME", "auto"])
+    further = capsys.readouterr().out.splitlines()[-2].rpartition("-o TRAIN.MAX_HOURS ")[2]
+    assert 3 <= float(further) < 3.1 and list(losses(tmp_path / "run")) == [1]
 
 
 def test_the_last_step_is_no_early_end_and_without_a_budget_nothing_is_counted(tiny_config, tmp_path, capsys):
