@@ -89,9 +89,11 @@ def vote(cosines: np.ndarray, labels: np.ndarray, truth: np.ndarray, temperature
     Args:
         cosines, labels: (A, k) of the neighbours; truth: (A,) the photos' own labels.
     """
-    votes = np.zeros((len(truth), 1 + max(labels.max(), truth.max())))
-    np.add.at(votes, (np.arange(len(truth))[:, None], labels), np.exp(cosines.astype(np.float64) / temperature))
+    # logarithms of weights, which at low temperatures are beyond what a float can be; of no vote, minus infinity
+    votes = np.full((len(truth), 1 + max(labels.max(), truth.max())), -np.inf)
+    np.logaddexp.at(votes, (np.arange(len(truth))[:, None], labels), cosines.astype(np.float64) / temperature)
     own = np.take_along_axis(votes, truth[:, None], axis=1)
     earlier = np.arange(votes.shape[1]) < truth[:, None]
-    rank = ((votes > own) | ((votes == own) & earlier)).sum(axis=1) + np.where(own[:, 0] > 0, 0, votes.shape[1])
+    is_voted_for = np.isfinite(own[:, 0])
+    rank = ((votes > own) | ((votes == own) & earlier)).sum(axis=1) + np.where(is_voted_for, 0, votes.shape[1])
     return Voted(*(float(100 * (rank < best).mean()) for best in (1, 5)), len(truth))

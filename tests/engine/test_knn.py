@@ -70,6 +70,21 @@ def test_votes_by_hand():
     assert [vote(equal, np.array([[5, 2]]), np.array([own]), 0.07).top1 for own in (2, 5)] == [100, 0]
 
 
+@pytest.mark.smoke
+@pytest.mark.filterwarnings("error")
+def test_votes_are_counted_however_cold_they_are():
+    cosines = np.array([[0.9, 0.85, 0.1]], np.float32)
+    labels = np.array([[3, 2, 1]])
+    # e^900 of a vote is beyond every float, e^-800 of the nearest's is below; nobody votes for class 0
+    for temperature in (0.07, 1e-3, 1e-5):
+        found = [vote(cosines, labels, np.array([own]), temperature) for own in range(4)]
+        assert [one.top1 for one in found] == [0, 0, 0, 100], temperature
+        assert [one.top5 for one in found] == [0, 100, 100, 100], temperature
+    # five classes before the sixth, which lies at 0 as well as those that nobody votes for
+    cosines, labels = np.array([[0.9, 0.8, 0.7, 0.6, 0.5, -0.5]], np.float32), np.array([[6, 5, 4, 3, 2, 1]])
+    assert [vote(cosines, labels, np.array([own]), 1e-3).top5 for own in (2, 1)] == [100, 0]
+
+
 @pytest.fixture(scope="module")
 def coloured(tmp_path_factory):
     """Photos of a bright colour a class, 3 classes; noise on top."""
