@@ -437,7 +437,7 @@ KEYS: dict[str, Key] = {
     #: epochs between evaluations | 每隔几轮评估一次
     "VALIDATE_FREQ": key(1, least=1),
     #: of initial weights, samples, mixes and dropout | 决定初始权重、样本、混合和 dropout
-    "SEED": key(0, least=0),
+    "SEED": key(0, least=0, most=2**64 - 1),
     #: what a mistake does that raises nothing and that a [check](checks.md) is certain of: `stop` the run, or `tell`
     #: of it and go on |
     #: 对于不会报错、但[检查](checks.md)能够确定的错误：`stop` 停止运行，`tell` 只提示并继续

@@ -78,6 +78,10 @@ def parse_rand_augment(text: str) -> RandAugment:
                          values.get("p", 0.5), bool(values.get("inc", 0)), "w" in values)
     if not 0 <= policy.magnitude <= LEVELS or not 0 <= policy.prob <= 1 or values.get("w", 0) != 0:
         raise ValueError(f"RandAugment policy {text!r}: m lies in 0..10, p in 0..1, and w0 is the only weighting")
+    drawable = int(np.count_nonzero(WEIGHTS))
+    if policy.weighted and policy.count > drawable:
+        raise ValueError(f"RandAugment policy {text!r}: wanted n at most {drawable} with w0, which draws no operation "
+                         f"twice, got {policy.count}")
     return policy
 
 

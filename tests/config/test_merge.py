@@ -68,6 +68,7 @@ def test_a_base_that_leads_back_to_itself_is_an_error(tmp_path):
         (["TRAIN.END_LR", "-1e-6"], "TRAIN.END_LR wants at least 0"),
         (["TRAIN.BASE_LR", "nan"], "TRAIN.BASE_LR wants a finite number, got 'nan'"),
         (["TRAIN.MAX_HOURS", "1e400"], "TRAIN.MAX_HOURS wants a finite number, got inf"),
+        (["SEED", str(2**64)], "SEED wants 0 to 18446744073709551615; got 18446744073709551616"),
         (["TRAIN.RANDOM_ERASE_COUNT", "0"], "TRAIN.RANDOM_ERASE_COUNT wants at least 1; got 0"),
         (["TRAIN.COLOR_JITTER", "-1"], "TRAIN.COLOR_JITTER wants at least 0; got -1.0"),
         (["DATA.IMAGENET_MEAN", '["a", 1, 2]'], r"DATA.IMAGENET_MEAN wants a list of 3 numbers.*got \['a', 1, 2\]"),

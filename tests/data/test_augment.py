@@ -67,6 +67,16 @@ def test_operations_are_equally_likely_and_each_is_applied_half_the_time():
     assert {op.fill for op in rotations} == {(124, 116, 104)}
 
 
+def test_as_many_operations_as_have_a_weight_can_be_drawn_without_replacement():
+    fifteen = {"AutoContrast", "Equalize", "Invert", "Rotate", "Posterize", "Solarize", "SolarizeAdd", "Color",
+               "Contrast", "Brightness", "Sharpness", "ShearX", "ShearY", "TranslateX", "TranslateY"}
+    (all_of_them,) = draws(RECIPE._replace(rand_augment=parse_rand_augment("rand-n13-p1-w0-inc1")), 1)
+    assert {op.name for op in all_of_them} == fifteen - {"Invert", "Posterize"}
+    with pytest.raises(ValueError, match="RandAugment policy 'rand-n14-w0': .*n at most 13 with w0"):
+        parse_rand_augment("rand-n14-w0")
+    assert parse_rand_augment("rand-n14").count == 14
+
+
 def test_the_weighted_policy_never_inverts_and_never_repeats():
     lists = draws(RECIPE._replace(rand_augment=parse_rand_augment("rand-m9-p1-w0-inc1")), 500)
     assert not {"Invert", "Posterize"} & {op.name for ops in lists for op in ops}
