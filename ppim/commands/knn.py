@@ -20,18 +20,19 @@ def knn(argv: list[str]) -> None:
     parser.add_argument("--temperature", type=float, default=0.07, metavar="T", help="of the votes (0.07)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to a file")
     parser.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
-                        help="change keys of the recipe, e.g. -o DATA.DATA_PATH data/photos")
+                        help="change keys of the recipe, e.g. -o DATA.DATA_PATH data/photos DATA.VAL_SHARE 0.2")
     args = parser.parse_args(argv)
     if args.temperature <= 0:
         parser.error(f"--temperature wants a number above 0, got {args.temperature:g}")
     import_paddle_quietly()
     from ppim.engine.command import knn_weights
+    from ppim.report.tables import write_text
 
     found = knn_weights(args.config, args.load, args.k, args.features, args.temperature, args.override)
     for k, voted in found.items():
         print(f"k {k:<6}{voted}")
     told = dumps({"features": args.features, "temperature": args.temperature,
                   "k": {str(k): voted._asdict() for k, voted in found.items()}})
-    if args.json:
-        args.json.write_text(told + "\n", encoding="utf-8")
     print(told)
+    if args.json:
+        write_text(args.json, told + "\n")

@@ -36,7 +36,14 @@ def train_images(config: CfgNode) -> ImageList:
 
 
 def val_images(config: CfgNode, train: ImageList | None = None) -> ImageList:
-    """The validation images; touches no training file unless `train` is given, whose classes then are theirs."""
+    """The validation images; touches no training file unless `train` is given, whose classes then are theirs.
+
+    Raises:
+        ValueError: they would be the training images themselves.
+    """
+    if train is not None and not has_validation(config.DATA.DATA_PATH) and not sets_aside(config):
+        raise ValueError(f"{config.DATA.DATA_PATH} has no validation photos (val/ or val_list.txt), and training "
+                         "photos say nothing of what was learnt; to set some aside by name: -o DATA.VAL_SHARE 0.2")
     if sets_aside(config):
         images = set_aside(find_images(config.DATA.DATA_PATH, "train"), config.DATA.VAL_SHARE)[1]
     else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,6 +123,11 @@ def options() -> argparse.Namespace:
     masks = [Path(path).stem for path in args.photos]
     if len(set(masks)) < len(masks) and not args.logits:
         parser.error("two photos of one name would have one mask; give them one after the other")
+    photos = {os.path.realpath(path) for path in args.photos}
+    lost = [name for name in masks if os.path.realpath(Path(args.masks) / f"{name}.png") in photos]
+    if lost and not args.logits:
+        parser.error(f"{Path(args.masks) / lost[0]}.png is one of the photos and would be written over; give another "
+                     "--masks DIR")
     return args
 
 

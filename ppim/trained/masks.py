@@ -109,16 +109,19 @@ def write_masks(reader: Reader, photos: Sequence[Meant], folder: str | os.PathLi
         pictures: folder for NAME.jpg, each photo half covered by its mask's colours; None: none are written.
 
     Raises:
-        ValueError: two photos have one name.
+        ValueError: two photos have one name, or a photo would be written over.
     """
     places = [Path(folder) / f"{Path(photo.path).stem}.png" for photo in photos]
     double = next((place for place, count in Counter(places).items() if count > 1), None)
     if double:
         raise ValueError(f"{double} would be the mask of two photos; give those of one name by themselves, each with a "
                          "--masks DIR of its own")
+    beside = [] if pictures is None else [Path(pictures) / f"{place.stem}.jpg" for place in places]
+    for option, files in (("--masks", places), ("--pictures", beside)):
+        _keep_photos(photos, files, option)
     colours = palette(reader.model.num_classes - 1 + reader.first)
     with evaluating(reader.model):
-        for photo, place in zip(photos, places):
+        for number, (photo, place) in enumerate(zip(photos, places)):
             try:
                 if photo.error:
                     raise ValueError(photo.error)
@@ -129,12 +132,20 @@ def write_masks(reader: Reader, photos: Sequence[Meant], folder: str | os.PathLi
                 continue
             mask = Image.fromarray((rows + reader.first).astype(np.uint8), mode="P")
             mask.putpalette(colours)
-            write_whole(place, lambda beside, mask=mask: mask.save(beside, "PNG"), durable=False)
+            write_whole(place, lambda file, mask=mask: mask.save(file, "PNG"), durable=False)
             if pictures:
                 covered = Image.blend(shown, mask.convert("RGB"), 0.5)
-                write_whole(Path(pictures) / f"{place.stem}.jpg",
-                            lambda beside, covered=covered: covered.save(beside, "JPEG", quality=90), durable=False)
+                write_whole(beside[number], lambda file, covered=covered: covered.save(file, "JPEG", quality=90),
+                            durable=False)
             yield Written(photo.path, str(place), np.bincount(rows.ravel(), minlength=reader.model.num_classes))
+
+
+def _keep_photos(photos: Sequence[Meant], files: Sequence[Path], option: str) -> None:
+    """Raise ValueError if one of the photos is among the files that are about to be written."""
+    own = {os.path.realpath(photo.path) for photo in photos}
+    lost = next((file for file in files if os.path.realpath(file) in own), None)
+    if lost:
+        raise ValueError(f"{lost} is one of the photos and would be written over; give another {option} DIR")
 
 
 def _said(reader: Reader, photo: Image.Image) -> np.ndarray:

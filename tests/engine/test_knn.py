@@ -1,6 +1,8 @@
 """Neighbours that vote: against loops over all pairs in double precision, against hand counts, and as typed."""
 import json
 import math
+import re
+import shutil
 from collections import defaultdict
 
 import numpy as np
@@ -146,3 +148,12 @@ def test_the_command_judges_weights_on_other_classes_than_their_heads(coloured, 
     assert json.loads(said.splitlines()[-1]) == told and list(told["k"]) == ["10", "20"]
     assert told["k"]["20"]["count"] == 15 and told["k"]["20"]["top1"] > 80
     assert f"k 20    top-1 {told['k']['20']['top1']:.2f}" in said
+    # photos of one split alone would be their own nearest neighbours
+    alone = shutil.copytree(coloured / "train", tmp_path / "alone")
+    words = [*words[:3], "--json", str(tmp_path / "new" / "found.json"), "-o", "DATA.DATA_PATH", str(alone)]
+    capsys.readouterr()
+    assert main(words) == 1
+    assert re.search(r"alone has no validation photos.*DATA\.VAL_SHARE 0\.2", capsys.readouterr().err)
+    assert main([*words, "DATA.VAL_SHARE", "0.3"]) == 0
+    found = json.loads((tmp_path / "new" / "found.json").read_text())["k"]
+    assert 0 < found["10"]["count"] < 36

@@ -123,6 +123,10 @@ def test_a_bundle_writes_the_masks_of_the_segmenter_with_every_engine(whole, ade
     assert told.count(" of 5 photos; largest difference of a logit") == len(READY)
     named = meant([str(photos)])
     ours = list(write_masks(reader_of(str(whole[1])), named, tmp_path / "ours"))
+    before = {path: path.read_bytes() for path in photos.iterdir()}
+    done = run_python(folder / "infer.py", photos, "--masks", photos, cwd=tmp_path)
+    assert done.returncode == 2 and "would be written over; give another --masks DIR" in done.stderr
+    assert {path: path.read_bytes() for path in photos.iterdir()} == before
     for engine in READY:
         done = run_python(folder / "infer.py", photos, "--engine", engine, "--masks", tmp_path / engine, "--json",
                           cwd=tmp_path)

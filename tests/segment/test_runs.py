@@ -217,6 +217,21 @@ def test_masks_of_photos_are_what_the_segmenter_says_in_the_numbering_of_masks(w
         predict([*line, "--csv", "x.csv"])
 
 
+@pytest.mark.parametrize("option", ["--masks", "--pictures"])
+def test_no_photo_is_written_over(whole, ade, tmp_path, option):
+    own = tmp_path / "own"
+    own.mkdir()
+    for photo, suffix in zip(sorted((ade / "images" / "validation").iterdir()), (".png", ".jpg")):
+        Image.open(photo).save(own / f"{photo.stem}{suffix}")
+    before = {path: path.read_bytes() for path in own.iterdir()}
+    (tmp_path / "link").symlink_to(own)
+    words = [str(own), "--load", str(whole[1] / "last.pdparams"), "--masks", str(tmp_path / "masks"), option,
+             str(tmp_path / "link")]
+    with pytest.raises(ValueError, match=f"is one of the photos and would be written over; give another {option} DIR"):
+        predict(words)
+    assert {path: path.read_bytes() for path in own.iterdir()} == before and not (tmp_path / "masks").exists()
+
+
 def test_a_photo_is_told_in_shares_and_covered_by_colours_without_a_word_about_masks(whole, ade, tmp_path, capsys,
                                                                                       monkeypatch):
     monkeypatch.chdir(tmp_path)
