@@ -10,6 +10,7 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ _BLOCK = 512
 
 def write_shards(images: ImageList, folder: str | os.PathLike[str], maps: str | None, size: int, mixed: bool,
                  advance: Callable[[int], None]) -> int:
-    """Write the images of a split into tar files of at least `size` bytes; their number. Files that are there stay.
+    """Write the images of a split into tar files of at least `size` bytes; their number. Files that are there stay, if
+    they hold just what would be written; nothing is, not even the card, where one of them holds something else.
 
     Args:
         folder: is made.
@@ -39,28 +41,41 @@ def write_shards(images: ImageList, folder: str | os.PathLike[str], maps: str | 
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    order = order_rng(0, 0).permutation(len(images)) if mixed else np.arange(len(images))
+    portions = list(_portions(images, order, maps, size))
+    _check_keys(images, portions)
+    wanted = [(folder / f"{number:06}.tar", rows) for number, rows in enumerate(portions)]
+    kept = {path for path, _ in wanted if path.exists()}
+    for path, rows in wanted:
+        if path not in kept:
+            continue
+        if not _holds(path, _members_of(images, rows, maps)):
+            raise ValueError(f"{path}: is there already, and holds something else than these photos, classes and label "
+                             "maps; remove the tar files there, or give an empty folder")
+        advance(len(rows))
+    surplus = folder / f"{len(portions):06}.tar"
+    if surplus.exists():
+        raise ValueError(f"{surplus}: a tar file of other shards; give an empty folder")
     if maps and (card := Path(maps) / CARD).is_file():
         write_whole(folder / CARD, lambda beside: beside.write_bytes(card.read_bytes()))
-    order = order_rng(0, 0).permutation(len(images)) if mixed else np.arange(len(images))
-    keys, written = set(), 0
-    for number, rows in enumerate(_portions(images, order, maps, size)):
-        for row in rows:
-            key = key_of(images.paths[row])
-            if key in keys:
-                raise ValueError(f"{images.full_path(row)}: another photo is called {key} in tar files as well (up to "
-                                 "the first dot, dots within become _); rename one of them")
-            keys.add(key)
-        path = folder / f"{number:06}.tar"
-        members = [part for row in rows for part in _members(images, row, maps)]
-        if not path.exists():
-            write_whole(path, lambda beside, members=members: _write(beside, members))
-        elif path.stat().st_size != _tar_size(members):
-            raise ValueError(f"{path}: is there already, and holds something else; give an empty folder")
+    for path, rows in wanted:
+        if path in kept:
+            continue
+        members = _members_of(images, rows, maps)
+        write_whole(path, lambda beside, members=members: _write(beside, members))
         advance(len(rows))
-        written = number + 1
-    if (folder / f"{written:06}.tar").exists():
-        raise ValueError(f"{folder / f'{written:06}.tar'}: a tar file of other shards; give an empty folder")
-    return written
+    return len(portions)
+
+
+def _check_keys(images: ImageList, portions: list[list[int]]) -> None:
+    """Refuse two photos that would have one name."""
+    keys = set()
+    for row in chain.from_iterable(portions):
+        key = key_of(images.paths[row])
+        if key in keys:
+            raise ValueError(f"{images.full_path(row)}: another photo is called {key} in tar files as well (up to "
+                             "the first dot, dots within become _); rename one of them")
+        keys.add(key)
 
 
 def key_of(path: str) -> str:
@@ -85,6 +100,10 @@ def _portions(images: ImageList, order: np.ndarray, maps: str | None, size: int)
             rows, held = [], 0
     if rows:
         yield rows
+
+
+def _members_of(images: ImageList, rows: list[int], maps: str | None) -> list[Member]:
+    return [part for row in rows for part in _members(images, row, maps)]
 
 
 def _members(images: ImageList, row: int, maps: str | None) -> list[Member]:
@@ -115,10 +134,15 @@ def _write(path: Path, members: list[Member]) -> None:
             tar.addfile(info, io.BytesIO(data))
 
 
-def _tar_size(members: list[Member]) -> int:
-    """Bytes of the tar file of these members."""
-    blocks = sum(len(_header(name, size)) + -(-size // _BLOCK) * _BLOCK for name, _, size in members)
-    return -(-(blocks + 2 * _BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+def _holds(path: Path, members: list[Member]) -> bool:
+    """Is a tar file, byte by byte, the one that `_write` makes of these members?"""
+    with open_regular(path) as file:
+        for name, content, size in members:
+            wanted = _header(name, size) + content() + bytes(-size % _BLOCK)
+            if file.read(len(wanted)) != wanted:
+                return False
+        end = file.tell() + 2 * _BLOCK
+        return file.read() == bytes(2 * _BLOCK + -end % tarfile.RECORDSIZE)
 
 
 def _header(name: str, size: int) -> bytes:

@@ -22,7 +22,7 @@ from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.manifest import FOLDER
 from ppim.data.tars import samples_of
 from ppim.data.transforms import eval_view
-from ppim.token_labels.card import Reading
+from ppim.token_labels.card import Reading, save_card
 from ppim.token_labels.maps import write_map
 from ppim.token_labels.store import open_maps
 
@@ -138,6 +138,61 @@ def test_shards_are_the_same_bytes_again_and_what_is_there_stays(folders, shards
     assert (tmp_path / "000000.tar").stat().st_ino == kept
     with pytest.raises(ValueError, match="000000.tar: is there already, and holds something else"):
         write(size=9_000)
+    last = sorted(tmp_path.glob("*.tar"))[-1]
+    last.write_bytes(first[last.name][:-512])
+    with pytest.raises(ValueError, match=f"{last.name}: is there already, and holds something else"):
+        write()
+
+
+def give_other_maps(folder):
+    for path in (folder.parent / "maps").rglob("*.npy"):
+        write_map(str(path), np.full((2, 4, 4), 7.0), np.tile(np.array([2, 0])[:, None, None], (1, 4, 4)))
+    save_card(folder.parent / "maps", Reading("centre-crop", 0.5, log_z=False), {"model": "another"})
+
+
+def give_other_classes(folder):
+    lines = (folder / "train_list.txt").read_text().split()
+    (folder / "train_list.txt").write_text("".join(f"{path} {1 - int(label)}\n" for path, label in zip(
+        lines[::2], lines[1::2])))
+
+
+def give_another_photo(folder):
+    data = bytearray((folder / "a/1.jpg").read_bytes())
+    data[-3] ^= 1
+    (folder / "a/1.jpg").write_bytes(data)
+
+
+@pytest.mark.parametrize("change", [give_other_maps, give_other_classes, give_another_photo])
+def test_what_changed_in_place_is_not_taken_for_what_was_packed(change, tmp_path, capsys):
+    """Sizes are the same before and after, so only bytes can tell."""
+    source, root = tmp_path / "source", tmp_path / "out"
+    out = root / "train"
+    for number in range(4):
+        draw(source / f"a/{number}.jpg", number)
+        write_map(str(tmp_path / f"maps/a/{number}.npy"), np.full((2, 4, 4), 5.0), np.tile(
+            np.array([0, 1])[:, None, None], (1, 4, 4)))
+    save_card(tmp_path / "maps", Reading(log_z=False), {"model": "one"})
+    for split in ("train", "val"):
+        (source / f"{split}_list.txt").write_text("".join(f"a/{number}.jpg {number % 2}\n" for number in range(4)))
+    packed = ["data", "shards", source, root, "--labels", tmp_path / "maps"]
+    assert ppim(*packed) == 0 and ppim(*packed) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert set(before) == {"000000.tar", "annotation.json"}
+    change(source)
+    capsys.readouterr()
+    assert ppim(*packed) == 1
+    said = capsys.readouterr().err
+    assert re.search("000000.tar: is there already, and holds something else.*remove the tar files", said)
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+    for path in root.rglob("*.tar"):
+        path.unlink()
+    assert ppim(*packed) == 0
+    assert (out / "annotation.json").read_bytes() == (tmp_path / "maps/annotation.json").read_bytes()
+    with tarfile.open(out / "000000.tar") as tar:
+        held = {member.name: tar.extractfile(member).read() for member in tar}
+    assert held["a/1.npy"] == (tmp_path / "maps/a/1.npy").read_bytes()
+    assert held["a/1.jpg"] == (source / "a/1.jpg").read_bytes()
+    assert held["a/1.cls"] == (b"0" if change is give_other_classes else b"1")
 
 
 POLICY = Policy((16, 16), scale=(0.5, 1.0))
