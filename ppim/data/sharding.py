@@ -1,8 +1,9 @@
 """How do photos, their classes and their label maps become tar shards? Plain tar files as webdataset reads them.
 
 `000000.tar`, `000001.tar`, ...: of each photo, under the path it has in its data set, the photo as it is, its label map
-(`.npy`) if there is one, and its class (`.cls`, the number). The photos stand in an order that is random but always the
-same, so that what is read one behind the other is a mixture; those of a validation split stay in their order.
+(`.npy`) if there is one, and its class (`.cls`): the number, or the name where the photos' first folders do not say it.
+The photos stand in an order that is random but always the same, so that what is read one behind the other is a mixture;
+those of a validation split stay in their order.
 """
 from __future__ import annotations
 
@@ -43,13 +44,14 @@ def write_shards(images: ImageList, folder: str | os.PathLike[str], maps: str | 
     folder.mkdir(parents=True, exist_ok=True)
     order = order_rng(0, 0).permutation(len(images)) if mixed else np.arange(len(images))
     portions = list(_portions(images, order, maps, size))
+    said = _said_classes(images)
     _check_keys(images, portions)
     wanted = [(folder / f"{number:06}.tar", rows) for number, rows in enumerate(portions)]
     kept = {path for path, _ in wanted if path.exists()}
     for path, rows in wanted:
         if path not in kept:
             continue
-        if not _holds(path, _members_of(images, rows, maps)):
+        if not _holds(path, _members_of(images, rows, said, maps)):
             raise ValueError(f"{path}: is there already, and holds something else than these photos, classes and label "
                              "maps; remove the tar files there, or give an empty folder")
         advance(len(rows))
@@ -61,7 +63,7 @@ def write_shards(images: ImageList, folder: str | os.PathLike[str], maps: str | 
     for path, rows in wanted:
         if path in kept:
             continue
-        members = _members_of(images, rows, maps)
+        members = _members_of(images, rows, said, maps)
         write_whole(path, lambda beside, members=members: _write(beside, members))
         advance(len(rows))
     return len(portions)
@@ -102,13 +104,21 @@ def _portions(images: ImageList, order: np.ndarray, maps: str | None, size: int)
         yield rows
 
 
-def _members_of(images: ImageList, rows: list[int], maps: str | None) -> list[Member]:
-    return [part for row in rows for part in _members(images, row, maps)]
+def _said_classes(images: ImageList) -> list[bytes]:
+    """What `.cls` says of each class: a number has no name for who reads it, unless folders have it."""
+    numbers = list(map(str, range(len(images.classes))))
+    told = images.numbered or all(path.startswith(f"{images.classes[label]}/")
+                                 for path, label in zip(images.paths, images.labels))
+    return [text.encode("utf-8", "surrogateescape") for text in (numbers if told else images.classes)]
 
 
-def _members(images: ImageList, row: int, maps: str | None) -> list[Member]:
+def _members_of(images: ImageList, rows: list[int], said: list[bytes], maps: str | None) -> list[Member]:
+    return [part for row in rows for part in _members(images, row, said[images.labels[row]], maps)]
+
+
+def _members(images: ImageList, row: int, label: bytes, maps: str | None) -> list[Member]:
     path = images.paths[row]
-    key, label = key_of(path), str(images.labels[row]).encode()
+    key = key_of(path)
     photo = images.full_path(row)
     found = [(key + os.path.splitext(path)[1], lambda: _content(photo), images.size(row))]
     if maps:

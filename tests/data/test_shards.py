@@ -17,6 +17,7 @@ from PIL import Image
 from ppim import cli
 from ppim.data.augment import Policy
 from ppim.data.batches import EvalBatches, TrainBatches
+from ppim.data.classes import match
 from ppim.data.datasets import find_images
 from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.manifest import FOLDER
@@ -193,6 +194,36 @@ def test_what_changed_in_place_is_not_taken_for_what_was_packed(change, tmp_path
     assert held["a/1.npy"] == (tmp_path / "maps/a/1.npy").read_bytes()
     assert held["a/1.jpg"] == (source / "a/1.jpg").read_bytes()
     assert held["a/1.cls"] == (b"0" if change is give_other_classes else b"1")
+
+
+def test_classes_of_lists_keep_their_names(tmp_path):
+    """All photos in one folder: only the names say what a number means, and the two splits number them differently."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    for number in range(1, 6):
+        draw(source / f"images/{number}.jpg", number)
+    (source / "train_list.txt").write_text("images/5.jpg bird\nimages/1.jpg cat\nimages/2.jpg dog\n")
+    (source / "val_list.txt").write_text("images/3.jpg dog\nimages/4.jpg cat\n")
+    assert ppim("data", "shards", source, out) == 0
+    train, val = find_images(out), find_images(out, "val")
+    assert train.names == ("bird", "cat", "dog") and val.names == ("cat", "dog")
+    named = {path: images.classes[label] for images in (train, val) for path, label in zip(images.paths, images.labels)}
+    assert named == {"images/5.jpg": "bird", "images/1.jpg": "cat", "images/2.jpg": "dog", "images/3.jpg": "dog",
+                     "images/4.jpg": "cat"}
+    matched = match(val, train.classes, "the training photos")
+    assert dict(zip(matched.paths, matched.labels.tolist())) == {"images/3.jpg": 2, "images/4.jpg": 1}
+
+
+def test_classes_that_one_folder_shares_keep_their_names(tmp_path):
+    """A class of a list may be called as another one's folder is."""
+    for name in ("cat/1.jpg", "cat/2.jpg", "3.jpg"):
+        draw(tmp_path / "source" / name, 1)
+    (tmp_path / "source/train_list.txt").write_text("cat/1.jpg dog\ncat/2.jpg cat\n3.jpg é猫\n")
+    (tmp_path / "source/val_list.txt").write_text("cat/1.jpg 0\n3.jpg 1\n")
+    assert ppim("data", "shards", tmp_path / "source", tmp_path / "out") == 0
+    train, val = find_images(tmp_path / "out"), find_images(tmp_path / "out", "val")
+    assert {path: train.names[label] for path, label in zip(train.paths, train.labels)} == {
+        "cat/1.jpg": "dog", "cat/2.jpg": "cat", "3.jpg": "é猫"}
+    assert val.numbered and val.labels.tolist() == [0, 1]
 
 
 POLICY = Policy((16, 16), scale=(0.5, 1.0))
