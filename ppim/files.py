@@ -2,15 +2,17 @@
 opened that somebody else has put there?"""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 _KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+_LONGEST_NAME = 255 - len("..4194304")  # bytes; a file system allows 255, a process has a number of seven digits
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -30,23 +32,27 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool = True) -> None:
     """Let `write` fill a file beside `path`, then put it in place in one step; its folder is made.
 
-    Whoever reads `path` sees the old file or the new one; a crash leaves at most the unfinished `.<name>.<pid>`.
+    Whoever reads `path` sees the old file or the new one; a crash leaves at most the unfinished `.<name>.<pid>`. Where
+    `path` is a link, so does what it leads to; a pipe or a device is written to as it is.
 
     Args:
         durable: wait for the disk, so that not even a power cut leaves less; False for files easily made again.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    if path.exists() and not path.is_file():  # asked before the link is followed: those of /proc lead to no path
+        with _named(path):
+            write(path)
+        return
+    path = _led_to(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{_hidden(path.name)}.{os.getpid()}")
     try:
-        write(beside)
-        if durable:
-            sync(beside)
-        os.replace(beside, path)
-    except OSError as error:
-        if error.filename is None:  # a full disk does not say for which file
-            raise type(error)(error.errno, f"cannot write, {error.strerror}", str(path)) from error
-        raise
+        with _named(path):
+            write(beside)
+            if durable:
+                sync(beside)
+            os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
     if durable:
@@ -55,9 +61,30 @@ def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool
 
 def leftovers(path: str | Path) -> list[Path]:
     """Unfinished files beside `path` that processes which were killed while they wrote it have left behind."""
-    path = Path(path)
-    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+")
+    path = _led_to(Path(path))
+    name = re.compile(rf"{re.escape(_hidden(path.name))}\.[0-9]+")
     return [found for found in path.parent.glob(".*") if name.fullmatch(found.name)]
+
+
+def _led_to(path: Path) -> Path:
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _hidden(name: str) -> str:
+    """What an unfinished file is called before the number of its process, for which a long name leaves no room."""
+    encoded = os.fsencode(name)
+    return f".{name}" if len(encoded) <= _LONGEST_NAME else f".{hashlib.sha256(encoded).hexdigest()}"
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """A full disk does not say for which file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise type(error)(error.errno, f"cannot write, {error.strerror}", str(path)) from error
+        raise
 
 
 def sync(path: str | Path) -> None:
