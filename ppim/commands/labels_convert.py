@@ -16,7 +16,7 @@ def convert_labels(argv: list[str]) -> None:
     from ppim.transfer.packing import Packing, pack
     from ppim.transfer.unpacking import to_files
 
-    source, card, jobs = open_source(args.source), load_card(args.source), jobs_of(args.jobs)
+    source, card, jobs = open_source(args.source), load_card(args.source), jobs_of(args)
     stated = Stated(args.orientation, args.frame, args.frame_crop_pct, args.exif)
     change = Change(args.orientation, args.planes)
     if card and args.orientation not in (None, card.get("orientation")):

@@ -1,6 +1,8 @@
 """`ppim labels pack`: a folder of label maps into a few large files, and back."""
 from __future__ import annotations
 
+import argparse
+
 from ppim.commands import Parser
 from ppim.commands.labels import map_progress
 
@@ -15,7 +17,7 @@ def pack_labels(argv: list[str]) -> None:
     from ppim.transfer.packing import Packing, pack
     from ppim.transfer.unpacking import to_files
 
-    jobs = jobs_of(args.jobs)
+    jobs = jobs_of(args)
     if is_pack(args.source) != args.unpack:
         what = "no pack; leave --unpack out" if args.unpack else "a pack; --unpack takes its maps out"
         raise ValueError(f"{args.source} is {what}")
@@ -39,13 +41,18 @@ def tell_pack(target: str, manifest) -> None:
         print(f"scores were rounded to half precision, by at most {manifest.largest_change:.3g}")
 
 
-def jobs_of(jobs: int | None) -> int:
-    """The number of processes asked for; as many as there are cores where none was."""
+def jobs_of(args: argparse.Namespace) -> int:
+    """The number of processes asked for; as many as there are cores where none was.
+
+    Raises:
+        ValueError: this count, or another one of `add_packing_options`, is below 1.
+    """
     from ppim.threads import usable_cores
 
-    if jobs is not None and jobs < 1:
-        raise ValueError(f"--jobs wants at least 1, got {jobs}")
-    return jobs or usable_cores()
+    for option, count in (("--classes", args.classes), ("--shard-maps", args.shard_maps), ("--jobs", args.jobs)):
+        if count is not None and count < 1:
+            raise ValueError(f"{option} wants at least 1, got {count}")
+    return args.jobs or usable_cores()
 
 
 def pack_parser() -> Parser:

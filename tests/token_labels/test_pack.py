@@ -265,3 +265,14 @@ def test_labels_check_reads_all_of_a_pack(places, copy, tmp_path, capsys):
     seen = capsys.readouterr()
     assert "files of the label maps" in seen.out and "labels-00002.bin: the map of n03/6 (record 0)" in seen.out
     assert pack_has_changed(["x"]).level == "error"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("command", [["pack"], ["convert", "--to", "pack"]])
+@pytest.mark.parametrize("option, count", [("--shard-maps", -1), ("--shard-maps", 0), ("--classes", 0),
+                                           ("--classes", -2), ("--jobs", 0)])
+def test_counts_below_one_are_refused(option, count, command, places, tmp_path, capsys):
+    made = ["labels", *command, str(places / "maps"), str(tmp_path / "pack"), "--jobs", "1", option, str(count)]
+    assert main(made) == 1
+    assert f"{option} wants at least 1, got {count}\n" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
