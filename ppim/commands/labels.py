@@ -30,13 +30,14 @@ def make(argv: list[str]) -> None:
 
     if args.centre_crop is not None and not 0 < args.centre_crop <= 1:
         raise ValueError(f"--centre-crop wants a share of the short side above 0, at most 1, got {args.centre_crop:g}")
-    files = image_files(args.images)[: args.limit]
+    photos = image_files(args.images)
+    files = photos[: args.limit]
     world = join_world()
     launcher = os.getppid() if world.size > 1 else None
     made = annotation(args, files, world.is_main)
     if world.is_main:
         print(*made.told, sep="\n", end="\n" * bool(made.told), flush=True)
-        claim(args.output, made.reading, made.origin, args.overwrite, places_of(files, args.output))
+        claim(args.output, made.reading, made.origin, args.overwrite, places_of(photos, args.output))
     world.barrier()  # the one time that anybody waits: until it is clear whose maps these are
     share = world.rank, world.size
     with progress(len(share_of(len(files), made.source.batch_size, *share))) as advance:
@@ -55,6 +56,8 @@ def check(parser: Parser, args: argparse.Namespace) -> None:
     only = {"cells": "annotator", "output_name": "annotator"}
     for name in (name for name, kind in only.items() if getattr(args, name) is not None and kind not in kinds):
         parser.error(f"--{name.replace('_', '-')} goes with --{only[name]}")
+    if args.limit is not None and args.limit < 1:
+        parser.error(f"--limit wants at least 1 photo, got {args.limit}")
     if args.labelled and kinds[0] in ("masks", "boxes"):
         parser.error(f"--labelled teaches a network; --{kinds[0]} needs none")
     if args.labelled_masks and not args.labelled:

@@ -73,6 +73,25 @@ def test_maps_of_another_annotator_go_before_the_first_new_one_comes(folder, cap
     assert read_card(folder / "maps").crop_pct == 0.5
 
 
+def test_maps_of_another_annotator_go_beyond_the_limit_too(folder, capsys):
+    """They stayed, and the next start without a limit took them for those of the annotator that the card names."""
+    words = "--masks", folder / "masks", "--classes", folder / "names.txt"
+    assert run(folder, *words) == 0 and len(list((folder / "maps").rglob("*.npy"))) == 21
+    assert run(folder, *words, "--centre-crop", "0.5", "--overwrite", "--limit", "3") == 0
+    assert len(list((folder / "maps").rglob("*.npy"))) == 3
+    capsys.readouterr()
+    assert run(folder, *words, "--centre-crop", "0.5") == 0
+    assert "18 maps of 18 x 18 cells written" in (seen := capsys.readouterr().out) and "3 kept" in seen
+
+
+@pytest.mark.parametrize("limit", ["0", "-1"])
+def test_a_limit_below_one_photo_is_refused(folder, capsys, limit):
+    with pytest.raises(SystemExit):
+        run(folder, "--masks", folder / "masks", "--classes", folder / "names.txt", "--limit", limit)
+    assert f"--limit wants at least 1 photo, got {limit}" in capsys.readouterr().err
+    assert not (folder / "maps").exists()
+
+
 def test_boxes_make_maps_of_areas_and_photos_may_have_been_scaled_since(folder, capsys):
     told = {"images": [{"id": number, "file_name": f"{NAMES[number % 3]}/{number}.png", "width": 120, "height": 80}
                        for number in range(21)],
