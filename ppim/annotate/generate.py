@@ -11,6 +11,7 @@ when it is complete.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ import paddle
 
 from ppim.annotate.folder import claim, is_valid_map
 from ppim.annotate.write import Cells, Report, Source, write_maps
+from ppim.data.datasets import images_below
 from ppim.data.photos import SUFFIXES, read_photo
 from ppim.data.transforms import INTERPOLATION, apply_all, eval_view, to_array
 from ppim.engine.loaded import of_file
@@ -72,22 +74,17 @@ def load_network(config, weights):
 
 
 def image_files(folder) -> list[str]:
-    """Paths of the images below `folder`, relative to it, with forward slashes, sorted.
+    """Paths of the images below `folder`, as training finds them: relative to it, with forward slashes, sorted.
 
     Raises:
-        FileNotFoundError: no such folder, or no image in it.
+        FileNotFoundError: no such folder, or no image in it. OSError: as `datasets.images_below`.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise FileNotFoundError(f"no image folder at {folder}")
-    found = []
-    for here, _, names in os.walk(folder):
-        inner = os.path.relpath(here, folder).replace(os.sep, "/")
-        prefix = "" if inner == "." else f"{inner}/"
-        found += [prefix + name for name in names if name.lower().endswith(SUFFIXES)]
+    found = images_below(os.fspath(folder), ".", Counter())
     if not found:
         raise FileNotFoundError(f"no image in {folder} or below; looked for {' '.join(SUFFIXES)}")
-    return sorted(found)
+    return [path[len("./"):] for path in found]
 
 
 def look(path, view: View) -> np.ndarray:

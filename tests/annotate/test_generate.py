@@ -14,6 +14,7 @@ from ppim.annotate.generate import View, generate, image_files, look, of_network
 from ppim.annotate.write import write_maps
 from ppim.commands import guarded
 from ppim.commands.labels import make, progress
+from ppim.data.datasets import find_images
 from ppim.models import create_model
 from ppim.token_labels.card import CARD, Reading, read_card
 from ppim.token_labels.maps import read_map
@@ -455,3 +456,13 @@ def test_off_a_terminal_progress_is_a_line_every_tenth(total, batch, told, capsy
             advance(min(batch, total - done))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == told and lines[-1] == f"{total}/{total} photos"
+
+
+def test_photos_are_those_that_training_finds(tmp_path):
+    for name in ("set/cat/1.png", "set/cat/._1.png", "set/cat/deep/2.jpg", "set/cat/notes.txt", "elsewhere/dog/3.PNG"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "set" / "dog").symlink_to(tmp_path / "elsewhere" / "dog", target_is_directory=True)
+    photos = ["cat/1.png", "cat/deep/2.jpg", "dog/3.PNG"]
+    assert image_files(tmp_path / "set") == photos and find_images(tmp_path / "set").paths == photos
+    assert image_files(tmp_path / "set" / "dog") == ["3.PNG"]
