@@ -178,7 +178,7 @@ def listed(folder: str, found: ClassFolders) -> ImageList:
 
 def images_below(folder: str, prefix: str, skipped: Counter[str],
                  stamps: MutableMapping[str, tuple[int, int]] | None = None) -> list[str]:
-    """The images of a folder and of those in it, sorted; files whose names begin with a dot are passed over.
+    """The images of a folder and of those in it, sorted; names that begin with a dot are passed over.
 
     Args:
         prefix: what stands for the folder in the paths.
@@ -186,21 +186,29 @@ def images_below(folder: str, prefix: str, skipped: Counter[str],
         stamps: gets the stamp of each folder, as it was before the folder was looked into (`manifest.stamp_of`).
 
     Raises:
-        OSError: a folder that cannot be read, or a link back to one above it.
+        OSError: a folder that cannot be read, or a link back to one through which it was reached.
     """
     found, stamps = [], {} if stamps is None else stamps
     stamps[prefix] = stamp_of(folder)
     for here, inside, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        if os.path.islink(here):
-            target = os.path.realpath(here)
-            if os.path.commonpath([target, os.path.realpath(os.path.dirname(here))]) == target:
-                raise OSError(f"{here}: a link back to a folder above it, so that its images would come again and "
-                              "again; remove it")
+        if os.path.islink(here) and _leads_back(here, folder):
+            raise OSError(f"{here}: a link back to a folder above it, so that its images would come again and again; "
+                          "remove it")
+        inside[:] = [name for name in inside if name[0] != "."]
         inner = os.path.relpath(here, folder).replace(os.sep, "/")
         head = prefix if inner == "." else f"{prefix}/{inner}"
         stamps.update((f"{head}/{name}", stamp_of(os.path.join(here, name))) for name in inside)
         found += [f"{head}/{name}" for name in files if name[0] != "." and _is_image(name, skipped)]
     return sorted(found)
+
+
+def _leads_back(link: str, folder: str) -> bool:
+    """Does a link that was reached from `folder` on lead to a folder on the way to it, or to one above such a folder?
+    """
+    target = os.path.realpath(link)
+    # of the way as it was gone: through another link this one may lead back to where that one lies
+    way = [os.path.dirname(link), *(os.path.join(folder, above) for above in Path(link).relative_to(folder).parents)]
+    return any(Path(os.path.realpath(above)).is_relative_to(target) for above in way)
 
 
 def _refuse(error: OSError) -> None:

@@ -64,6 +64,5 @@ def _of_folder(folder: str) -> Sequence[Meant]:
         found = images_below(folder, head, Counter())
     except OSError as error:
         return [Meant(folder, str(error))]
-    hidden = f"{head}/".count("/.")
-    return [Meant(path) for path in found if path.count("/.") == hidden] or [
+    return [Meant(path) for path in found] or [
         Meant(folder, f"{folder}: no image in this folder or below (looked for {' '.join(SUFFIXES)})")]

@@ -232,6 +232,26 @@ def test_links_that_lead_in_a_circle_are_named_and_not_walked_for_ever(tmp_path)
     assert "\n" not in str(error.value)
 
 
+def test_links_that_lead_in_a_circle_together_are_named_too(tmp_path):
+    """Neither leads to a folder above it where it really lies, so each image came as often as the system follows."""
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(JPEG)
+    (tmp_path / "cat" / "d").symlink_to("../dog")
+    assert find_images(tmp_path).paths == ["cat/a.jpg", "cat/d/a.jpg", "dog/a.jpg"]
+    (tmp_path / "dog" / "c").symlink_to("../cat")
+    with pytest.raises(OSError, match="cat/d/c: a link back to a folder above it"):
+        find_images(tmp_path)
+
+
+def test_what_programs_keep_in_hidden_folders_is_in_no_class(tmp_path):
+    for name in ("a.jpg", ".ipynb_checkpoints/a-checkpoint.jpg", "deep/b.jpg", "deep/.thumbs/further/b.txt"):
+        (tmp_path / "cat" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cat" / name).write_bytes(JPEG)
+    found = find_images(tmp_path)
+    assert found.paths == ["cat/a.jpg", "cat/deep/b.jpg"] and not found.skipped
+
+
 @pytest.mark.parametrize("name", [
     "a.b.c.jpg", "with space.JPG", "line\nbreak.jpg", "\u732b.jpeg", "\udcff.jpg", "-x.jpg"])
 def test_names_may_hold_whatever_a_file_system_allows(tmp_path, name):
