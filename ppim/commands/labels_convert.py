@@ -1,6 +1,8 @@
 """`ppim labels convert`: label maps from elsewhere as maps of ours, and back; the grid put right where it is not."""
 from __future__ import annotations
 
+import os
+
 from ppim.commands import Parser
 from ppim.commands.labels import map_progress
 from ppim.commands.labels_pack import add_packing_options, jobs_of, tell_pack
@@ -19,11 +21,13 @@ def convert_labels(argv: list[str]) -> None:
     source, card, jobs = open_source(args.source), load_card(args.source), jobs_of(args)
     stated = Stated(args.orientation, args.frame, args.frame_crop_pct, args.exif)
     change = Change(args.orientation, args.planes)
+    if str(change) and os.path.realpath(args.source) == os.path.realpath(args.target):
+        raise ValueError(f"{args.target}: the maps to change lie there; give another folder for those that are changed")
     if card and args.orientation not in (None, card.get("orientation")):
         print(f"{args.source}: taken as {args.orientation}, against its card, which says {card.get('orientation')}")
 
     def card_of(log_z: bool):
-        return card_after(args.source, card, stated, log_z)
+        return card_after(args.source, card, stated, log_z, change)
 
     if args.to == "pack":
         how = Packing(args.classes, args.round_scores, args.shard_maps, jobs)

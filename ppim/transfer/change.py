@@ -1,6 +1,7 @@
 """What becomes of a map on its way into another form, and what will its card say then?"""
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -41,11 +42,13 @@ class Stated(NamedTuple):
     exif: str | None = None
 
 
-def card_after(source: str, card: Mapping[str, Any] | None, stated: Stated, log_z: bool) -> dict[str, Any] | None:
-    """What the card of the changed maps says: what the card of the old ones does, but for what the user states.
+def card_after(source: str, card: Mapping[str, Any] | None, stated: Stated, log_z: bool,
+               change: Change) -> dict[str, Any] | None:
+    """What the card of the changed maps says: what the card of the old ones does, but for what the user states; and
+    `changes`, what was done to which maps, one after the other.
 
     Args:
-        source: where the old maps are, for messages; log_z: have the changed ones a log-sum-exp?
+        source: where the old maps are; log_z: have the changed ones a log-sum-exp?
 
     Returns:
         None where nothing is known: no card, and nothing stated.
@@ -72,4 +75,8 @@ def card_after(source: str, card: Mapping[str, Any] | None, stated: Stated, log_
             said["crop_pct"] = stated.crop_pct
     reading = Reading(said["frame"], float(said.get("crop_pct", 1.0)), said["orientation"], log_z,
                       stated.exif or said.get("exif", "ignore"))
-    return {**said, **card_fields(reading)}
+    said.update(card_fields(reading))
+    # maps turned in two ways are read alike, and are not the same maps
+    if str(change):
+        said["changes"] = [*said.get("changes", ()), f"{os.path.basename(os.path.abspath(source))}: {change}"]
+    return said

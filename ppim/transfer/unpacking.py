@@ -92,4 +92,6 @@ def _settle_card(target: str, suffix: str, card: dict[str, Any] | None) -> None:
 
 
 def _told(card: dict[str, Any] | None) -> str:
-    return f"no {CARD} says" if card is None else f"{card['frame']}, {card['orientation']}"
+    if card is None:
+        return f"no {CARD} says"
+    return ", ".join([card["frame"], card["orientation"], *(f"changed ({done})" for done in card.get("changes", ()))])

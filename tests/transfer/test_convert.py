@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -115,6 +116,38 @@ def test_an_interrupted_conversion_goes_on_and_maps_read_in_another_way_do_not_g
     convert(*words)
     assert "1 maps written" in (seen := capsys.readouterr().out) and "2 kept" in seen
     assert (tmp_path / "npy" / "n01" / "a.npy").stat().st_mtime_ns == first
+
+
+@pytest.mark.parametrize("planes", [[], ["--planes", "2"]])
+def test_maps_turned_in_another_way_do_not_pass_for_those_that_are_there(published, tmp_path, capsys, planes):
+    """All that is turned is written rows first, so that the cards said the same of either."""
+    words = (published, tmp_path / "npy", "--frame", "whole", *planes)
+    convert(*words, "--orientation", "mirrored")
+    capsys.readouterr()
+    convert(*words, "--orientation", "upside-down", code=1)
+    assert "upside-down to rows-first" in (seen := capsys.readouterr().err) and "mirrored to rows-first" in seen
+    np.testing.assert_array_equal(np.load(tmp_path / "npy" / "n02" / "d.npy"), array_of("n02/d")[..., ::-1])
+    convert(*words, "--orientation", "mirrored")
+    assert "0 maps written" in (seen := capsys.readouterr().out) and "3 kept" in seen
+    convert(tmp_path / "npy", tmp_path / "back", "--orientation", "mirrored")
+    told = json.loads((tmp_path / "back" / CARD).read_text())["changes"]
+    assert len(told) == 2 and told[0].startswith("published: mirrored") and told[1].startswith("npy: mirrored")
+    convert(tmp_path / "npy", tmp_path / "back", code=1)
+    np.testing.assert_array_equal(np.load(tmp_path / "back" / "n02" / "d.npy"), array_of("n02/d"))
+    shutil.copytree(published, tmp_path / "others")
+    convert(tmp_path / "others", *words[1:], "--orientation", "mirrored", code=1)
+
+
+def test_maps_are_not_turned_where_they_lie(tmp_path, capsys):
+    for stem in STEMS:
+        write_map(str(tmp_path / "maps" / f"{stem}.npy"), *array_of(stem)[:2], array_of(stem, 3)[2, 0])
+    save_card(tmp_path / "maps", Reading("whole", 1.0, "rows-first", True), {"model": "m"})
+    (tmp_path / "same").symlink_to("maps")
+    for target in ("maps", "same"):
+        for change in (["--orientation", "turned-180"], ["--planes", "2"]):
+            convert(tmp_path / "maps", tmp_path / target, *change, code=1)
+            assert f"{target}: the maps to change lie there; give another folder" in capsys.readouterr().err
+    convert(tmp_path / "maps", tmp_path / "maps", "--orientation", "rows-first")
 
 
 @pytest.mark.parametrize(("words", "said"), [
