@@ -8,10 +8,11 @@ import os
 import re
 
 MOST_CLASSES = 1_000_000  # a number from here on is no class
+_LEAD = re.compile(r"^(?:\./+)+(?=.)")  # `find .` begins every path with it, and label maps have the paths' names
 
 
 def read_list(list_file: str, root: str) -> tuple[list[str], list[str]]:
-    """Paths with forward slashes, and the label or class name of each, as written.
+    """Paths with forward slashes and no `./` before them, and the label or class name of each, as written.
 
     Args:
         root: what the paths are relative to.
@@ -32,7 +33,7 @@ def read_list(list_file: str, root: str) -> tuple[list[str], list[str]]:
         names.append(parts[1])
     if not paths:
         raise ValueError(f"{list_file}: the list is empty; write one 'path label' per line")
-    return _forward(paths, root), names
+    return [_LEAD.sub("", path) for path in _forward(paths, root)], names
 
 
 def _lines(list_file: str) -> list[str]:

@@ -143,6 +143,15 @@ def test_a_figure_that_is_no_digit_is_a_class_name(tmp_path):
     assert find_images(tmp_path).classes == ["1", "\u00b2"]
 
 
+def test_a_list_made_by_find_is_that_of_its_split(tmp_path):
+    """Its root stayed the folder of the list, and label maps were looked for at ./train/a/1.npy."""
+    (tmp_path / "train_list.txt").write_text("./train/a/1.jpg 0\n././train/b./2 3.jpg 1\n.//train/.c.jpg 1\n")
+    found = find_images(tmp_path)
+    assert found.root == str(tmp_path / "train") and found.paths == ["a/1.jpg", "b./2 3.jpg", ".c.jpg"]
+    (tmp_path / "train_list.txt").write_bytes(b".\\train\\a\\1.jpg 0\r\n.\\train\\.c.jpg 1\r\n")
+    assert find_images(tmp_path).paths == ["a/1.jpg", ".c.jpg"]
+
+
 def test_a_list_may_lead_out_of_the_data_path(tmp_path):
     touch(tmp_path, "elsewhere/a.jpg", "data/b.jpg")
     (tmp_path / "data" / "train_list.txt").write_text(f"../elsewhere/a.jpg 0\n{tmp_path}/elsewhere/a.jpg 0\nb.jpg 1\n")
