@@ -21,6 +21,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
 EXIF = ("apply", "ignore")  # what is done about the orientation that a camera has noted
 
 _ORIENTATION = 0x0112
+_WIDTH, _LENGTH = 0x0100, 0x0101  # of a TIFF as it is stored
 _SIXTEEN_BITS = 65535
 _METHODS = Image.Transpose
 _UPRIGHT = {2: _METHODS.FLIP_LEFT_RIGHT, 3: _METHODS.ROTATE_180, 4: _METHODS.FLIP_TOP_BOTTOM, 5: _METHODS.TRANSPOSE,
@@ -60,8 +61,11 @@ def stated_size(file: BinaryIO, exif: str = "ignore") -> tuple[int, int]:
     """(width, height) of an open image file as `decode` would give it, by its head alone; raises what `decode` raises.
     """
     with _open(file) as image:
-        is_lying = exif == "apply" and _orientation(image) in (5, 6, 7, 8)
-        return image.size[::-1] if is_lying else image.size
+        is_tiff = image.format == "TIFF"
+        # Pillow turns a TIFF whenever it decodes one, and only some of its versions say so in `size` before
+        stored = (image.tag_v2[_WIDTH], image.tag_v2[_LENGTH]) if is_tiff else image.size
+        is_lying = (is_tiff or exif == "apply") and _orientation(image) in (5, 6, 7, 8)
+        return stored[::-1] if is_lying else stored
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, ImageSequence
 
-from ppim.data.photos import EXIF, FORMATS, SUFFIXES, as_rgb, read_photo, read_turned
+from ppim.data.photos import EXIF, FORMATS, SUFFIXES, as_rgb, photo_size, read_photo, read_turned
 from tests.helpers import run_python
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -116,6 +116,17 @@ def test_what_the_camera_calls_six_is_turned_clockwise(tmp_path):
     """Stored red at the top left of a landscape, seen at the top right of a portrait."""
     photo = read_photo(save_with(tmp_path / "photo.png", 6), "apply")
     assert photo.size == (2, 3) and photo.getpixel((1, 0)) == RED and photo.getpixel((0, 0)) == (0, 255, 0)
+
+
+@pytest.mark.parametrize("exif", ["ignore", "apply"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_of_a_tiff_is_that_of_the_photo_that_is_read(tmp_path, orientation, exif):
+    """Pillow turns a TIFF whatever is asked; which sides it states before that has changed with its versions."""
+    noted = Image.Exif()
+    noted[0x0112] = orientation
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.tif", exif=noted)
+    upright = (40, 30) if orientation < 5 else (30, 40)
+    assert photo_size(tmp_path / "a.tif", exif) == read_photo(tmp_path / "a.tif", exif).size == upright
 
 
 def test_the_orientation_of_a_tiff_is_applied_once(tmp_path):
