@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
+from ppim.engine.pace import time_left
 
 _KINDS = ("load", "annotator", "masks", "boxes")
 
@@ -157,8 +158,6 @@ class _Lines:
         self._total, self._done, self._kept, self._began = max(total, 1), 0, None, time.perf_counter()
 
     def __call__(self, count: int) -> None:
-        from ppim.engine.progress import time_left
-
         before, self._done = self._done, self._done + count
         if self._kept is None:  # the first word is of maps that were there
             self._kept = self._done

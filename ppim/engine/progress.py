@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ppim.engine.evaluate import Evaluation
+from ppim.engine.pace import time_left
 
 _BAR = 20  # characters
 # terms of the loss, of whichever task
@@ -59,14 +60,6 @@ def fit(parts: Sequence[Part], width: int | None) -> str:
     while width is not None and sum(len(part.text) for part in kept) > width:
         kept.remove(max(kept, key=lambda part: part.rank))
     return "".join(part.text for part in kept)
-
-
-def time_left(seconds: float, done: int, left: int) -> str:
-    """H:MM:SS that `left` steps will take, if `done` of them took `seconds`."""
-    if not done:
-        return "-:--:--"
-    minutes, seconds = divmod(round(seconds * left / done), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 class Bar:

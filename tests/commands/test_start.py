@@ -5,6 +5,7 @@ import re
 from importlib import metadata
 
 import pytest
+from PIL import Image
 
 import ppim
 from ppim.cli import COMMANDS, main
@@ -93,6 +94,15 @@ def test_without_a_command_there_is_a_list_of_them(words, code, capsys):
     assert main(words) == code
     listed = re.findall(r"^  (\w+(?: \w+)?)  +[A-Z]", capsys.readouterr().out, re.MULTILINE)
     assert listed == list(COMMANDS)
+
+
+def test_progress_of_what_needs_no_paddle_is_told_without_it(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            Image.new("RGB", (40, 30), (number, 9, ord(name[0]))).save(tmp_path / name / f"{number}.png")
+    done = run_python("-c", PPIM, "data", "check", tmp_path, "--jobs", "1")
+    assert done.returncode == 0 and "16/16 photos\n" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_version_is_told_with_that_of_paddle_and_without_importing_it():

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from ppim.engine.evaluate import Evaluation
-from ppim.engine.progress import Bar, Part, Span, fit, parts_of, parts_of_evaluation, time_left
+from ppim.engine.pace import time_left
+from ppim.engine.progress import Bar, Part, Span, fit, parts_of, parts_of_evaluation
 from tests.helpers import ROOT, load_script, losses
 
 VALUES = {"epoch": 12.5, "loss": 2.3451, "class_loss": 1.2345, "token_loss": 1.1106, "lr": 0.00123,
