@@ -2,7 +2,8 @@
 
 Three layouts on disk, told apart by what is there:
 - `{train,val}_list.txt` in the data path: one image per line, "path label" or "path class-name", paths relative to it;
-- `train/` and `val/` (or `test/`) in the data path, each with one folder per class;
+- `train/` and `val/` (or `test/`) in the data path, each with one folder per class; one of them that holds photos and
+  no folders, among other folders, is a class of that name;
 - anything else: the data path is the split itself, one folder per class; training on a folder named `train` takes the
   validation images from val/ (or test/) beside it.
 Class folders may hold sub-folders. The order is sorted, so an index means the same image on every machine.
@@ -72,15 +73,25 @@ def split_place(data_path: str, split: str) -> str:
     list_file = os.path.join(data_path, f"{split}_list.txt")
     if os.path.isfile(list_file):
         return list_file
-    folders = [os.path.join(data_path, name) for name in SPLIT_FOLDERS[split]]
+    folders, there = [os.path.join(data_path, name) for name in SPLIT_FOLDERS[split]], _splits_in(data_path)
     for folder in folders:
-        if os.path.isdir(folder):
+        if os.path.basename(folder) in there:
             return folder
-    others = [name for name in ("train", "val", "test") if os.path.isdir(os.path.join(data_path, name))]
-    if others:
-        raise FileNotFoundError(f"{' or '.join(folders)}: no such folder beside {', '.join(others)}/; "
+    if there:
+        raise FileNotFoundError(f"{' or '.join(folders)}: no such folder beside {', '.join(there)}/; "
                                 f"add it, or a list {split}_list.txt")
     return data_path
+
+
+def _splits_in(data_path: str) -> list[str]:
+    """Which of the folders train, val and test in a data path are splits: all, but for one that is a class."""
+    there = [name for names in SPLIT_FOLDERS.values() for name in names
+             if os.path.isdir(os.path.join(data_path, name))]
+    if len(there) != 1:  # photos in train/ and in val/ are splits without classes, whatever lies beside them
+        return there
+    inside = scan_top(os.path.join(data_path, there[0]))
+    is_class = bool(inside.beside) and not inside.images and len(scan_top(data_path).images) > 1
+    return [] if is_class else there
 
 
 def validation_path(data_path: str) -> str:
@@ -91,8 +102,9 @@ def validation_path(data_path: str) -> str:
         FileNotFoundError: there is none beside it.
     """
     parent, name = os.path.split(os.path.abspath(data_path))
-    inside = [*sum(SPLIT_FOLDERS.values(), ()), "train_list.txt", "val_list.txt"]
-    if name != "train" or any(os.path.exists(os.path.join(data_path, entry)) for entry in inside):
+    lists = [f"{split}_list.txt" for split in SPLIT_FOLDERS]
+    if name != "train" or any(os.path.exists(os.path.join(data_path, entry)) for entry in lists) or (
+            _splits_in(data_path)):
         return data_path
     beside = [os.path.join(parent, folder) for folder in SPLIT_FOLDERS["val"]]
     for folder in beside:

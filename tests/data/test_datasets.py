@@ -48,6 +48,31 @@ def test_a_data_path_that_is_a_root_or_any_other_folder_is_its_own_validation_pa
         tmp_path / "train", tmp_path / "photos", tmp_path]
 
 
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_a_class_may_be_called_as_a_split_is(tmp_path, name):
+    """VOC and COCO have a class `train`; it was taken for the split, and refused for having no classes."""
+    touch(tmp_path, "v/bus/1.jpg", "v/car/2.jpg", f"v/{name}/3.jpg")
+    for split in ("train", "val"):
+        assert find_images(tmp_path / "v", split).classes == sorted(["bus", "car", name])
+    (tmp_path / "v").rename(tmp_path / "train")
+    with pytest.raises(FileNotFoundError, match="val or .*test: no such folder beside .*train"):
+        validation_path(tmp_path / "train")
+    touch(tmp_path, "val/bus/4.jpg", f"val/{name}/5.jpg")
+    assert find_images(tmp_path).paths == find_images(tmp_path / "train").paths
+    assert validation_path(tmp_path / "train") == str(tmp_path / "val")
+    assert find_images(tmp_path, "val").classes == sorted(["bus", name])
+
+
+def test_splits_without_classes_are_no_classes(tmp_path):
+    """Or a network would learn to tell training photos from those of validation."""
+    touch(tmp_path, "both/train/1.jpg", "both/val/2.jpg", "both/more/3.jpg", "alone/train/1.jpg")
+    for name in ("both", "alone"):
+        with pytest.raises(ValueError, match="train: wanted one folder of images per class, found 1 images"):
+            find_images(tmp_path / name)
+    touch(tmp_path, "deep/train/cat/1.jpg", "deep/more/2.jpg")
+    assert find_images(tmp_path / "deep").root == str(tmp_path / "deep" / "train")
+
+
 def test_lists_carry_numbers_or_names_and_paths_with_spaces(tmp_path):
     (tmp_path / "train_list.txt").write_text("train/a/my cat.jpg 2\ntrain/b.jpg 0\n\n")
     (tmp_path / "val_list.txt").write_text("x/1.jpg dog\nx/2.jpg cat\n")
