@@ -90,8 +90,33 @@ def index_split(data_path: str, split: str, advance: Advance, folder: str | None
     """
     data_path = os.fspath(data_path)
     place = split_place(data_path, split)
-    folder = folder or manifest_folder(place)
-    os.makedirs(folder, exist_ok=True)  # before anything is looked at: it changes the stamp of the folder it is in
+    if folder is None:
+        with _own_folder(place) as own:  # before anything is looked at: it changes the stamp of the folder it is in
+            return _write_down(data_path, split, place, advance, own)
+    return _write_down(data_path, split, place, advance, folder)
+
+
+@contextlib.contextmanager
+def _own_folder(place: str) -> Iterator[str]:
+    """The folder for what is written down of a split; of what was refused nothing stays, and no stamp is changed."""
+    folder = manifest_folder(place)
+    base = (os.path.dirname(place) or ".") if os.path.isfile(place) else place
+    before = os.stat(base)
+    os.makedirs(folder, exist_ok=True)
+    made = stamp_of(base)
+    try:
+        yield folder
+    finally:
+        is_as_made = stamp_of(base) == made
+        with contextlib.suppress(OSError):
+            for one in (folder, os.path.dirname(folder))[:1 + os.path.isfile(place)]:
+                os.rmdir(one)
+            # a class folder that was taken for a data set belongs to one, whose own index knows its stamp
+            if is_as_made:
+                os.utime(base, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _write_down(data_path: str, split: str, place: str, advance: Advance, folder: str) -> Index:
     noted = _Noted(place, advance)
     if os.path.isfile(place):
         names = _of_list(noted, data_path, split)
@@ -108,11 +133,7 @@ def index_split(data_path: str, split: str, advance: Advance, folder: str | None
                              "nobody writes there")
         noted.about["sources"] = write_sources(folder, noted.stamps)
 
-    try:
-        write_index(os.path.join(folder, "images.index"), all_names(), noted.fields, noted.about)
-    finally:
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)  # of what was refused nothing stays
+    write_index(os.path.join(folder, "images.index"), all_names(), noted.fields, noted.about)
     return Index(os.path.join(folder, "images.index"))
 
 

@@ -147,6 +147,18 @@ def test_what_would_be_refused_is_not_written_down(tmp_path, name, why, capsys):
     assert why in capsys.readouterr().err and not (tmp_path / FOLDER).exists()
 
 
+def test_a_refusal_leaves_what_was_written_down_before_as_it_was(tmp_path, capsys):
+    """The class alone has no classes; to find that out changed the stamp of its folder."""
+    fill(tmp_path, "a/1.jpg", "b/2.jpg")
+    assert index(tmp_path) == 0
+    stamp = (tmp_path / "a").stat().st_mtime_ns
+    assert index(tmp_path / "a") == 1 and "give the folder above it" in capsys.readouterr().err
+    assert not (tmp_path / "a" / FOLDER).exists() and (tmp_path / "a").stat().st_mtime_ns == stamp
+    assert isinstance(find_images(tmp_path).paths, Index)
+    (tmp_path / "a" / "train_list.txt").write_text("gone.jpg 0\n")
+    assert index(tmp_path / "a") == 1 and not (tmp_path / "a" / FOLDER).exists()
+
+
 def test_images_of_one_stem_have_no_digest(tmp_path, capsys):
     fill(tmp_path, "a/1.jpg", "a/1.png", "a/2.jpg")
     assert index(tmp_path) == 0
