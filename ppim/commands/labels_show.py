@@ -12,6 +12,8 @@ def show_labels(argv: list[str]) -> None:
     args = parser().parse_args(argv)
     if args.config and args.split != "train":
         raise ValueError("-c shows what training makes of the photos; leave --split out, or -c")
+    if args.photos < 1:
+        raise ValueError(f"--photos wants at least 1, got {args.photos}")
     import_paddle_quietly()
     from ppim.data.classes import read_names
     from ppim.engine import labels_shown

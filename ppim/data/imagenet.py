@@ -10,6 +10,7 @@ import contextlib
 import re
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -146,8 +147,11 @@ def _devkit_files(devkit: Path) -> tuple[bytes, bytes]:
                 if part not in found:
                     raise ValueError(f"{devkit} has no {part}: is it {DEVKIT}?")
             return tar.extractfile(found[_TRUTH]).read(), tar.extractfile(found[_META]).read()
-    except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"{devkit}: damaged, incomplete or no tar ({error}); get it again") from error
+    except FileNotFoundError:
+        raise
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        why = " ".join(str(error).split())
+        raise ValueError(f"{devkit}: damaged, incomplete or no tar ({why}); get it again") from error
 
 
 def _from_text(path: Path) -> dict[int, str]:

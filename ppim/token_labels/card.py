@@ -85,6 +85,11 @@ def _load(path: Path) -> dict[str, Any] | None:
     said = card.pop(_SEAL, None)
     if said is not None and said != seal(card):
         raise _damaged(path, f"changed since it was written; whoever changed it on purpose leaves {_SEAL} out")
+    count, names = card.get("num_classes"), card.get("classes")
+    if count is not None and (type(count) is not int or count < 1):
+        raise _damaged(path, f"num_classes wants a whole number above 0, got {count!r:.80}")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise _damaged(path, f"classes wants a list of names, got {names!r:.80}")
     return card
 
 

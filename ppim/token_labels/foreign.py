@@ -15,7 +15,6 @@ to right. Nothing is unpickled.
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -53,22 +52,37 @@ def read_foreign(path: str | os.PathLike[str]) -> Foreign:
     Raises:
         FileNotFoundError: no such file. ValueError: anything that is missing or cannot be, by its name.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            held = {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError) as error:
-        raise ValueError(f"{path}: wanted an .npz of plain arrays ({type(error).__name__}: {error}); "
-                         "the documentation of label maps says what to put into it") from None
+    held = _arrays(path)
     if held.get("photos") is None or held["photos"].dtype.kind != "U" or held["photos"].ndim != 1:
         raise ValueError(f"{path}: wanted photos (N,), paths as text, got {_form(held, 'photos')}")
     photos = held["photos"].tolist()
     tables = _tables(path, held, len(photos))
     flips = held.get("flips", np.zeros(len(photos), bool))
-    if flips.shape != (len(photos),):
-        raise ValueError(f"{path}: wanted flips ({len(photos)},), got {_form(held, 'flips')}")
+    if flips.shape != (len(photos),) or not _are_numbers(flips):
+        raise ValueError(f"{path}: wanted flips ({len(photos)},), 0 or 1, got {_form(held, 'flips')}")
     boxes, convention, unit, views = _places(path, held, len(photos))
     return Foreign(photos, tables[0].shape[:2] if tables else (0, 0), tables, boxes, convention, unit,
                    flips.astype(bool), views)
+
+
+def _arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    try:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("it is one array, as np.save writes it; np.savez keeps them by name")
+        with file:
+            return {name: file[name] for name in file.files}
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except Exception as error:  # zip, zlib and numpy's header, each in ways of its own
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{path}: wanted an .npz of plain arrays ({why:.300}); the documentation of label maps says "
+                         "what to put into it") from None
+
+
+def _are_numbers(array: np.ndarray) -> bool:
+    """Finite ones; of text numpy cannot tell."""
+    return array.dtype.kind in "biuf" and bool(np.isfinite(array).all())
 
 
 def in_shares(box: np.ndarray, convention: str, unit: str, wh: WH) -> tuple[float, float, float, float]:
@@ -90,13 +104,13 @@ def in_shares(box: np.ndarray, convention: str, unit: str, wh: WH) -> tuple[floa
 def _tables(path, held: Mapping[str, np.ndarray], count: int) -> list[np.ndarray]:
     if "targets" in held:
         targets = held["targets"]
-        if targets.ndim != 4 or len(targets) != count or not np.isfinite(targets).all():
+        if targets.ndim != 4 or len(targets) != count or not _are_numbers(targets):
             raise ValueError(f"{path}: wanted targets ({count}, rows, columns, C), finite, got "
                              f"{_form(held, 'targets')}")
         return [np.asarray(sample, np.float64) for sample in targets]
     ids, weights = held.get("ids"), held.get("weights")
     if ids is None or weights is None or ids.ndim != 4 or ids.shape != weights.shape or len(ids) != count or (
-            ids.dtype.kind not in "iu") or not np.isfinite(weights).all():
+            ids.dtype.kind not in "iu") or not _are_numbers(weights):
         raise ValueError(f"{path}: wanted targets ({count}, rows, columns, C), or ids and weights ({count}, rows, "
                          f"columns, K), whole numbers and finite ones; got ids {_form(held, 'ids')}, weights "
                          f"{_form(held, 'weights')}")
@@ -116,7 +130,7 @@ def _places(path, held: Mapping[str, np.ndarray], count: int):
     """boxes, convention, unit, views."""
     if "boxes" in held:
         boxes, said = held["boxes"], {name: str(held.get(name, "")) for name in ("convention", "unit")}
-        if boxes.shape != (count, 4) or not np.isfinite(boxes).all():
+        if boxes.shape != (count, 4) or not _are_numbers(boxes):
             raise ValueError(f"{path}: wanted boxes ({count}, 4), finite, got {_form(held, 'boxes')}")
         for name, allowed in (("convention", CONVENTIONS), ("unit", UNITS)):
             if said[name] not in allowed:

@@ -78,6 +78,9 @@ def test_the_same_in_the_other_convention_as_views_and_as_ids(drawn, tmp_path, c
     ({"unit": "inches"}, "unit wants one of pixels or shares"),
     ({"flips": np.zeros(3)}, "wanted flips (24,)"),
     ({"photos": np.array([None] * 24)}, "wanted an .npz of plain arrays"),
+    ({"targets": np.full((24, 7, 7, 10), "1")}, "columns, C), finite, got [24, 7, 7, 10] <U1"),
+    ({"boxes": np.full((24, 4), "1")}, "wanted boxes (24, 4), finite, got [24, 4] <U1"),
+    ({"flips": np.full(24, "no")}, "wanted flips (24,), 0 or 1, got [24] <U2"),
 ])
 def test_a_file_that_is_not_as_wanted_is_refused_by_what_is_wrong(tmp_path, change, words):
     held = {"photos": np.array([f"{n}.png" for n in range(24)]), "targets": np.zeros((24, 7, 7, 10)),
@@ -86,6 +89,39 @@ def test_a_file_that_is_not_as_wanted_is_refused_by_what_is_wrong(tmp_path, chan
     with pytest.raises(ValueError, match="samples.npz") as refused:
         read_foreign(tmp_path / "samples.npz")
     assert words in str(refused.value)
+
+
+def test_ids_with_weights_of_text_are_refused(tmp_path):
+    np.savez(tmp_path / "samples.npz", photos=np.array(["a.png"]), ids=np.zeros((1, 2, 2, 1), int),
+             weights=np.full((1, 2, 2, 1), "1"), boxes=np.ones((1, 4)), convention="x0,y0,x1,y1", unit="shares")
+    with pytest.raises(ValueError, match=r"samples.npz: wanted targets .* or ids and weights .*got ids .*<U1"):
+        read_foreign(tmp_path / "samples.npz")
+
+
+def spoilt(data: bytes) -> list[bytes]:
+    """A compressed file with bytes of one place inverted, for places all over it."""
+    return [data[:at] + bytes(byte ^ 0xFF for byte in data[at:at + 9]) + data[at + 9:]
+            for at in range(0, len(data), len(data) // 40)]
+
+
+def test_a_file_that_is_damaged_or_an_array_alone_is_refused_in_a_line(tmp_path):
+    np.save(tmp_path / "samples.npy", np.zeros((3, 4)))
+    with pytest.raises(ValueError, match=r"samples.npy: wanted an \.npz of plain arrays .*one array"):
+        read_foreign(tmp_path / "samples.npy")
+    np.savez_compressed(tmp_path / "whole.npz", photos=np.array(["a.png"]), boxes=np.ones((1, 4)), flips=np.zeros(1),
+                        targets=np.random.default_rng(0).random((1, 7, 7, 10)), convention="x0,y0,x1,y1", unit="shares")
+    read_foreign(tmp_path / "whole.npz")
+    refused = 0
+    for content in [*spoilt((tmp_path / "whole.npz").read_bytes()), b"", b"text"]:
+        (tmp_path / "samples.npz").write_bytes(content)
+        try:
+            read_foreign(tmp_path / "samples.npz")  # not all bytes of a zip file are looked at
+        except ValueError as error:
+            refused += 1
+            assert str(tmp_path / "samples.npz") in str(error) and "\n" not in str(error)
+    assert refused > 20
+    with pytest.raises(FileNotFoundError):
+        read_foreign(tmp_path / "none.npz")
 
 
 def test_boxes_are_shares_whatever_they_were_and_none_lies_outside():

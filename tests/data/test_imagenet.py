@@ -1,4 +1,5 @@
 """ImageNet's archives, small ones made here, become class folders: whole, again and again, and nowhere else."""
+import gzip
 import io
 import os
 import sys
@@ -177,6 +178,23 @@ def test_a_damaged_mat_file_is_told(tmp_path):
     devkit(tmp_path / "devkit.tar.gz", b"\0" * 300)
     with pytest.raises(ValueError, match=r"meta\.mat in .*devkit\.tar\.gz"):
         classes_of_validation(tmp_path / "devkit.tar.gz", None)
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda data: data[:30] + bytes(byte ^ 0xFF for byte in data[30:60]) + data[60:],
+    lambda data: gzip.compress(gzip.decompress(data), 0)[:-400_000] + b"\xff" * 400_000,  # of no kind of block
+    lambda data: data[:len(data) // 2],
+    lambda data: b"",
+])
+def test_a_damaged_devkit_is_told(tmp_path, spoil):
+    devkit(tmp_path / "devkit.tar.gz", repr(list(range(400_000))).encode())
+    content = spoil((tmp_path / "devkit.tar.gz").read_bytes())
+    (tmp_path / "devkit.tar.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"devkit\.tar\.gz: damaged, incomplete or no tar .*; get it again") as told:
+        classes_of_validation(tmp_path / "devkit.tar.gz", None)
+    assert "\n" not in str(told.value)
+    with pytest.raises(FileNotFoundError):
+        classes_of_validation(tmp_path / "none.tar.gz", None)
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path, synsets):

@@ -31,6 +31,13 @@ def test_a_card_of_whole_photos_needs_no_crop_and_may_say_more_than_is_asked(tmp
     assert read_card(tmp_path) == Reading("whole", 1.0, "rows-first", True)
 
 
+def test_a_card_may_say_of_how_many_classes_its_maps_are_and_of_which(tmp_path):
+    said = {**GOOD, "num_classes": 2, "classes": ["cat", "dog"]}
+    for card in (said, {**GOOD, "num_classes": None, "classes": None}):
+        (tmp_path / CARD).write_text(json.dumps(card))
+        assert load_card(tmp_path) == {**card, "exif": "ignore"}
+
+
 def test_a_pipe_under_the_cards_name_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / CARD)
     with pytest.raises(ValueError, match="is a pipe"):
@@ -52,6 +59,12 @@ def test_a_pipe_under_the_cards_name_is_not_waited_for(tmp_path):
     ({**GOOD, "crop_pct": 0}, "got 0"),
     ({**GOOD, "crop_pct": 1.5}, "got 1.5"),
     ({**GOOD, "crop_pct": float("nan")}, "got nan"),
+    ({**GOOD, "num_classes": "10"}, "num_classes wants a whole number above 0, got '10'"),
+    ({**GOOD, "num_classes": 3.0}, "num_classes wants a whole number above 0, got 3.0"),
+    ({**GOOD, "num_classes": 0}, "num_classes wants a whole number above 0, got 0"),
+    ({**GOOD, "num_classes": True}, "num_classes wants a whole number above 0, got True"),
+    ({**GOOD, "classes": [1, 2]}, r"classes wants a list of names, got \[1, 2\]"),
+    ({**GOOD, "classes": "cat"}, "classes wants a list of names, got 'cat'"),
 ])
 def test_a_damaged_card_is_named(tmp_path, content, words):
     (tmp_path / CARD).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
