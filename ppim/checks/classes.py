@@ -70,6 +70,10 @@ def maps_name_classes(named: np.ndarray, labels: np.ndarray, num_classes: int, w
         named: -1 where a map favours no class.
     """
     check = "classes of the label maps"
+    if len(labels) and labels.max() >= num_classes:
+        return error(check, where=where, wanted=f"maps of at least {labels.max() + 1} classes, as the photos have",
+                     got=f"maps of {num_classes} classes",
+                     hint="is the number of classes that of the annotator, and are these the photos it was asked of?")
     told = named >= 0
     if len(named) >= _FEWEST and 10 * told.sum() < len(named):
         return error(check, where=where, wanted="maps that favour a class", got=f"{told.sum()} of {len(named)} that do",

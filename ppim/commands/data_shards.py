@@ -17,6 +17,11 @@ def make_shards(argv: list[str]) -> None:
     if args.size < 1:
         raise ValueError(f"--size wants at least 1 megabyte, got {args.size}")
     places = places_of(args.data)
+    for split, option, maps, whose in (("train", "--labels", args.labels, "training"),
+                                       ("val", "--val-labels", args.val_labels, "validation")):
+        if maps and split not in places:
+            raise ValueError(f"{option} {maps}: {args.data} has no {whose} photos for these maps; leave {option} out, "
+                             "or give the data path above both splits")
     for split in places:
         images = find_images(args.data, split)
         folder = os.path.join(args.output, split) if len(places) > 1 else args.output

@@ -17,6 +17,7 @@ Files written by `write_collages`, for every split in the same tree `<class>/<in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,6 @@ from PIL import Image
 
 from ppim.data.images import ImageList
 from ppim.data.masks import palette
-from ppim.data.photos import read_photo
 from ppim.data.shapes import BACKGROUND, label_map_of
 from ppim.geometry import HW, WH
 from ppim.seeds import SPLITS, picture_rng
@@ -38,6 +38,7 @@ GRID: HW = (12, 12)  # cells of a map
 SIDES = (32, 64)  # least and greatest side of a patch, pixels
 PATCHES = (1, 4)  # fewest and most photos
 SCRAMBLED = 6  # patches of the ground, besides the one that fills it
+MOST_CLASSES = 255  # 8 bits of a mask's pixel, 0 being the ground
 LEAST_SEEN = 512  # pixels of its patch that the centred square shows of a picture's class, half the smallest patch
 
 
@@ -78,7 +79,7 @@ def draw_collage(rng: np.random.Generator, photos: ImageList) -> Collage:
         patch_at = np.full(CANVAS[::-1], -1, np.int64)
         for number in range(rng.integers(PATCHES[0], PATCHES[1] + 1)):
             index = int(rng.integers(len(photos)))
-            box = _paste(rng, canvas, _photo(photos.full_path(index)))
+            box = _paste(rng, canvas, _photo(_Place(photos.full_path(index), photos, index)))
             owner[box], patch_at[box] = photos.labels[index], number
             patches.append(int(photos.labels[index]))
         left = (CANVAS[0] - CANVAS[1]) // 2
@@ -90,7 +91,17 @@ def draw_collage(rng: np.random.Generator, photos: ImageList) -> Collage:
 
 def write_collages(folder: str | Path, train: ImageList, test: ImageList, seed: int = 0, counts: HW = (6000, 2000),
                    ) -> None:
-    """Draw `counts` (training, validation) pictures from the photos of `train` and of `test` and write them."""
+    """Draw `counts` (training, validation) pictures from the photos of `train` and of `test` and write them.
+
+    Raises:
+        ValueError: more classes than a mask can name, fewer photos than two halves need; nothing is written then.
+    """
+    if len(train.classes) > MOST_CLASSES:
+        raise ValueError(f"{train.root}: {len(train.classes)} classes, wanted at most {MOST_CLASSES}, which is what "
+                         "the pixels of a mask can name; take some of the class folders")
+    if len(train) < 2:
+        raise ValueError(f"{train.root}: {len(train)} photo, wanted at least 2, since even and odd pictures are made "
+                         "of different ones; add photos")
     folder = Path(folder)
     origin = {"form": 1, "model": "ppim.data.collage", "seed": seed, "grid": list(GRID),
               "num_classes": len(train.classes)}
@@ -133,7 +144,8 @@ def class_is_lost(collage: Collage, boxes: Sequence[tuple[int, int, int, int]]) 
 def _ground(rng: np.random.Generator, photos: ImageList) -> np.ndarray:
     """The canvas (H, W, 3) uint8 before photos are put on it."""
     def one() -> np.ndarray:
-        return scrambled(rng, _photo(photos.full_path(int(rng.integers(len(photos))))))
+        index = int(rng.integers(len(photos)))
+        return scrambled(rng, _photo(_Place(photos.full_path(index), photos, index)))
 
     canvas = np.array(Image.fromarray(one()).resize(CANVAS, Image.Resampling.BICUBIC))
     for _ in range(SCRAMBLED):
@@ -151,7 +163,16 @@ def _paste(rng: np.random.Generator, canvas: np.ndarray, photo: np.ndarray) -> t
     return box
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A photo, known by its path, in tar files too."""
+
+    path: str
+    photos: ImageList = field(compare=False)
+    index: int = field(compare=False)
+
+
 @lru_cache(maxsize=70_000)
-def _photo(path: str) -> np.ndarray:
+def _photo(place: _Place) -> np.ndarray:
     """(h, w, 3) uint8; kept, since every picture takes up to eleven."""
-    return np.asarray(read_photo(path))
+    return np.asarray(place.photos.photo(place.index))

@@ -13,6 +13,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -20,7 +21,9 @@ from ppim.data.images import ImageList
 from ppim.files import open_regular, write_whole
 from ppim.seeds import order_rng
 from ppim.token_labels.card import CARD
+from ppim.token_labels.manifest import is_pack
 from ppim.token_labels.maps import map_path
+from ppim.token_labels.shard_maps import has_shard_maps
 
 _BLOCK = 512
 
@@ -40,6 +43,8 @@ def write_shards(images: ImageList, folder: str | os.PathLike[str], maps: str | 
         ValueError: two photos whose names differ in nothing that tar files keep of them, tar files of something else.
         FileNotFoundError: a photo or map that is not there.
     """
+    if maps:
+        _check_maps(maps)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     order = order_rng(0, 0).permutation(len(images)) if mixed else np.arange(len(images))
@@ -96,12 +101,29 @@ def _portions(images: ImageList, order: np.ndarray, maps: str | None, size: int)
         rows.append(row)
         held += images.size(row)
         if maps:
-            held += os.stat(map_path(maps, images.paths[row])).st_size
+            held += _map_size(images, row, maps)
         if held >= size:
             yield rows
             rows, held = [], 0
     if rows:
         yield rows
+
+
+def _map_size(images: ImageList, row: int, maps: str) -> int:
+    label_map = map_path(maps, images.paths[row])
+    try:
+        return os.stat(label_map).st_size
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{label_map}: no label map there for {images.full_path(row)}; make the missing ones, "
+                                "or correct the folder's path") from None
+
+
+def _check_maps(maps: str) -> None:
+    """Refuse maps that lie in no files of their own."""
+    held = "a pack" if is_pack(maps) else "label maps in tar files" if has_shard_maps(maps) else ""
+    if held:
+        instead = "`ppim labels pack --unpack` takes them out" if is_pack(maps) else "give the one they were made of"
+        raise ValueError(f"{maps}: {held}, wanted a folder of .npy files; {instead}")
 
 
 def _said_classes(images: ImageList) -> list[bytes]:
@@ -119,17 +141,16 @@ def _members_of(images: ImageList, rows: list[int], said: list[bytes], maps: str
 def _members(images: ImageList, row: int, label: bytes, maps: str | None) -> list[Member]:
     path = images.paths[row]
     key = key_of(path)
-    photo = images.full_path(row)
-    found = [(key + os.path.splitext(path)[1], lambda: _content(photo), images.size(row))]
+    found = [(key + os.path.splitext(path)[1], lambda: _content(images.open(row)), images.size(row))]
     if maps:
         label_map = map_path(maps, path)
-        found.append((key + ".npy", lambda: _content(label_map), os.stat(label_map).st_size))
+        found.append((key + ".npy", lambda: _content(open_regular(label_map)), os.stat(label_map).st_size))
     return [*found, (key + ".cls", lambda: label, len(label))]
 
 
-def _content(path: str) -> bytes:
-    with open_regular(path) as file:
-        return file.read()
+def _content(opened: BinaryIO) -> bytes:
+    with opened:
+        return opened.read()
 
 
 def _write(path: Path, members: list[Member]) -> None:

@@ -75,3 +75,9 @@ def test_false_alarms_of_honest_annotators_are_rare():
         named = np.where(rng.random(192) < right, labels, rng.integers(0, classes, 192))
         alarms += maps_name_classes(named, labels, classes, "maps").level in ("warning", "error")
     assert alarms == 0
+
+
+def test_maps_of_fewer_classes_than_the_photos_have_are_an_error_with_both_numbers():
+    labels = np.repeat(np.arange(3), 20)
+    finding = maps_name_classes(labels % 2, labels, 2, "maps")
+    assert finding.level == "error" and "maps of 2 classes" in finding.text and "at least 3" in finding.text

@@ -112,3 +112,24 @@ def test_a_crop_that_shows_too_little_of_the_class_has_lost_it(photos):
     whole, none = (0, 0, *CANVAS), (0, 0, 4, 4)
     tight = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     assert class_is_lost(collage, [whole, tight, none]).tolist() == [False, False, True]
+
+
+def test_photos_in_tar_files_make_the_same_pictures(photos, tmp_path):
+    from ppim.data.indexing import index_split
+    from ppim.data.sharding import write_shards
+
+    write_shards(photos[0], tmp_path, None, 1 << 20, False, lambda _: None)
+    index_split(tmp_path, "train", lambda _: None)
+    packed = find_images(str(tmp_path))
+    assert packed.shards and list(packed.paths) == list(photos[0].paths)
+    one, other = (draw_collage(picture_rng(0, "train", 3), images) for images in (photos[0], packed))
+    assert one.image.tobytes() == other.image.tobytes() and one.label == other.label
+
+
+def test_what_cannot_be_put_together_is_refused_before_a_file_is_written(photos, tmp_path):
+    many = replace(photos[0], classes=[f"{number:03}" for number in range(256)])
+    with pytest.raises(ValueError, match="256 classes, wanted at most 255"):
+        write_collages(tmp_path / "out", many, many)
+    with pytest.raises(ValueError, match="1 photo, wanted at least 2"):
+        write_collages(tmp_path / "out", photos[0].pick(np.array([0])), photos[1])
+    assert not (tmp_path / "out").exists()

@@ -226,6 +226,30 @@ def test_classes_that_one_folder_shares_keep_their_names(tmp_path):
     assert val.numbered and val.labels.tolist() == [0, 1]
 
 
+def test_shards_of_shards_hold_the_same_photos(shards, folders, tmp_path):
+    assert ppim("data", "shards", shards, tmp_path / "again") == 0
+    for split in ("train", "val"):
+        assert by_path(find_images(tmp_path / "again", split)) == by_path(find_images(shards, split))
+
+
+def test_maps_that_cannot_be_taken_along_are_told_in_a_line(folders, shards, tmp_path, capsys):
+    assert ppim("labels", "pack", folders / "maps", tmp_path / "pack", "--classes", "3", "--jobs", "1") == 0
+    shutil.copytree(folders / "maps", tmp_path / "fewer")
+    (tmp_path / "fewer/cat/photo0.npy").unlink()
+    shutil.copytree(folders / "train", tmp_path / "alone/train")
+    shutil.copytree(folders / "val", tmp_path / "other/val")
+    for source, option, maps, words in (
+            (folders, "--labels", tmp_path / "pack", "pack: a pack, wanted a folder of .npy files; .*--unpack"),
+            (folders, "--labels", shards / "train", "train: label maps in tar files, wanted a folder of .npy files"),
+            (folders, "--labels", tmp_path / "fewer", r"photo0.npy: no label map there for .*photo0.jpg; make"),
+            (tmp_path / "alone", "--val-labels", folders / "maps", "--val-labels .*no validation photos"),
+            (tmp_path / "other", "--labels", folders / "maps", "--labels .*no training photos")):
+        capsys.readouterr()
+        assert ppim("data", "shards", source, tmp_path / "out", option, maps) == 1
+        assert re.search(words, capsys.readouterr().err), words
+        assert not list(tmp_path.glob("out/**/*.tar"))
+
+
 POLICY = Policy((16, 16), scale=(0.5, 1.0))
 
 
