@@ -3,13 +3,22 @@ from __future__ import annotations
 
 import yaml
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def parse_yaml(text: str) -> object:
+class _AsWritten(_Loader):
+    """Every scalar is the text that stands there."""
+
+    yaml_implicit_resolvers = {"<": _Loader.yaml_implicit_resolvers["<"]}
+
+
+def parse_yaml(text: str, as_written: bool = False) -> object:
     """What a YAML text says, as plain values.
+
+    Args:
+        as_written: numbers and words such as `on` stay the text that they are.
 
     Raises:
         yaml.YAMLError: it is none.
     """
-    return yaml.load(text, Loader=_LOADER)
+    return yaml.load(text, Loader=_AsWritten if as_written else _Loader)

@@ -65,7 +65,7 @@ def merge_options(config: CfgNode, opts: Sequence[str]) -> None:
     Raises:
         ValueError: what is wrong with them.
     """
-    values = {key: _parse(value) for key, value in pairs_of(opts)}
+    values = {key: value if _is_text(key) else _parse(value) for key, value in pairs_of(opts)}
     with _said_in("-o"):
         _merge(config, translate_file(nested(values)))
 
@@ -81,14 +81,30 @@ def _said_in(source: str | Path) -> Iterator[None]:
 
 def _content(path: Path) -> dict[str, object]:
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = parse_yaml(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"not a yaml file: {' '.join(str(error).split())}") from error
     if content is None:
         raise ValueError("nothing is in it; wanted sections with keys. If a run wrote it, take it from a copy")
     if not isinstance(content, dict):
         raise ValueError(f"wanted sections with keys, got {type(content).__name__}")
+    _refuse_numbers_for_text(content, parse_yaml(text, as_written=True))
     return content
+
+
+def _refuse_numbers_for_text(content: Mapping[str, object], written: Mapping[str, str], prefix: str = "") -> None:
+    """Raise ValueError where a text key has a number that is no more what stands in the file: 1.10 has become 1.1."""
+    for (name, value), text in zip(content.items(), written.values()):
+        key = f"{prefix}{name}"
+        if isinstance(value, dict):
+            _refuse_numbers_for_text(value, text, f"{key}.")
+        elif _is_text(key) and type(value) in (int, float) and str(value) != text:
+            raise ValueError(f"{key} wants text; {text} is a number to yaml, {value}; put it in quotes: '{text}'")
+
+
+def _is_text(key: str) -> bool:
+    return key in KEYS and KEYS[key].kind is str
 
 
 def _bases(said: object) -> list[str]:

@@ -1,7 +1,7 @@
 """Files and options: what is read from where, and what is refused in which words."""
 import pytest
 
-from ppim.config import get_config
+from ppim.config import get_config, save
 
 # As PaddleViT's own files write such values: None and 1e-3 are text to yaml, 1 and 2.0 change places.
 PADDLEVIT = """
@@ -46,7 +46,7 @@ def test_a_base_that_leads_back_to_itself_is_an_error(tmp_path):
         (["TRIAN.NUM_EPOCHS", "1"], "did you mean TRAIN"),
         (["TRAIN.NUM_EPOCHS", "many"], "TRAIN.NUM_EPOCHS wants a whole number, got 'many'"),
         (["TRAIN.BASE_LR", "fast"], "TRAIN.BASE_LR wants a number, got 'fast'"),
-        (["AMP", "1"], "AMP wants one of auto, always, never; got 1"),
+        (["AMP", "1"], "AMP wants one of auto, always, never; got '1'"),
         (["DETERMINISTIC", "1"], "DETERMINISTIC wants True or False, got 1"),
         (["TRAIN.GRAD_CLIP", "tight"], "a number or None"),
         (["TRAIN.GRAD_CLIP", "True"], "a number or None, got True"),
@@ -170,3 +170,35 @@ def test_a_file_with_nothing_in_it_is_no_configuration(tmp_path, content):
     path.write_text(content)
     with pytest.raises(ValueError, match=f"{path}: nothing is in it"):
         get_config(path)
+
+
+@pytest.mark.parametrize("text", ["2024_05_01", "1.10", "010", "1_0", "12:30", "0x10", "+5", "1e3", "'a'", "(1)", "猫"])
+def test_typed_text_stays_as_it_is_typed(text, tmp_path):
+    config = get_config(None, ["SAVE", text, f"DATA.DATA_PATH={text}", "MODEL.CLASSES", text])
+    assert (config.SAVE, config.DATA.DATA_PATH, config.MODEL.CLASSES) == (text, text, text)
+    save(config, tmp_path / "config.yaml")
+    assert get_config(tmp_path / "config.yaml") == config
+    assert get_config(None, ["MODEL.CLASSES", "None"]).MODEL.CLASSES is None
+
+
+@pytest.mark.parametrize(("written", "read"), [
+    ("1.10", "1.1"), ("010", "8"), ("12:30", "750"), ("2024_05_01", "20240501"), ("+5", "5"), ("0x10", "16"),
+])
+@pytest.mark.parametrize("line", ["SAVE: {}", "MODEL: {{CLASSES: {}}}", "MODEL:\n  <<: {{CLASSES: {}}}\n  DROPOUT: 0"])
+def test_a_number_that_is_no_more_the_text_in_the_file_is_to_be_put_in_quotes(written, read, line, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(line.format(written))
+    with pytest.raises(ValueError) as error:
+        get_config(path)
+    key = "SAVE" if line.startswith("SAVE") else "MODEL.CLASSES"
+    assert str(error.value) == (f"{path}: {key} wants text; {written} is a number to yaml, {read}; put it in quotes: "
+                                f"'{written}'")
+    path.write_text(line.format(f"'{written}'"))
+    config = get_config(path)
+    assert (config.SAVE or config.MODEL.CLASSES) == written
+
+
+def test_a_number_that_is_the_text_in_the_file_is_that_text(tmp_path):
+    (tmp_path / "a.yaml").write_text("SAVE: 2024\nTRAIN: {FREEZE: 2, BASE_LR: 0.10}\nMODEL: {CLASSES: 1.5}\n")
+    config = get_config(tmp_path / "a.yaml")
+    assert (config.SAVE, config.TRAIN.FREEZE, config.TRAIN.BASE_LR, config.MODEL.CLASSES) == ("2024", "2", 0.1, "1.5")
