@@ -202,3 +202,25 @@ def test_a_number_that_is_the_text_in_the_file_is_that_text(tmp_path):
     (tmp_path / "a.yaml").write_text("SAVE: 2024\nTRAIN: {FREEZE: 2, BASE_LR: 0.10}\nMODEL: {CLASSES: 1.5}\n")
     config = get_config(tmp_path / "a.yaml")
     assert (config.SAVE, config.TRAIN.FREEZE, config.TRAIN.BASE_LR, config.MODEL.CLASSES) == ("2024", "2", 0.1, "1.5")
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    ("SEED: 1\nSAVE: x\nSEED: 2\n", "SEED stands twice, in line 1 and in line 3"),
+    ("TRAIN: {NUM_EPOCHS: 3}\nSEED: 1\nTRAIN:\n  BASE_LR: 1\n", "TRAIN stands twice, in line 1 and in line 3"),
+    ("TRAIN:\n  OPTIMIZER:\n    EPS: 1\n    EPS: 1\n", "TRAIN.OPTIMIZER.EPS stands twice, in line 3 and in line 4"),
+    ("SEED: 1\n'SEED': 1\n", "SEED stands twice, in line 1 and in line 2"),
+    ("BASE: &b [*b, {A: 1, A: 2}]\n", "BASE.A stands twice, in line 1 and in line 1"),
+])
+def test_a_key_that_stands_twice_is_refused_with_its_lines(content, said, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError) as error:
+        get_config(path)
+    assert str(error.value) == f"{path}: {said}; put what is to count in one place"
+
+
+def test_what_is_merged_may_be_said_again(tmp_path):
+    (tmp_path / "a.yaml").write_text("TRAIN: &t {<<: &u {NUM_EPOCHS: 30, BASE_LR: 0.5}, BASE_LR: 0.25}\n"
+                                     "DATA: {<<: {HFLIP: 0.1}, <<: {HFLIP: 0.2}, HFLIP: 0.3}\n")
+    config = get_config(tmp_path / "a.yaml")
+    assert (config.TRAIN.NUM_EPOCHS, config.TRAIN.BASE_LR, config.DATA.HFLIP) == (30, 0.25, 0.3)
