@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
 
+_VAL_SHARE = 0.2
 _MODEL = "deit_tiny"  # the smallest with published weights that Paddle reads
 
 
@@ -15,11 +16,7 @@ def finetune(argv: list[str]) -> None:
     args = finetune_parser().parse_args(argv)
     import_paddle_quietly()
     if args.resume:
-        from ppim.engine.command import run
-        from ppim.engine.finetune import as_pairs, asked_for
-
-        output, asked = Path(args.output or _output(args)), as_pairs(asked_for(**_flags(args)))
-        run(str(output / "config.yaml"), ["MODEL.RESUME", "auto", "SAVE", str(output), *asked, *args.override])
+        _go_on(args)
     else:
         _start(args)
 
@@ -43,13 +40,31 @@ def finetune_parser() -> Parser:
                         "behind it, e.g. 0.75")
     parser.add_argument("--hours", type=float, metavar="H", help="end after H hours of training, however far it is")
     parser.add_argument("--patience", type=int, metavar="N", help="end after N evaluations without a better best")
-    parser.add_argument("--val-share", type=float, default=0.2, metavar="SHARE",
+    parser.add_argument("--val-share", type=float, metavar="SHARE",
                         help="share of the photos set aside where there are no validation photos (0.2)")
     parser.add_argument("--output", metavar="DIR", help="run folder (output/finetune_MODEL)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the run folder")
     parser.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                         help="change keys of the configuration")
     return parser
+
+
+def _go_on(args: argparse.Namespace) -> None:
+    from ppim.config import get_config
+    from ppim.engine.command import run
+    from ppim.engine.finetune import as_pairs, asked_for
+
+    for flag, is_said in (("--val-share", args.val_share is not None), ("--from-scratch", args.from_scratch)):
+        if is_said:
+            raise ValueError(f"{flag} is settled when a run starts; leave it out with --resume")
+    output = Path(args.output or _output(args))
+    theirs = get_config(str(output / "config.yaml"), args.override).DATA.DATA_PATH
+    if os.path.realpath(args.photos) != os.path.realpath(theirs) and "DATA.DATA_PATH" not in args.override[::2]:
+        raise ValueError(f"{args.photos} is not what the run in {output} trains on; go on with {theirs}, or start "
+                         "another run with another --output")
+    epochs = ["TRAIN.NUM_EPOCHS", str(args.epochs)] if args.epochs is not None else []
+    run(str(output / "config.yaml"), ["MODEL.RESUME", "auto", "SAVE", str(output), *epochs,
+                                      *as_pairs(asked_for(**_flags(args))), *args.override])
 
 
 def _start(args: argparse.Namespace) -> None:
@@ -63,7 +78,8 @@ def _start(args: argparse.Namespace) -> None:
 
     images = find_images(args.photos, "train")
     own_val = has_validation(args.photos)
-    train = images if own_val else set_aside(images, args.val_share)[0]
+    share = _VAL_SHARE if args.val_share is None else args.val_share
+    train = images if own_val else set_aside(images, share)[0]
     recipe, changes, weights = _beginning(args)
     output = args.output or _output(args)
     processes = int(os.environ.get("PADDLE_TRAINERS_NUM") or 1)
@@ -80,7 +96,7 @@ def _start(args: argparse.Namespace) -> None:
         print(f"  besides               photos are shown whole and unmixed, no running average; all is in "
               f"{output}/config.yaml, and -o changes any of it", flush=True)
     advised = [*changes, *as_overrides(settings), "DATA.DATA_PATH", args.photos, "DATA.VAL_SHARE",
-               "0.0" if own_val else str(args.val_share), "MODEL.NUM_CLASSES", str(len(images.classes)),
+               "0.0" if own_val else str(share), "MODEL.NUM_CLASSES", str(len(images.classes)),
                "SAVE", output]
     start = ["MODEL.PRETRAINED", weights, "MODEL.NEW_HEADS", "always"] if weights else []
     run(recipe, [*args.override, *start], advised=advised)

@@ -41,8 +41,10 @@ def settings_for(
         heads_only: does the model's recipe leave all else as it is?
 
     Raises:
-        ValueError: the photos do not fill a batch of every process.
+        ValueError: the photos do not fill a batch of every process, or no epoch is asked for.
     """
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"--epochs wants at least 1; got {epochs}")
     batch = batch_for(photos, device, processes)
     steps = photos // (batch * processes)
     epochs = epochs or epochs_for(steps, from_weights)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppim.config import get_config
+from ppim.cli import main
+from ppim.config import get_config, save
 from ppim.engine.finetune import (
     LARGEST_BATCH,
     USUAL,
@@ -157,3 +158,26 @@ def test_published_weights_that_cannot_be_had_are_named_with_every_way_on(tiny_d
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     for word in ("DeiT_tiny_patch16_224.pdparams", str(tmp_path), "--load", "--from-scratch"):
         assert word in done.stderr
+
+
+@pytest.mark.parametrize("epochs", [0, -3])
+def test_fewer_epochs_than_one_are_refused(epochs):
+    with pytest.raises(ValueError, match=f"--epochs wants at least 1; got {epochs}"):
+        settings_for(1000, cores=2, device="cpu", epochs=epochs)
+
+
+def test_what_a_run_that_goes_on_cannot_take_is_refused(tiny_data, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    save(get_config(None, ["DATA.DATA_PATH", str(tiny_data)]), tmp_path / "run" / "config.yaml")
+    run, gone = tmp_path / "run", tmp_path / "gone"
+    words = ["--output", str(run), "--resume"]
+    for more, said in ((["--val-share", "0.5"], "--val-share"), (["--from-scratch"], "--from-scratch")):
+        assert main(["finetune", str(tiny_data), *words, *more]) == 1
+        assert capsys.readouterr().err == f"error: {said} is settled when a run starts; leave it out with --resume\n"
+    assert main(["finetune", str(gone), *words]) == 1
+    assert capsys.readouterr().err == (f"error: {gone} is not what the run in {run} trains on; "
+                                       f"go on with {tiny_data}, or start another run with another --output\n")
+    # the same photos by another name, and so many epochs as are asked for: the run's own check of both is reached
+    (tmp_path / "link").symlink_to(tiny_data)
+    assert main(["finetune", str(tmp_path / "link"), *words, "--epochs", "0"]) == 1
+    assert "TRAIN.NUM_EPOCHS wants at least 1; got 0" in capsys.readouterr().err
