@@ -50,8 +50,9 @@ def save_page(path: str | os.PathLike[str], document: str) -> None:
 
 
 def text(value: object) -> str:
-    """Anything as text that means nothing to a browser but itself."""
-    return html.escape(str(value))
+    """Anything as text that means nothing to a browser but itself; what is none in a name is a question mark in a box.
+    """
+    return html.escape(str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 def source(image: Image.Image | np.ndarray, quality: int | None = 88) -> str:

@@ -1,6 +1,7 @@
 """Pages that need nothing beside them, and let nothing through."""
 import base64
 import io
+import os
 import re
 from html.parser import HTMLParser
 
@@ -62,3 +63,9 @@ def test_numbers_stand_at_the_right():
     cells = [attributes.get("class") for tag, attributes in read(table(["a", "b"], [["x", 1], ["y", None]])).tags
              if tag in ("td", "th")]
     assert cells == [None, "number"] * 3
+
+
+def test_a_name_that_is_no_text_ends_no_page(tmp_path):
+    name = os.fsdecode(b"bad\xff") + "<猫>"
+    save_page(tmp_path / "x.html", page(name, table([name], [[name]])))
+    assert (tmp_path / "x.html").read_text(encoding="utf-8").count("bad\ufffd&lt;猫&gt;") == 4
