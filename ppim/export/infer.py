@@ -202,7 +202,8 @@ def typed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """What stands behind the program's name, with all photos that it means."""
     args = parser.parse_args()
     if args.list:
-        args.photos += [os.fsdecode(line) for line in Path(args.list).read_bytes().split(b"\n") if line]
+        lines = [line.rstrip(b"\r") for line in Path(args.list).read_bytes().split(b"\n")]
+        args.photos += [os.fsdecode(line) for line in lines if line]
     args.photos = photos_in(args.photos)
     if not args.photos:
         parser.error("no photos: name image files, or folders that hold some")
@@ -227,6 +228,7 @@ def save(path: str, kept: Sequence[tuple[list[str], list[np.ndarray]]]) -> None:
     """Write `photos`, `logits` and, where the network gives them, `token_logits` (B, N, K) as arrays of an npz file."""
     arrays = [np.concatenate(of_batches) for of_batches in zip(*(outputs for _, outputs in kept))]
     photos = np.array([photo for batch, _ in kept for photo in batch])
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, photos=photos, **dict(zip(("logits", "token_logits"), arrays)))
 
 
@@ -237,8 +239,16 @@ def options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """The exit code: 0, or 1 where a photo cannot be read or the engine is missing."""
-    args, faults, kept = options(), [], []
+    """The exit code: 0, or 1 where a photo or another file cannot be read or written, or the engine is missing."""
+    try:
+        return answered(options())
+    except OSError as error:
+        return ended([str(error)])
+
+
+def answered(args: argparse.Namespace) -> int:
+    """The exit code; raises OSError where the arrays cannot be written."""
+    faults, kept = [], []
     try:
         names, run = opened(args)
     except ValueError as error:

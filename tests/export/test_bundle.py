@@ -138,6 +138,20 @@ def test_a_photo_is_shown_as_a_table_and_one_that_cannot_be_read_is_a_line(made,
     assert second == f"error: {tmp_path / 'none.jpg'}: no such photo"
 
 
+def test_a_list_of_photos_may_have_the_line_ends_of_windows_and_arrays_get_their_folder(made, photos, tmp_path):
+    named, arrays = tmp_path / "photos.txt", tmp_path / "new" / "sub" / "x.npz"
+    named.write_bytes(os.fsencode(f"{photos / 'plain.jpg'}\r\n{photos / 'grey.jpg'}\r\n\r\n"))
+    done = infer(made[0], "--list", named, "--logits", arrays)
+    assert done.returncode == 0, done.stderr
+    with np.load(arrays) as found:
+        assert found["photos"].tolist() == [str(photos / "plain.jpg"), str(photos / "grey.jpg")]
+    done = infer(made[0], "--list", tmp_path / "none.txt")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ") and "none.txt" in done.stderr
+    done = infer(made[0], photos / "plain.jpg", "--logits", named / "x.npz")
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
 def test_what_lies_in_a_bundle(made):
     folder, told = made
     assert (folder / "preprocess.py").read_bytes() == Path(preprocess.__file__).read_bytes()
@@ -252,6 +266,13 @@ def test_what_counts_as_the_same(change, holds, same):
     wanted = np.array([[1.0, 0.9999], [-4.0, 5.0], [6.0, 0.0]])
     found = compare._agreement("onnx", [wanted], [change(wanted)])
     assert (found.holds, found.same, found.range) == (holds, same, 10.0)
+
+
+def test_one_photo_of_one_class_has_a_range_by_its_size():
+    wanted = np.array([[-4.0]])
+    found = compare._agreement("onnx", [wanted], [wanted + 3.6e-8])
+    assert found.holds and found.range == 4.0 and found.same == 1
+    assert not compare._agreement("onnx", [wanted], [wanted + 1e-3]).holds
 
 
 def test_pixels_are_counted_where_they_are_what_is_named():
