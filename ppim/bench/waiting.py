@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+import ppim
 from ppim.bench.network import drawn_batch, step_of
 from ppim.bench.rounds import take_turns
 from ppim.bench.row import Row
@@ -27,6 +28,7 @@ def measure_start(rounds: int) -> list[Row]:
 
 def measure_first_step(folder: Path) -> list[Row]:
     """Seconds from `ppim train` to the end of the demo's first step."""
+    folder = folder.resolve()
     write_dataset(folder, train=200, val=20)
     start = time.perf_counter()
     _ppim("train", "-c", "lvvit_demo", "-o", "DATA.DATA_PATH", str(folder / "data"), "TOKEN_LABEL.PATH",
@@ -53,4 +55,5 @@ def measure_checkpoint(name: str, size: int, rounds: int) -> list[Row]:
 
 
 def _ppim(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "ppim", *words], check=True, capture_output=True)
+    home = Path(ppim.__file__).parents[1]  # `-m` looks first where it is started, where another ppim may lie
+    subprocess.run([sys.executable, "-m", "ppim", *words], check=True, capture_output=True, cwd=home)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import ppim
 from ppim.commands import Parser
 
 ARMS = {
@@ -30,7 +31,7 @@ def demo(argv: list[str]) -> None:
     parser.add_argument("--output", type=Path, default=Path("output", "demo"), metavar="DIR",
                         help="where the runs go (output/demo)")
     args = parser.parse_args(argv)
-    compare(args.data.resolve(), args.output.resolve(), args.seed)
+    compare(args.data, args.output, args.seed)
 
 
 def compare(data: Path, output: Path, seed: int, pictures: tuple[int, int] = (2500, 500),
@@ -43,6 +44,7 @@ def compare(data: Path, output: Path, seed: int, pictures: tuple[int, int] = (25
     Raises:
         ValueError: `output` holds runs of this seed, or an arm failed.
     """
+    data, output = data.resolve(), output.resolve()
     runs = {name: output / f"{name.replace(' ', '_')}_seed{seed}" for name in ARMS}
     if any(run.exists() for run in runs.values()):
         raise ValueError(f"{output} holds a demo of seed {seed} already; remove it, or give another --seed")
@@ -81,7 +83,8 @@ def train_arm(run: Path, options: list[str]) -> dict[str, float]:
 
 def _run(*words: str, stdout: int | None = None) -> str | None:
     """Run a command of ours as a process of its own; what it printed, where that is caught."""
-    done = subprocess.run([sys.executable, "-m", "ppim", *words], stdout=stdout, text=True)
+    home = Path(ppim.__file__).parents[1]  # `-m` looks first where it is started, where another ppim may lie
+    done = subprocess.run([sys.executable, "-m", "ppim", *words], stdout=stdout, text=True, cwd=home)
     if done.returncode:
         raise ValueError(f"`ppim {words[0]}` ended with exit code {done.returncode}; it says why above")
     return done.stdout

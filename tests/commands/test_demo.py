@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ppim.commands.demo import ARMS, compare
+from ppim.commands.demo import ARMS, _run, compare
 from ppim.config import get_config
 from tests.helpers import ROOT, SMALL_DEMO, run_python
 
@@ -51,3 +51,9 @@ def test_runs_of_the_same_seed_are_left_alone(tmp_path):
 def test_an_arm_that_fails_ends_the_demo(tmp_path):
     with pytest.raises(ValueError, match="`ppim train` ended with exit code 1"):
         compare(tmp_path / "data", tmp_path / "output", 1, (10, 10), ["TRAIN.MAX_STEP", "1"])
+
+
+def test_a_folder_called_ppim_where_it_is_started_is_not_taken_for_the_package(tmp_path, monkeypatch):
+    (tmp_path / "ppim.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert "lvvit_s" in _run("models", stdout=subprocess.PIPE)
