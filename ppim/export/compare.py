@@ -31,7 +31,7 @@ class Agreement(NamedTuple):
     Attributes:
         engine, photos: which, and on how many.
         largest: difference of two logits, infinite where one is no number; `limit`: what is allowed.
-        range: from the model's smallest logit to its largest, or the largest one's size where that is more.
+        range: from the model's smallest logit to its largest, or their size where all are equal.
         same: photos, or pixels, with the same top-1. Where logits differ by `largest` at most, the two classes of any
             other have logits within twice that of each other: a tie.
         pixels: of all photos, where the network names pixels.
@@ -160,7 +160,7 @@ def _agreement(engine: str, wanted: Sequence[np.ndarray], got: Sequence[np.ndarr
     first = wanted[0].argmax(axis=1)
     pixels = first.size if first.ndim > 1 else None
     # one photo of one class has no range: its logit's own size then says how far rounding reaches
-    span = max(max(float(np.ptp(array)), float(np.abs(array).max())) for array in wanted)
+    span = max(float(np.ptp(array)) or float(np.abs(array).max()) for array in wanted)
     same_shapes = [array.shape for array in wanted] == [array.shape for array in got]
     largest = max(float(np.abs(one - other).max()) for one, other in zip(wanted, got)) if same_shapes else np.inf
     if not np.isfinite(largest):
