@@ -75,7 +75,7 @@ def test_maps_stored_another_way_round_are_written_rows_first_and_their_card_say
 def test_a_card_goes_with_its_maps_and_the_words_typed_count_more(tmp_path, capsys):
     for stem in STEMS:
         write_map(str(tmp_path / "maps" / f"{stem}.npy"), *array_of(stem)[:2], array_of(stem, 3)[2, 0])
-    save_card(tmp_path / "maps", Reading("whole", 1.0, "columns-first", True, "apply"), {"model": "m", "classes": "é"})
+    save_card(tmp_path / "maps", Reading("whole", 1.0, "columns-first", True, "apply"), {"model": "m", "classes": ["é"]})
     convert(tmp_path / "maps", tmp_path / "same")
     assert (tmp_path / "same" / CARD).read_bytes() == (tmp_path / "maps" / CARD).read_bytes()
     convert(tmp_path / "maps", tmp_path / "turned", "--orientation", "mirrored", "--frame", "centre-crop", "--exif",
@@ -83,7 +83,7 @@ def test_a_card_goes_with_its_maps_and_the_words_typed_count_more(tmp_path, caps
     assert "taken as mirrored, against its card, which says columns-first" in capsys.readouterr().out
     assert read_card(tmp_path / "turned") == Reading("centre-crop", 1.0, "rows-first", False, "ignore")
     said = json.loads((tmp_path / "turned" / CARD).read_text())
-    assert (said["model"], said["classes"]) == ("m", "é")
+    assert (said["model"], said["classes"]) == ("m", ["é"])
     np.testing.assert_array_equal(np.load(tmp_path / "turned" / "n02" / "d.npy"), array_of("n02/d")[..., ::-1])
 
 
