@@ -29,7 +29,11 @@ PARTS = ("machine", "samples", "loader", "network", "evaluation", "checkpoint", 
 
 def bench(argv: list[str]) -> None:
     """Measure this machine, and how fast samples, training, evaluation and the rest are on it."""
-    args = parser().parse_args(argv)
+    options = parser()
+    args = options.parse_args(argv)
+    for option, count in (("--batch", args.batch), ("--rounds", args.rounds)):
+        if count is not None and count < 1:
+            options.error(f"{option} wants at least 1, got {count}")
     _check_network(args.model)
     import_paddle_quietly()
     from ppim.bench import tell

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
@@ -32,7 +33,7 @@ def export(argv: list[str]) -> None:
     for name in args.formats:
         if FORMATS[name].note:
             print(f"{name:<9} {FORMATS[name].note}")
-    print(f"wrote {args.output}; try: python {args.output / 'infer.py'} photo.jpg")
+    print(f"wrote {args.output}; try: python {shlex.quote(str(args.output / 'infer.py'))} photo.jpg")
 
 
 def export_parser() -> Parser:

@@ -23,12 +23,13 @@ def probe(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     import_paddle_quietly()
     from ppim.engine.command import probe_weights
+    from ppim.report.tables import write_text
 
     found = probe_weights(args.config, args.load, args.masks, args.layers, args.override)
     for name, value in found.iou.items():
         print(f"{name:<24}{'-' if value is None else f'{value:6.2f}'}")
     print(found)
     told = dumps(found._asdict())
-    if args.json:
-        args.json.write_text(told + "\n", encoding="utf-8")
     print(told)
+    if args.json:
+        write_text(args.json, told + "\n")

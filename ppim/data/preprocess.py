@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -188,9 +188,16 @@ def normalised(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) 
 
 
 def photos_in(paths: Iterable[str]) -> list[str]:
-    """Files as they are named, and of folders all files with an image's suffix, sub-folders included, sorted."""
+    """Files as they are named, and of folders all files with an image's suffix, sub-folders included, sorted; there
+    names that begin with a dot are passed over."""
     found = []
     for path in paths:
-        below = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-        found += sorted(one for one in below if one.lower().endswith(SUFFIXES)) if os.path.isdir(path) else [path]
+        found += sorted(_images_below(path)) if os.path.isdir(path) else [path]
     return found
+
+
+def _images_below(folder: str) -> Iterator[str]:
+    for here, inside, names in os.walk(folder):
+        inside[:] = [name for name in inside if name[0] != "."]
+        yield from (os.path.join(here, name) for name in names
+                    if name[0] != "." and name.lower().endswith(SUFFIXES))

@@ -22,7 +22,10 @@ from ppim.strict_json import dumps
 
 
 def check_free(output: Path) -> None:
-    """Raise ValueError where something lies at the path of a bundle to be written."""
+    """Raise ValueError where something lies at the path of a bundle to be written, or it cannot be put in place."""
+    if output.resolve() == Path.cwd():
+        raise ValueError(f"--output {output} is the folder this was started in, which cannot be put in place as a "
+                         "whole; name another folder")
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise ValueError(f"--output {output} exists already; remove it, or name another folder")
 
@@ -44,7 +47,7 @@ def export(
         ValueError: `output` is taken, a package is missing, a converter or engine fails, or the bundle's logits are
             not the model's. Nothing is left at `output` then.
     """
-    chosen = tuple(name for name in FORMATS if name in wanted)
+    chosen, output = tuple(name for name in FORMATS if name in wanted), output.resolve()
     check_free(output)
     check_installed(chosen)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ def test_the_view_and_its_numbers_are_those_of_evaluation(image_hw, crop_pct, in
 
 
 def test_photos_are_found_in_folders_and_files_taken_as_they_are_named(tmp_path):
-    for name in ("b/2.PNG", "b/1.jpg", "b/notes.txt", "a.bin"):
+    for name in ("b/2.PNG", "b/1.jpg", "b/notes.txt", "a.bin", "b/._1.jpg", "b/.checkpoints/1-copy.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = preprocess.photos_in([str(tmp_path / "a.bin"), str(tmp_path / "b"), "missing.jpg"])

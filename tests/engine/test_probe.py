@@ -96,11 +96,11 @@ TOKEN_LABEL: {{VAL_PATH: {tmp_path}/maps}}
     done = run_python("tools/train.py", "-c", recipe)
     assert done.returncode == 0, done.stderr
     done = run_python("-m", "ppim", "probe", "--load", tmp_path / "run", "--masks", painted / "masks", "--json",
-                      tmp_path / "found.json")
+                      tmp_path / "new" / "found.json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told == json.loads((tmp_path / "found.json").read_text()) and set(told["iou"]) == {"ground", "class0",
-                                                                                                "class1"}
+    assert told == json.loads((tmp_path / "new" / "found.json").read_text())
+    assert set(told["iou"]) == {"ground", "class0", "class1"}
     # pictures of a class that the heads do not have are probed as well
     for split in ("train", "val"):
         for kind in ("data", "masks"):

@@ -255,6 +255,16 @@ def test_what_lies_at_the_path_already_is_left_alone(weights, tmp_path, capsys):
     assert (tmp_path / "new" / "mine.txt").read_text() == "mine"
 
 
+def test_a_folder_that_cannot_be_put_in_place_is_refused_at_once(weights, tmp_path, capsys, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    for output in (".", str(tmp_path / "here"), str(tmp_path / "link")):
+        assert guarded(export, ["--load", str(weights), "--output", output]) == 1
+        assert "is the folder this was started in" in capsys.readouterr().err
+    assert not any((tmp_path / "here").iterdir())
+
+
 @pytest.mark.parametrize(("change", "holds", "same"), [
     (lambda logits: logits, True, 3),
     (lambda logits: logits + [[0, 9e-4], [0, 0], [0, 0]], True, 2),  # a tie: the first photo's logits are 1e-4 apart

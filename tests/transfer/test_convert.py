@@ -75,7 +75,8 @@ def test_maps_stored_another_way_round_are_written_rows_first_and_their_card_say
 def test_a_card_goes_with_its_maps_and_the_words_typed_count_more(tmp_path, capsys):
     for stem in STEMS:
         write_map(str(tmp_path / "maps" / f"{stem}.npy"), *array_of(stem)[:2], array_of(stem, 3)[2, 0])
-    save_card(tmp_path / "maps", Reading("whole", 1.0, "columns-first", True, "apply"), {"model": "m", "classes": ["é"]})
+    origin = {"model": "m", "classes": ["é"]}
+    save_card(tmp_path / "maps", Reading("whole", 1.0, "columns-first", True, "apply"), origin)
     convert(tmp_path / "maps", tmp_path / "same")
     assert (tmp_path / "same" / CARD).read_bytes() == (tmp_path / "maps" / CARD).read_bytes()
     convert(tmp_path / "maps", tmp_path / "turned", "--orientation", "mirrored", "--frame", "centre-crop", "--exif",
