@@ -1,5 +1,5 @@
 """How does a file appear? Whole or not at all: written beside its place, synced to the disk, renamed. And how is one
-opened that somebody else has put there?"""
+opened that somebody else has put there, or its name printed?"""
 from __future__ import annotations
 
 import contextlib
@@ -103,3 +103,8 @@ def sha256(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def printable(name: str) -> str:
+    """A file's name where it can be printed; what is no text in it becomes a question mark in a box."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ppim.files import write_whole
+from ppim.files import printable, write_whole
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --quiet: #6a7178; --ground: #fff; --line: #d9dde1; --mark: #0b66c3 }
@@ -52,7 +52,7 @@ def save_page(path: str | os.PathLike[str], document: str) -> None:
 def text(value: object) -> str:
     """Anything as text that means nothing to a browser but itself; what is none in a name is a question mark in a box.
     """
-    return html.escape(str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    return html.escape(printable(str(value)))
 
 
 def source(image: Image.Image | np.ndarray, quality: int | None = 88) -> str:

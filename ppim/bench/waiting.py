@@ -1,14 +1,11 @@
 """What is waited for? The start of a command, the first step of a run, the copy of a checkpoint."""
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-import ppim
 from ppim.bench.network import drawn_batch, step_of
 from ppim.bench.rounds import take_turns
 from ppim.bench.row import Row
@@ -16,6 +13,7 @@ from ppim.data.shapes import write_dataset
 from ppim.engine.ema import Ema
 from ppim.engine.train_state import as_arrays
 from ppim.models import create_model
+from ppim.own_command import run_command
 
 COMMANDS = (("--help",), ("train", "--help"), ("labels", "make", "--help"), ("models",))
 
@@ -55,5 +53,4 @@ def measure_checkpoint(name: str, size: int, rounds: int) -> list[Row]:
 
 
 def _ppim(*words: str) -> None:
-    home = Path(ppim.__file__).parents[1]  # `-m` looks first where it is started, where another ppim may lie
-    subprocess.run([sys.executable, "-m", "ppim", *words], check=True, capture_output=True, cwd=home)
+    run_command(*words, check=True, capture_output=True)

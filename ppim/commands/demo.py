@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import ppim
 from ppim.commands import Parser
+from ppim.own_command import run_command
 
 ARMS = {
     "token labels": [],
@@ -83,8 +82,7 @@ def train_arm(run: Path, options: list[str]) -> dict[str, float]:
 
 def _run(*words: str, stdout: int | None = None) -> str | None:
     """Run a command of ours as a process of its own; what it printed, where that is caught."""
-    home = Path(ppim.__file__).parents[1]  # `-m` looks first where it is started, where another ppim may lie
-    done = subprocess.run([sys.executable, "-m", "ppim", *words], stdout=stdout, text=True, cwd=home)
+    done = run_command(*words, stdout=stdout, text=True)
     if done.returncode:
         raise ValueError(f"`ppim {words[0]}` ended with exit code {done.returncode}; it says why above")
     return done.stdout

@@ -47,7 +47,7 @@ def predict(argv: list[str]) -> None:
 
 def _draw_masks(photos: Sequence, args) -> None:
     """What a segmenter says of photos, as PNGs, and in shares of their pixels; a line of JSON for each if asked for."""
-    from ppim.report.tables import printable
+    from ppim.files import printable
     from ppim.strict_json import dumps
     from ppim.trained.masks import reader_of, write_masks
 
@@ -72,7 +72,7 @@ def _draw_masks(photos: Sequence, args) -> None:
 
 def _tell(one, as_json_lines: bool) -> None:
     """What can be told at once: a line of JSON, and what is wrong."""
-    from ppim.report.tables import printable
+    from ppim.files import printable
     from ppim.trained.show import as_json
 
     if one.error:

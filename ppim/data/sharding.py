@@ -11,6 +11,7 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -49,29 +50,29 @@ def write_shards(images: ImageList, folder: str | os.PathLike[str], maps: str | 
     folder.mkdir(parents=True, exist_ok=True)
     order = order_rng(0, 0).permutation(len(images)) if mixed else np.arange(len(images))
     portions = list(_portions(images, order, maps, size))
-    said = _said_classes(images)
     _check_keys(images, portions)
-    wanted = [(folder / f"{number:06}.tar", rows) for number, rows in enumerate(portions)]
-    kept = {path for path, _ in wanted if path.exists()}
-    for path, rows in wanted:
-        if path not in kept:
-            continue
-        if not _holds(path, _members_of(images, rows, said, maps)):
-            raise ValueError(f"{path}: is there already, and holds something else than these photos, classes and label "
-                             "maps; remove the tar files there, or give an empty folder")
-        advance(len(rows))
+    wanted = {folder / f"{number:06}.tar": rows for number, rows in enumerate(portions)}
+    members_of = partial(_members_of, images, _said_classes(images), maps)
+    kept = {path for path in wanted if path.exists()}
+    for path in sorted(kept):
+        _check_kept(path, members_of(wanted[path]))
+        advance(len(wanted[path]))
     surplus = folder / f"{len(portions):06}.tar"
     if surplus.exists():
         raise ValueError(f"{surplus}: a tar file of other shards; give an empty folder")
     if maps and (card := Path(maps) / CARD).is_file():
         write_whole(folder / CARD, lambda beside: beside.write_bytes(card.read_bytes()))
-    for path, rows in wanted:
-        if path in kept:
-            continue
-        members = _members_of(images, rows, said, maps)
-        write_whole(path, lambda beside, members=members: _write(beside, members))
-        advance(len(rows))
+    for path in sorted(wanted.keys() - kept):
+        write_whole(path, partial(_write, members=members_of(wanted[path])))
+        advance(len(wanted[path]))
     return len(portions)
+
+
+def _check_kept(path: Path, members: list[Member]) -> None:
+    """Refuse a tar file that holds something else than these members."""
+    if not _holds(path, members):
+        raise ValueError(f"{path}: is there already, and holds something else than these photos, classes and label "
+                         "maps; remove the tar files there, or give an empty folder")
 
 
 def _check_keys(images: ImageList, portions: list[list[int]]) -> None:
@@ -134,7 +135,7 @@ def _said_classes(images: ImageList) -> list[bytes]:
     return [text.encode("utf-8", "surrogateescape") for text in (numbers if told else images.classes)]
 
 
-def _members_of(images: ImageList, rows: list[int], said: list[bytes], maps: str | None) -> list[Member]:
+def _members_of(images: ImageList, said: list[bytes], maps: str | None, rows: list[int]) -> list[Member]:
     return [part for row in rows for part in _members(images, row, said[images.labels[row]], maps)]
 
 

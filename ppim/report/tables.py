@@ -1,4 +1,4 @@
-"""How are tables written for programs, and paths for people, whatever bytes names are made of?"""
+"""How are tables written for programs, whatever bytes names are made of?"""
 from __future__ import annotations
 
 import csv
@@ -22,8 +22,3 @@ def write_csv(path: str | os.PathLike[str], head: Sequence[str], rows: Iterable[
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text in UTF-8, whole or not at all; names that are no text keep their bytes."""
     write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8", errors="surrogateescape"))
-
-
-def printable(text: str) -> str:
-    """The same text where it can be printed; what is none in a name becomes a question mark in a box."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from ppim import pages
 from ppim.data.images import ImageList
-from ppim.files import write_whole
+from ppim.files import printable, write_whole
 from ppim.report import measures, picture
 from ppim.report.answers import Answers
-from ppim.report.tables import printable, write_csv, write_text
+from ppim.report.tables import write_csv, write_text
 from ppim.strict_json import dumps
 
 MISTAKES = 60  # photos on the page of mistakes
@@ -98,11 +98,11 @@ def mistakes_page(subject: Subject, answers: Answers, heading: str) -> str:
         photo.thumbnail((_THUMBNAIL, _THUMBNAIL))
         caption = (f"said <b>{pages.text(subject.names[said])}</b> {100 * answers.shares[image, 0]:.1f} %<br>"
                    f"is <b>{pages.text(subject.names[truth])}</b> {100 * answers.share_of_truth[image]:.1f} %"
-                   f'<div class="quiet">{pages.text(printable(subject.images.paths[image]))}</div>')
+                   f'<div class="quiet">{pages.text(subject.images.paths[image])}</div>')
         figures.append(pages.figure(photo, caption))
     wrong = int((~answers.right).sum())
     which = "all of them" if wrong == len(figures) else f"the {len(figures)} with the highest probability"
-    body = (f'<p class="quiet">{pages.text(printable(heading))}</p>\n<p>{wrong:,} of {len(answers.truth):,} images '
+    body = (f'<p class="quiet">{pages.text(heading)}</p>\n<p>{wrong:,} of {len(answers.truth):,} images '
             f"are wrong; here are {which}. Is it the model that errs, or the label?</p>\n{pages.grid(figures)}")
     return pages.page("Worst mistakes", body, style=_STYLE)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,12 +116,12 @@ def write_masks(reader: Reader, photos: Sequence[Meant], folder: str | os.PathLi
     if double:
         raise ValueError(f"{double} would be the mask of two photos; give those of one name by themselves, each with a "
                          "--masks DIR of its own")
-    beside = [] if pictures is None else [Path(pictures) / f"{place.stem}.jpg" for place in places]
-    for option, files in (("--masks", places), ("--pictures", beside)):
+    covers = [None if pictures is None else Path(pictures) / f"{place.stem}.jpg" for place in places]
+    for option, files in (("--masks", places), ("--pictures", filter(None, covers))):
         _keep_photos(photos, files, option)
     colours = palette(reader.model.num_classes - 1 + reader.first)
     with evaluating(reader.model):
-        for number, (photo, place) in enumerate(zip(photos, places)):
+        for photo, place, cover in zip(photos, places, covers):
             try:
                 if photo.error:
                     raise ValueError(photo.error)
@@ -133,14 +133,13 @@ def write_masks(reader: Reader, photos: Sequence[Meant], folder: str | os.PathLi
             mask = Image.fromarray((rows + reader.first).astype(np.uint8), mode="P")
             mask.putpalette(colours)
             write_whole(place, lambda file, mask=mask: mask.save(file, "PNG"), durable=False)
-            if pictures:
+            if cover:
                 covered = Image.blend(shown, mask.convert("RGB"), 0.5)
-                write_whole(beside[number], lambda file, covered=covered: covered.save(file, "JPEG", quality=90),
-                            durable=False)
+                write_whole(cover, lambda file, covered=covered: covered.save(file, "JPEG", quality=90), durable=False)
             yield Written(photo.path, str(place), np.bincount(rows.ravel(), minlength=reader.model.num_classes))
 
 
-def _keep_photos(photos: Sequence[Meant], files: Sequence[Path], option: str) -> None:
+def _keep_photos(photos: Sequence[Meant], files: Iterable[Path], option: str) -> None:
     """Raise ValueError if one of the photos is among the files that are about to be written."""
     own = {os.path.realpath(photo.path) for photo in photos}
     lost = next((file for file in files if os.path.realpath(file) in own), None)

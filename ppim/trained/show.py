@@ -12,10 +12,9 @@ from rich.text import Text
 
 from ppim import pages
 from ppim.data.photos import read_photo
-from ppim.files import write_whole
+from ppim.files import printable, write_whole
 from ppim.fonts import Font
 from ppim.report import tables
-from ppim.report.tables import printable
 from ppim.strict_json import dumps
 from ppim.trained.predict import Prediction
 
@@ -136,11 +135,11 @@ def page_of(found: Sequence[Prediction], exif: str, title: str) -> str:
             photo = read_photo(one.path, exif)
             photo.thumbnail((_ON_A_PAGE, _ON_A_PAGE))
             bars = "".join(_bar(*pair) for pair in zip(one.names, one.probabilities))
-            figures.append(pages.figure(photo, f'<div class="quiet">{pages.text(printable(one.path))}</div>'
+            figures.append(pages.figure(photo, f'<div class="quiet">{pages.text(one.path)}</div>'
                                                f'<div class="bars">{bars}</div>'))
     body = f'<p class="quiet">{len(figures):,} photos</p>\n{pages.grid(figures)}'
     if bad:
-        rows = [(printable(one.path), printable(one.error)) for one in bad]
+        rows = [(one.path, one.error) for one in bad]
         body += f"<h2>Could not be read</h2>\n{pages.table(('photo', 'why'), rows)}"
     return pages.page(title, body, style=_BARS)
 

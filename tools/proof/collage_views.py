@@ -26,7 +26,6 @@ from ppim.data.loader import TrainSamples  # noqa: E402
 from ppim.data.masks import mask_path, read_mask, seen_through  # noqa: E402
 from ppim.engine import build  # noqa: E402
 
-VIEW = (64, 64)  # pixels, of the recipe
 
 def views(data: Path, seed: int, epochs: int) -> Iterator[tuple[np.ndarray, int, int]]:
     """(mask (h, w) of a view, label, number of classes) of every view of so many epochs."""
@@ -36,7 +35,7 @@ def views(data: Path, seed: int, epochs: int) -> Iterator[tuple[np.ndarray, int,
         for index, name in enumerate(images.paths):
             _, ops = samples.view((epoch, index, 0))
             mask = read_mask(mask_path(str(data / "masks" / "train"), name), samples.num_classes)
-            yield seen_through(mask, ops, VIEW), int(images.labels[index]), samples.num_classes
+            yield seen_through(mask, ops, samples.policy.image_hw), int(images.labels[index]), samples.num_classes
 
 
 def samples_of(data: Path, seed: int) -> TrainSamples:
