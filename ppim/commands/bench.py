@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppim.commands import Parser, import_paddle_quietly
+from ppim.commands.numbers import COUNT
 
 
 class Effort(NamedTuple):
@@ -29,11 +30,7 @@ PARTS = ("machine", "samples", "loader", "network", "evaluation", "checkpoint", 
 
 def bench(argv: list[str]) -> None:
     """Measure this machine, and how fast samples, training, evaluation and the rest are on it."""
-    options = parser()
-    args = options.parse_args(argv)
-    for option, count in (("--batch", args.batch), ("--rounds", args.rounds)):
-        if count is not None and count < 1:
-            options.error(f"{option} wants at least 1, got {count}")
+    args = parser().parse_args(argv)
     _check_network(args.model)
     import_paddle_quietly()
     from ppim.bench import tell
@@ -136,8 +133,8 @@ def parser() -> Parser:
                   "interval of 95 %. Minutes; keep the machine quiet.")
     made.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only these (all)")
     made.add_argument("--model", metavar="NAME", help=f"of the networks ({THOROUGH.model})")
-    made.add_argument("--batch", type=int, metavar="B", help=f"images a step ({THOROUGH.batch})")
-    made.add_argument("--rounds", type=int, metavar="N", help=f"how often everything is timed ({THOROUGH.rounds})")
+    made.add_argument("--batch", type=COUNT, metavar="B", help=f"images a step ({THOROUGH.batch})")
+    made.add_argument("--rounds", type=COUNT, metavar="N", help=f"how often everything is timed ({THOROUGH.rounds})")
     made.add_argument("--photos", default="", metavar="DIR", help="class folders of photos (drawn ones)")
     made.add_argument("--peer", metavar="PYTHON", help="a Python with torch, torchvision and timm, timed beside ours")
     made.add_argument("--smoke", action="store_true", help="everything once, small: does it run?")

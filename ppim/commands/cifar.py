@@ -4,6 +4,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppim.commands import Parser
+from ppim.commands.numbers import Number
+from ppim.config.row import Bounds
 
 
 def unpack_cifar(argv: list[str]) -> None:
@@ -12,8 +14,6 @@ def unpack_cifar(argv: list[str]) -> None:
     from ppim.data.cifar import COMPLETE, read_archive, write_split
     from ppim.weights.pickles import run_at
 
-    if args.quality is not None and not 1 <= args.quality <= 95:
-        raise ValueError(f"--quality wants 1 .. 95, got {args.quality}")
     archive = read_archive(args.archive, lambda pickled: run_at(pickled)[0])
     output = args.output or Path("data") / archive.name
     for split, complete in COMPLETE.items():
@@ -33,6 +33,6 @@ def _parser() -> Parser:
     parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="as the data sets' page gives it out")
     parser.add_argument("--output", type=Path, metavar="DIR",
                         help="gets train/ and test/ (data/cifar10 or data/cifar100)")
-    parser.add_argument("--quality", type=int, metavar="Q",
+    parser.add_argument("--quality", type=Number(int, Bounds(1, 95)), metavar="Q",
                         help="write JPEG files of this quality, 1 to 95, instead of PNG files, which lose nothing")
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppim.commands import Parser
+from ppim.commands.numbers import COUNT, FROM_ZERO
 
 
 def collage(argv: list[str]) -> None:
@@ -12,9 +13,9 @@ def collage(argv: list[str]) -> None:
     parser.add_argument("photos", help="folder with train/ and val/ (or test/), small square photos in class folders, "
                                        "such as CIFAR-10's")
     parser.add_argument("folder", type=Path, help="where pictures, masks and label maps go")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", type=int, default=6000, metavar="N", help="training pictures (6000)")
-    parser.add_argument("--val", type=int, default=2000, metavar="N", help="validation pictures (2000)")
+    parser.add_argument("--seed", type=FROM_ZERO, default=0)
+    parser.add_argument("--train", type=COUNT, default=6000, metavar="N", help="training pictures (6000)")
+    parser.add_argument("--val", type=COUNT, default=2000, metavar="N", help="validation pictures (2000)")
     args = parser.parse_args(argv)
     if args.folder.exists() and any(args.folder.iterdir()):
         raise ValueError(f"{args.folder} is not empty; name another folder, or remove it")

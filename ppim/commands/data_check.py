@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ppim.commands import Parser
 from ppim.commands.labels import progress
+from ppim.commands.numbers import COUNT
 
 _SHOWN = 40  # classes in the table; of more, the smallest and the largest
 
@@ -17,10 +18,7 @@ def check_data(argv: list[str]) -> None:
     from ppim.files import write_whole
     from ppim.threads import usable_cores
 
-    jobs = args.jobs or usable_cores()
-    if jobs < 1:
-        raise ValueError(f"--jobs wants at least 1, got {jobs}")
-    report = check(args.data, jobs, progress)
+    report = check(args.data, args.jobs or usable_cores(), progress)
     for line in [*table(report.classes), *report.notes, *(f"fault: {fault.text}" for fault in report.faults)]:
         print(line, flush=True)
     if args.json:
@@ -58,6 +56,6 @@ def _parser() -> Parser:
     )
     parser.add_argument("data", metavar="DIR",
                         help="what DATA.DATA_PATH names: train/ and val/, lists, or class folders")
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes that decode (all cores)")
+    parser.add_argument("--jobs", type=COUNT, metavar="N", help="processes that decode (all cores)")
     parser.add_argument("--json", metavar="FILE", help="also write all of it as JSON")
     return parser

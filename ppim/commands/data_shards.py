@@ -5,6 +5,7 @@ import os
 
 from ppim.commands import Parser
 from ppim.commands.labels import progress
+from ppim.commands.numbers import COUNT
 
 
 def make_shards(argv: list[str]) -> None:
@@ -14,8 +15,6 @@ def make_shards(argv: list[str]) -> None:
     from ppim.data.indexing import index_split, places_of
     from ppim.data.sharding import write_shards
 
-    if args.size < 1:
-        raise ValueError(f"--size wants at least 1 megabyte, got {args.size}")
     places = places_of(args.data)
     for split, option, maps, whose in (("train", "--labels", args.labels, "training"),
                                        ("val", "--val-labels", args.val_labels, "validation")):
@@ -44,5 +43,5 @@ def _parser() -> Parser:
     parser.add_argument("output", metavar="OUT", help="folder for the tar files, of each split in train/ and val/")
     parser.add_argument("--labels", metavar="MAPS", help="folder of label maps (.npy) of the training photos")
     parser.add_argument("--val-labels", metavar="MAPS", help="the same of the validation photos")
-    parser.add_argument("--size", type=int, default=256, metavar="MB", help="least size of a tar file (256)")
+    parser.add_argument("--size", type=COUNT, default=256, metavar="MB", help="least size of a tar file (256)")
     return parser

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ppim.commands import Parser
+from ppim.commands.numbers import FROM_ZERO
 from ppim.own_command import run_command
 
 ARMS = {
@@ -24,7 +25,7 @@ ARMS = {
 def demo(argv: list[str]) -> None:
     """Train three small models on drawn pictures, on a CPU, and compare what they were taught by."""
     parser = Parser(prog="ppim demo", description=demo.__doc__)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=FROM_ZERO, default=0)
     parser.add_argument("--data", type=Path, default=Path("data", "demo"), metavar="DIR",
                         help="where pictures and maps go (data/demo)")
     parser.add_argument("--output", type=Path, default=Path("output", "demo"), metavar="DIR",

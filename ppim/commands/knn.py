@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
+from ppim.commands.numbers import ABOVE_ZERO, COUNT
 from ppim.strict_json import dumps
 
 
@@ -13,17 +14,15 @@ def knn(argv: list[str]) -> None:
                     "exp(cosine / T), as in DINO's evaluation.")
     parser.add_argument("-c", "--config", metavar="FILE", help="recipe; known for weights of a run folder")
     parser.add_argument("--load", required=True, metavar="WEIGHTS", help="weights whose features are judged")
-    parser.add_argument("-k", type=int, nargs="+", default=[], metavar="K",
+    parser.add_argument("-k", type=COUNT, nargs="+", default=[], metavar="K",
                         help="neighbours that vote, several at once (10 20 100 200, those that there are photos for)")
     parser.add_argument("--features", choices=("class", "mean"), default="class",
                         help="of the class token, or the mean of all others (class)")
-    parser.add_argument("--temperature", type=float, default=0.07, metavar="T", help="of the votes (0.07)")
+    parser.add_argument("--temperature", type=ABOVE_ZERO, default=0.07, metavar="T", help="of the votes (0.07)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to a file")
     parser.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                         help="change keys of the recipe, e.g. -o DATA.DATA_PATH data/photos DATA.VAL_SHARE 0.2")
     args = parser.parse_args(argv)
-    if args.temperature <= 0:
-        parser.error(f"--temperature wants a number above 0, got {args.temperature:g}")
     import_paddle_quietly()
     from ppim.engine.command import knn_weights
     from ppim.report.tables import write_text

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
+from ppim.commands.numbers import COUNT, SHARE
 from ppim.engine.pace import time_left
 
 _KINDS = ("load", "annotator", "masks", "boxes")
@@ -29,8 +30,6 @@ def make(argv: list[str]) -> None:
     from ppim.annotate.write import share_of, write_maps
     from ppim.engine.distributed import join_world
 
-    if args.centre_crop is not None and not 0 < args.centre_crop <= 1:
-        raise ValueError(f"--centre-crop wants a share of the short side above 0, at most 1, got {args.centre_crop:g}")
     photos = image_files(args.images)
     files = photos[: args.limit]
     world = join_world()
@@ -57,17 +56,14 @@ def check(parser: Parser, args: argparse.Namespace) -> None:
     only = {"cells": "annotator", "output_name": "annotator"}
     for name in (name for name, kind in only.items() if getattr(args, name) is not None and kind not in kinds):
         parser.error(f"--{name.replace('_', '-')} goes with --{only[name]}")
-    if args.limit is not None and args.limit < 1:
-        parser.error(f"--limit wants at least 1 photo, got {args.limit}")
     if args.labelled and kinds[0] in ("masks", "boxes"):
         parser.error(f"--labelled teaches a network; --{kinds[0]} needs none")
     if args.labelled_masks and not args.labelled:
         parser.error("--labelled-masks are of pictures in --labelled DIR")
-    if args.input_size and (len(args.input_size) > 2 or min(args.input_size) < 1):
-        parser.error("--input-size wants HEIGHT WIDTH, or one side, of at least 1 pixel, got "
-                     f"{' '.join(map(str, args.input_size))}")
-    if len(args.grid) > 2 or min(args.grid) < 1:
-        parser.error(f"--grid wants ROWS COLUMNS, each at least 1, got {' '.join(map(str, args.grid))}")
+    if args.input_size and len(args.input_size) > 2:
+        parser.error(f"--input-size wants HEIGHT WIDTH, or one side, got {' '.join(map(str, args.input_size))}")
+    if len(args.grid) > 2:
+        parser.error(f"--grid wants ROWS COLUMNS, or one number of both, got {' '.join(map(str, args.grid))}")
 
 
 def make_parser() -> Parser:
@@ -85,20 +81,20 @@ def make_parser() -> Parser:
     how.add_argument("-c", "--config", metavar="FILE", help="yaml file of the annotator (for --load; known for weights "
                      "of a run folder)")
     how.add_argument("--classes", metavar="FILE", help="names of the classes, one a line, in the annotator's order")
-    how.add_argument("--input-size", type=int, nargs="+", metavar="PX",
+    how.add_argument("--input-size", type=COUNT, nargs="+", metavar="PX",
                      help="side of what a network sees, or HEIGHT WIDTH (DATA.IMAGE_SIZE)")
     how.add_argument("--mean", type=float, nargs=3, metavar="M", help="of pixel values in [0, 1] (ImageNet's)")
     how.add_argument("--std", type=float, nargs=3, metavar="S", help="the same, their standard deviation")
     how.add_argument("--cells", choices=("BNC", "BHWC", "BCHW"), help="what the axes of --annotator's output are, "
                      "where its shape does not tell")
     how.add_argument("--output-name", metavar="NAME", help="which output of --annotator is meant, where it has several")
-    how.add_argument("--grid", type=int, nargs="+", default=[18], metavar="N",
+    how.add_argument("--grid", type=COUNT, nargs="+", default=[18], metavar="N",
                      help="rows and columns of maps of masks and boxes (18)")
-    how.add_argument("--centre-crop", type=float, metavar="PCT", help="show the annotator the centre square alone, "
+    how.add_argument("--centre-crop", type=SHARE, metavar="PCT", help="show the annotator the centre square alone, "
                      "PCT of the resized short side wide (default: the whole photo, squashed)")
-    how.add_argument("--top-k", type=int, metavar="K", help="classes kept per cell (5, or all of fewer)")
-    how.add_argument("--batch-size", type=int, default=64, metavar="B", help="photos per forward pass (64)")
-    how.add_argument("--limit", type=int, metavar="N", help="only the first N photos")
+    how.add_argument("--top-k", type=COUNT, metavar="K", help="classes kept per cell (5, or all of fewer)")
+    how.add_argument("--batch-size", type=COUNT, default=64, metavar="B", help="photos per forward pass (64)")
+    how.add_argument("--limit", type=COUNT, metavar="N", help="only the first N photos")
     how.add_argument("--overwrite", action="store_true", help="make maps anew that exist already")
     how.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                      help="change keys of the config")

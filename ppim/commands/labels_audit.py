@@ -5,6 +5,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ppim.commands import Parser, import_paddle_quietly
+from ppim.commands.numbers import COUNT, SHARE
 
 if TYPE_CHECKING:
     from ppim.checks.origins import Sample, Verdict
@@ -111,12 +112,12 @@ def _parser() -> Parser:
                         help="of maps without a card (rows-first)")
     parser.add_argument("--frame", default="whole", choices=("whole", "centre-crop"),
                         help="what maps without a card show of a photo (whole); `ppim labels check --frame` finds out")
-    parser.add_argument("--frame-crop-pct", type=float, default=1.0, metavar="PCT",
+    parser.add_argument("--frame-crop-pct", type=SHARE, default=1.0, metavar="PCT",
                         help="with --frame centre-crop: side of the square per short side (1)")
     parser.add_argument("-c", "--config", metavar="FILE", help="instead of maps: yaml file of an annotator of any "
                         "classes")
     parser.add_argument("--load", metavar="WEIGHTS", help="its weights")
-    parser.add_argument("--input-size", type=int, metavar="PX", help="side of what it sees (DATA.IMAGE_SIZE)")
-    parser.add_argument("--most", type=int, default=250, metavar="N", help="samples that are looked at (250)")
+    parser.add_argument("--input-size", type=COUNT, metavar="PX", help="side of what it sees (DATA.IMAGE_SIZE)")
+    parser.add_argument("--most", type=COUNT, default=250, metavar="N", help="samples that are looked at (250)")
     parser.add_argument("--json", metavar="FILE", help="also write the result as JSON")
     return parser

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ppim.commands import Parser
 from ppim.commands.check import show
+from ppim.commands.numbers import COUNT, SHARE
 
 if TYPE_CHECKING:
     from ppim.data.images import ImageList
@@ -52,18 +53,18 @@ def labels_parser() -> Parser:
     parser.add_argument("--json", metavar="FILE", help="also write all of it as JSON")
     parser.add_argument("--page", metavar="FILE", help="write a page of the photos whose maps disagree most with their "
                         "folder,\nand a table of all ranks beside it")
-    parser.add_argument("--most", type=int, default=12, metavar="N", help="photos on that page (12)")
+    parser.add_argument("--most", type=COUNT, default=12, metavar="N", help="photos on that page (12)")
     parser.add_argument("--ranks", metavar="FILE", help="where the table of all ranks goes (beside the page, .csv)")
     parser.add_argument("--frame", nargs="?", default="whole", const=FIND, choices=("whole", "centre-crop", FIND),
                         help="what maps without a card show of a photo (whole); without a word: find out")
     found = parser.add_argument_group("to find the frame")
     found.add_argument("-c", "--config", metavar="FILE", help="yaml file of an annotator of any classes")
     found.add_argument("--load", metavar="WEIGHTS", help="its weights")
-    found.add_argument("--input-size", type=int, metavar="PX", help="side of what it sees (DATA.IMAGE_SIZE)")
+    found.add_argument("--input-size", type=COUNT, metavar="PX", help="side of what it sees (DATA.IMAGE_SIZE)")
     found.add_argument("--against", metavar="DIR", help="instead of an annotator: maps of whole photos that can be "
                        "trusted")
-    found.add_argument("--crop-pcts", type=float, nargs="+", metavar="PCT", help="centre crops to try (1 0.875)")
-    found.add_argument("--photos", type=int, default=250, metavar="N", help="photos that are looked at (250)")
+    found.add_argument("--crop-pcts", type=SHARE, nargs="+", metavar="PCT", help="centre crops to try (1 0.875)")
+    found.add_argument("--photos", type=COUNT, default=250, metavar="N", help="photos that are looked at (250)")
     return parser
 
 
@@ -73,11 +74,11 @@ def add_reading(parser: Parser) -> None:
     parser.add_argument("maps", metavar="DIR", help="folder of the maps")
     parser.add_argument("--images", required=True, metavar="DIR", help="the photos: a data path, or a split's folder")
     parser.add_argument("--split", default="train", choices=("train", "val"), help="split of a data path (train)")
-    parser.add_argument("--classes", type=int, metavar="N", help="classes of the annotator (the card's, else those of "
-                        "the photos)")
+    parser.add_argument("--classes", type=COUNT, metavar="N",
+                        help="classes of the annotator (the card's, else those of the photos)")
     parser.add_argument("--orientation", default="rows-first", choices=("rows-first", "columns-first"),
                         help="of maps without a card (rows-first)")
-    parser.add_argument("--frame-crop-pct", type=float, default=1.0, metavar="PCT",
+    parser.add_argument("--frame-crop-pct", type=SHARE, default=1.0, metavar="PCT",
                         help="with --frame centre-crop: side of the square per short side (1)")
 
 

@@ -5,20 +5,22 @@ import os
 
 from ppim.commands import Parser
 from ppim.commands.labels import map_progress
-from ppim.commands.labels_pack import add_packing_options, jobs_of, tell_pack
+from ppim.commands.labels_pack import add_packing_options, tell_pack
+from ppim.commands.numbers import SHARE
 from ppim.token_labels.orientations import ORIENTATIONS
 
 
 def convert_labels(argv: list[str]) -> None:
     """Bring label maps from elsewhere (PyTorch's .pt files) into .npy files or a pack, and back."""
     args = convert_parser().parse_args(argv)
+    from ppim.threads import usable_cores
     from ppim.token_labels.card import load_card
     from ppim.transfer.change import Change, Stated, card_after
     from ppim.transfer.forms import open_source
     from ppim.transfer.packing import Packing, pack
     from ppim.transfer.unpacking import to_files
 
-    source, card, jobs = open_source(args.source), load_card(args.source), jobs_of(args)
+    source, card, jobs = open_source(args.source), load_card(args.source), args.jobs or usable_cores()
     stated = Stated(args.orientation, args.frame, args.frame_crop_pct, args.exif)
     change = Change(args.orientation, args.planes)
     if str(change) and os.path.realpath(args.source) == os.path.realpath(args.target):
@@ -69,7 +71,7 @@ def convert_parser() -> Parser:
                         help=f"how the maps are stored; they are written rows first: {', '.join(ORIENTATIONS)}")
     parser.add_argument("--frame", choices=("whole", "centre-crop"),
                         help="what the maps show of a photo, for the card (what their own card says)")
-    parser.add_argument("--frame-crop-pct", type=float, default=1.0, metavar="PCT",
+    parser.add_argument("--frame-crop-pct", type=SHARE, default=1.0, metavar="PCT",
                         help="with --frame centre-crop: side of the square per short side (1)")
     parser.add_argument("--exif", choices=("ignore", "apply"),
                         help="how the photos were read that the maps are of, for the card (ignore)")

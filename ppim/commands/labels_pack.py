@@ -1,15 +1,15 @@
 """`ppim labels pack`: a folder of label maps into a few large files, and back."""
 from __future__ import annotations
 
-import argparse
-
 from ppim.commands import Parser
 from ppim.commands.labels import map_progress
+from ppim.commands.numbers import COUNT
 
 
 def pack_labels(argv: list[str]) -> None:
     """Put a folder of label maps into a few large files, or take them out again."""
     args = pack_parser().parse_args(argv)
+    from ppim.threads import usable_cores
     from ppim.token_labels.card import load_card
     from ppim.token_labels.manifest import is_pack
     from ppim.transfer.change import Change
@@ -17,11 +17,10 @@ def pack_labels(argv: list[str]) -> None:
     from ppim.transfer.packing import Packing, pack
     from ppim.transfer.unpacking import to_files
 
-    jobs = jobs_of(args)
     if is_pack(args.source) != args.unpack:
         what = "no pack; leave --unpack out" if args.unpack else "a pack; --unpack takes its maps out"
         raise ValueError(f"{args.source} is {what}")
-    source, card = open_source(args.source), load_card(args.source)
+    source, card, jobs = open_source(args.source), load_card(args.source), args.jobs or usable_cores()
     if args.unpack:
         done = to_files(source, args.target, ".npy", card, Change(), None, jobs, map_progress)
         print(f"{done.written:,} maps written to {args.target}, {done.kept:,} kept")
@@ -39,20 +38,6 @@ def tell_pack(target: str, manifest) -> None:
           f"{megabytes:,.1f} MB, ids as {ids} up to {manifest.highest_id:,}")
     if manifest.largest_change:
         print(f"scores were rounded to half precision, by at most {manifest.largest_change:.3g}")
-
-
-def jobs_of(args: argparse.Namespace) -> int:
-    """The number of processes asked for; as many as there are cores where none was.
-
-    Raises:
-        ValueError: this count, or another one of `add_packing_options`, is below 1.
-    """
-    from ppim.threads import usable_cores
-
-    for option, count in (("--classes", args.classes), ("--shard-maps", args.shard_maps), ("--jobs", args.jobs)):
-        if count is not None and count < 1:
-            raise ValueError(f"{option} wants at least 1, got {count}")
-    return args.jobs or usable_cores()
 
 
 def pack_parser() -> Parser:
@@ -75,9 +60,9 @@ def pack_parser() -> Parser:
 
 def add_packing_options(parser: Parser) -> None:
     """Options of all commands that write packs."""
-    parser.add_argument("--classes", type=int, metavar="N",
+    parser.add_argument("--classes", type=COUNT, metavar="N",
                         help="classes of the annotator (what the card says); beyond 65,536 ids take four bytes")
     parser.add_argument("--round-scores", action="store_true",
                         help="round scores that are not exactly half-precision numbers, and say by how much")
-    parser.add_argument("--shard-maps", type=int, default=1 << 16, metavar="N", help="maps in one file (65,536)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes (all cores)")
+    parser.add_argument("--shard-maps", type=COUNT, default=1 << 16, metavar="N", help="maps in one file (65,536)")
+    parser.add_argument("--jobs", type=COUNT, metavar="N", help="processes (all cores)")

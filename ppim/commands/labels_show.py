@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
 from ppim.commands.labels_check import add_reading, opened
+from ppim.commands.numbers import COUNT, FROM_ZERO
 
 
 def show_labels(argv: list[str]) -> None:
@@ -12,8 +13,6 @@ def show_labels(argv: list[str]) -> None:
     args = parser().parse_args(argv)
     if args.config and args.split != "train":
         raise ValueError("-c shows what training makes of the photos; leave --split out, or -c")
-    if args.photos < 1:
-        raise ValueError(f"--photos wants at least 1, got {args.photos}")
     import_paddle_quietly()
     from ppim.data.classes import read_names
     from ppim.engine import labels_shown
@@ -48,11 +47,12 @@ def parser() -> Parser:
     made.add_argument("--frame", default="whole", choices=("whole", "centre-crop"),
                       help="what maps without a card show of a photo (whole)")
     made.add_argument("--output", type=Path, required=True, metavar="DIR", help="where index.html and sheet.png go")
-    made.add_argument("--photos", type=int, default=12, metavar="N", help="how many, spread over all (12)")
+    made.add_argument("--photos", type=COUNT, default=12, metavar="N", help="how many, spread over all (12)")
     made.add_argument("--pick", nargs="+", default=[], metavar="PHOTO", help="instead: these, by their paths there")
     made.add_argument("--names", metavar="FILE", help="names of the classes, one a line (the folders', or the card's)")
     made.add_argument("-c", "--config", metavar="FILE", help="also show training samples as this recipe draws them")
-    made.add_argument("--epoch", type=int, default=0, metavar="N", help="of the samples: which epoch, 0 the first (0)")
+    made.add_argument("--epoch", type=FROM_ZERO, default=0, metavar="N",
+                      help="of the samples: which epoch, 0 the first (0)")
     made.add_argument("--load", metavar="WEIGHTS", help="also show what this model says: a run's folder or weights")
     made.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                       help="change keys of the recipe")

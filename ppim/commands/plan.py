@@ -5,6 +5,8 @@ import os
 from typing import TYPE_CHECKING
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
+from ppim.commands.numbers import ABOVE_ZERO, COUNT, SHARE, Number
+from ppim.config.row import Bounds
 from ppim.strict_json import dumps
 
 if TYPE_CHECKING:
@@ -13,21 +15,10 @@ if TYPE_CHECKING:
     from ppim.plan.loader import Rate
     from ppim.plan.tell import Row
 
-_LEAST = {"gpus": 1, "per_node": 1, "images": 1, "val_images": 1, "measure_loader": 0}
-_SHARES = ("peak_share", "bandwidth_share")
-
 
 def plan(argv: list[str]) -> None:
     """Work out what a recipe will need of GPUs, time, memory and loaders; arithmetic, nothing is measured on a GPU."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    wrong = [name for name, least in _LEAST.items() if getattr(args, name) is not None and getattr(args, name) < least]
-    wrong += [name for name in _SHARES if not 0 < getattr(args, name) <= 1]
-    wrong += [name for name in ("launch_us", "network") if getattr(args, name) <= 0]
-    wrong += [] if 0 <= args.overlap <= 1 else ["overlap"]
-    if wrong:
-        parser.error(f"--{wrong[0].replace('_', '-')} wants a number above 0, shares at most 1; got "
-                     f"{getattr(args, wrong[0]):g}")
+    args = _parser().parse_args(argv)
     from ppim.config import get_config
     from ppim.plan.gpus import find
 
@@ -58,23 +49,23 @@ def _parser() -> Parser:
     parser = Parser(prog="ppim plan", description=plan.__doc__)
     parser.add_argument("-c", "--config", "--model", required=True, metavar="FILE",
                         help="recipe: a yaml file, or the name of a published one")
-    parser.add_argument("--gpus", type=int, default=8, metavar="N", help="GPUs, a process each (8)")
+    parser.add_argument("--gpus", type=COUNT, default=8, metavar="N", help="GPUs, a process each (8)")
     parser.add_argument("--gpu", default="a100", metavar="NAME",
                         help="v100, t4, a100, a10, l4, 3090, 4090, h100, h100-pcie, h20, a800, h800 (a100)")
-    parser.add_argument("--per-node", type=int, default=8, metavar="N", help="GPUs of a machine (8)")
-    parser.add_argument("--network", type=float, default=25.0, metavar="GB/S",
+    parser.add_argument("--per-node", type=COUNT, default=8, metavar="N", help="GPUs of a machine (8)")
+    parser.add_argument("--network", type=ABOVE_ZERO, default=25.0, metavar="GB/S",
                         help="of one direction between machines (25: 200 Gbit/s)")
-    parser.add_argument("--launch-us", type=float, default=15.0, metavar="US",
+    parser.add_argument("--launch-us", type=ABOVE_ZERO, default=15.0, metavar="US",
                         help="microseconds of the host for one operator (15)")
-    parser.add_argument("--peak-share", type=float, default=0.6, metavar="S",
+    parser.add_argument("--peak-share", type=SHARE, default=0.6, metavar="S",
                         help="what large products reach of the GPU's peak (0.6)")
-    parser.add_argument("--bandwidth-share", type=float, default=0.8, metavar="S", help="the same of memory (0.8)")
-    parser.add_argument("--overlap", type=float, default=0.7, metavar="S",
+    parser.add_argument("--bandwidth-share", type=SHARE, default=0.8, metavar="S", help="the same of memory (0.8)")
+    parser.add_argument("--overlap", type=Number(float, Bounds(0, 1)), default=0.7, metavar="S",
                         help="share of the all-reduce that the backward pass hides (0.7)")
-    parser.add_argument("--images", type=int, metavar="N", help="to train on (ImageNet's 1,281,167; for a "
+    parser.add_argument("--images", type=COUNT, metavar="N", help="to train on (ImageNet's 1,281,167; for a "
                         "segmenter ADE20K's 20,210)")
-    parser.add_argument("--val-images", type=int, metavar="N", help="to evaluate (50,000; 2,000)")
-    parser.add_argument("--measure-loader", type=int, nargs="?", const=200, default=0, metavar="N",
+    parser.add_argument("--val-images", type=COUNT, metavar="N", help="to evaluate (50,000; 2,000)")
+    parser.add_argument("--measure-loader", type=COUNT, nargs="?", const=200, default=0, metavar="N",
                         help="measure here what a core makes of N photos of DATA.DATA_PATH (200)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead")
     parser.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",

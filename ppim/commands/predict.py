@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
+from ppim.commands.numbers import COUNT
 
 _MASKS = "output/masks"
 
@@ -17,8 +18,6 @@ def predict(argv: list[str]) -> None:
         ValueError: photos could not be read; the others have been told.
     """
     args = parser().parse_args(argv)
-    if args.topk < 1:
-        raise ValueError(f"--topk wants at least 1, got {args.topk}")
     from ppim.data.paths import meant
 
     photos = meant(args.paths)
@@ -130,7 +129,7 @@ def parser() -> Parser:
                         help="the model or recipe, where weights do not lie in a run folder and are not recognised")
     parser.add_argument("--classes", metavar="FILE",
                         help="names of all classes, one a line, in the order of the head's rows, UTF-8; or imagenet")
-    parser.add_argument("--topk", type=int, default=5, metavar="K",
+    parser.add_argument("--topk", type=COUNT, default=5, metavar="K",
                         help="classes told of each photo (5); a segmenter's are the largest")
     parser.add_argument("--json", action="store_true",
                         help="a line of JSON a photo, {path, predictions} or {path, error}, instead of the table; of a "

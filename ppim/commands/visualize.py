@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppim.commands import Pairs, Parser, import_paddle_quietly
+from ppim.commands.numbers import FROM_ZERO
 
 
 def visualize(argv: list[str]) -> None:
@@ -38,14 +39,16 @@ def parser() -> Parser:
                       "published ones")
     made.add_argument("--layers", type=int, nargs="+", default=[-1], metavar="N",
                       help="blocks whose attention is drawn: 0 the first, -1 the last (-1)")
-    made.add_argument("--heads", type=int, nargs="+", metavar="N", help="their heads (all)")
-    made.add_argument("--token", type=int, nargs=2, metavar=("ROW", "COLUMN"),
+    made.add_argument("--heads", type=FROM_ZERO, nargs="+", metavar="N", help="their heads (all)")
+    made.add_argument("--token", type=FROM_ZERO, nargs=2, metavar=("ROW", "COLUMN"),
                       help="the token that looks, 0 0 the upper left one (the class token)")
     made.add_argument("--class", dest="asked", metavar="NAME", help="the class whose relevance is drawn, by name or "
                       "number (the one the model says)")
-    made.add_argument("--sample", type=int, nargs="+", metavar="N", help="instead of photos: training samples of the "
-                      "recipe or run, by their number, with what their tokens are taught")
-    made.add_argument("--epoch", type=int, default=0, metavar="N", help="of --sample: in which epoch, 0 the first (0)")
+    made.add_argument("--sample", type=FROM_ZERO, nargs="+", metavar="N",
+                      help="instead of photos: training samples of the recipe or run, by their number, with what their "
+                           "tokens are taught")
+    made.add_argument("--epoch", type=FROM_ZERO, default=0, metavar="N",
+                      help="of --sample: in which epoch, 0 the first (0)")
     made.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                       help="change keys of the recipe")
     return made

@@ -56,8 +56,6 @@ def card_after(source: str, card: Mapping[str, Any] | None, stated: Stated, log_
     Raises:
         ValueError: without a card, one of orientation and frame was stated alone.
     """
-    if stated.frame == "centre-crop" and not 0 < stated.crop_pct <= 1:
-        raise ValueError(f"--frame-crop-pct wants a number above 0, at most 1, got {stated.crop_pct:g}")
     if card is None and (stated.orientation, stated.frame, stated.exif) == (None, None, None):
         return None
     said = dict(card or {})

@@ -88,7 +88,7 @@ def test_maps_of_another_annotator_go_beyond_the_limit_too(folder, capsys):
 def test_a_limit_below_one_photo_is_refused(folder, capsys, limit):
     with pytest.raises(SystemExit):
         run(folder, "--masks", folder / "masks", "--classes", folder / "names.txt", "--limit", limit)
-    assert f"--limit wants at least 1 photo, got {limit}" in capsys.readouterr().err
+    assert f"argument --limit: wants at least 1; got {limit}" in capsys.readouterr().err
     assert not (folder / "maps").exists()
 
 

@@ -39,6 +39,3 @@ def test_mistakes_say_what_to_do(drawn, tmp_path):
         shown(drawn, tmp_path, "--pick", "nowhere.jpg")
     with pytest.raises(ValueError, match="leave --split out, or -c"):
         shown(drawn, tmp_path, "-c", "lvvit_demo", "--split", "val")
-    for count in ("0", "-1"):
-        with pytest.raises(ValueError, match=f"--photos wants at least 1, got {count}"):
-            shown(drawn, tmp_path, "--photos", count)

@@ -175,7 +175,9 @@ def test_the_command_ends_with_one_where_there_are_faults(good, tmp_path, capsys
     assert found["splits"]["train"] == {"photos": 5, "classes": {"cat": 3, "dog": 2}}
     assert sorted(os.path.basename(fault["files"][0]) for fault in found["faults"]) == ["bad.jpg", "bad.png"]
     assert guarded(check_data, [str(tmp_path / "nowhere")]) == 1 and "no such folder" in capsys.readouterr().err
-    assert guarded(check_data, [str(good), "--jobs", "-1"]) == 1 and "--jobs wants" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        guarded(check_data, [str(good), "--jobs", "-1"])
+    assert "--jobs: wants at least 1; got -1" in capsys.readouterr().err
 
 
 def test_of_many_classes_the_smallest_and_the_largest_are_shown():

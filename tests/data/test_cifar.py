@@ -170,6 +170,7 @@ def test_what_is_no_archive_of_cifar_is_refused(tmp_path, capsys):
                        (text, "no tar"), (tmp_path / "none.tar", "none.tar")):
         assert guarded(unpack_cifar, [str(path), "--output", str(tmp_path / "out")]) == 1
         assert said in capsys.readouterr().err
-    assert guarded(unpack_cifar, [str(other), "--quality", "0"]) == 1
-    assert "--quality wants 1 .. 95, got 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        guarded(unpack_cifar, [str(other), "--quality", "0"])
+    assert "argument --quality: wants 1 to 95; got 0" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -168,7 +168,7 @@ def test_mistakes_are_told_before_anything_is_built(capsys, words, said):
 def test_numbers_that_make_no_sense_are_refused(capsys):
     with pytest.raises(SystemExit):
         main(["plan", "-c", "lvvit_s", "--gpus", "0"])
-    assert "--gpus wants" in capsys.readouterr().err
+    assert "--gpus: wants" in capsys.readouterr().err
 
 
 @pytest.mark.smoke

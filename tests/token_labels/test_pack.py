@@ -273,6 +273,7 @@ def test_labels_check_reads_all_of_a_pack(places, copy, tmp_path, capsys):
                                            ("--classes", -2), ("--jobs", 0)])
 def test_counts_below_one_are_refused(option, count, command, places, tmp_path, capsys):
     made = ["labels", *command, str(places / "maps"), str(tmp_path / "pack"), "--jobs", "1", option, str(count)]
-    assert main(made) == 1
-    assert f"{option} wants at least 1, got {count}\n" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(made)
+    assert f"argument {option}: wants at least 1; got {count}\n" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

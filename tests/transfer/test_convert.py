@@ -155,7 +155,6 @@ def test_maps_are_not_turned_where_they_lie(tmp_path, capsys):
     (["--frame", "whole"], "--orientation is missing"),
     (["--orientation", "mirrored"], "--frame is missing"),
     (["--exif", "apply"], "--orientation and --frame is missing"),
-    (["--orientation", "mirrored", "--frame", "centre-crop", "--frame-crop-pct", "1.5"], "at most 1, got 1.5"),
 ])
 def test_a_card_is_stated_whole_or_not_at_all(published, tmp_path, capsys, words, said):
     convert(published, tmp_path / "npy", *words, code=1)
