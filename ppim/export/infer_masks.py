@@ -132,8 +132,16 @@ def options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """The exit code: 0, or 1 where a photo cannot be read or the engine is missing."""
-    args, faults, kept = options(), [], {}
+    """The exit code: 0, or 1 where a photo or another file cannot be read or written, or the engine is missing."""
+    try:
+        return answered(options())
+    except OSError as error:
+        return ended([str(error)])
+
+
+def answered(args: argparse.Namespace) -> int:
+    """The exit code; raises OSError where masks or arrays cannot be written."""
+    faults, kept = [], {}
     try:
         names, run = opened(args)
     except ValueError as error:
@@ -152,6 +160,7 @@ def main() -> int:
         save_mask(rows, mask)
         print(told(path, mask, rows, names, max(1, args.topk), args.json), flush=True)
     if kept:
+        Path(args.logits).parent.mkdir(parents=True, exist_ok=True)
         np.savez(args.logits, **kept)
     return ended(faults)
 

@@ -127,6 +127,10 @@ def test_a_bundle_writes_the_masks_of_the_segmenter_with_every_engine(whole, ade
     done = run_python(folder / "infer.py", photos, "--masks", photos, cwd=tmp_path)
     assert done.returncode == 2 and "would be written over; give another --masks DIR" in done.stderr
     assert {path: path.read_bytes() for path in photos.iterdir()} == before
+    for words in (["--list", tmp_path / "none.txt"], [photos, "--masks", folder / "card.json"],
+                  [photos, "--logits", folder / "card.json" / "x.npz"]):
+        done = run_python(folder / "infer.py", *words, cwd=tmp_path)
+        assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     for engine in READY:
         done = run_python(folder / "infer.py", photos, "--engine", engine, "--masks", tmp_path / engine, "--json",
                           cwd=tmp_path)
