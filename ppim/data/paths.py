@@ -41,7 +41,8 @@ def meant(typed: Iterable[str | os.PathLike[str]], stdin: BinaryIO | None = None
 
 def _of_one(typed: str, stdin: BinaryIO | None) -> Sequence[Meant]:
     if typed == STDIN:
-        lines = (line.rstrip(b"\r\n") for line in stdin or sys.stdin.buffer)
+        own = sys.stdin.buffer if sys.stdin else ()  # it may be closed
+        lines = (line.rstrip(b"\r\n") for line in stdin or own)
         return [photo for line in lines if line for photo in _of_path(os.fsdecode(line))]
     return _of_path(typed)
 

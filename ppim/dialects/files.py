@@ -110,7 +110,10 @@ def _take(content: dict[str, object], key: str):
 
 
 def _put(content: dict[str, object], key: str, value) -> None:
+    """Give a key its value; where one of its sections is none, the reader of the file says so."""
     *sections, last = key.split(".")
     for section in sections:
         content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            return
     content[last] = value

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 
 import pytest
 
@@ -64,9 +65,12 @@ def test_what_is_not_there_keeps_its_place(there):
     assert one.path == "empty" and "no image in this folder" in one.error
 
 
-def test_nothing_typed_is_a_mistake():
+def test_nothing_typed_is_a_mistake_with_a_closed_stdin_too(monkeypatch):
     with pytest.raises(ValueError, match="no photo is named"):
         meant(["-"], stdin=io.BytesIO(b"\n"))
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ValueError, match="no photo is named"):
+        meant(["-"])
 
 
 def test_a_link_back_to_a_folder_above_is_told_and_not_followed_for_ever(there):
