@@ -71,3 +71,19 @@ def test_every_secondary_arm_is_told_in_one_table():
     of_pairs = {arm for arm in load_script(ROOT / "tools" / "proof" / "collage_secondary.py").ARMS if "rate" not in arm}
     told = [arm for name, group in tables.GROUPS.items() for arm in group.arms if name != "tokens" and arm in of_pairs]
     assert sorted(told) == sorted(of_pairs)
+
+
+@pytest.mark.parametrize("language", ["en", "cn"])
+def test_the_page_says_what_the_runs_gave_once_all_of_a_table_are_in(language):
+    page = (ROOT / "docs" / language / "results.md").read_text(encoding="utf-8")
+    lines = tables.read(tables.RESULTS, tables.PRIMARY)
+    finished = [group for group in tables.GROUPS.values() if tables.is_finished(lines, group)]
+    told = [row for group in finished for row in tables.table(lines, group)[2:]]
+    assert [row for row in told if row not in page] == []
+
+
+def test_a_table_is_finished_when_every_pair_of_every_arm_is_in(tmp_path):
+    group = tables.GROUPS["mixing"]
+    runs = [line(seed, arm) for seed in range(100, 104) for arm in group.arms]
+    assert tables.is_finished(read(tmp_path, runs), group)
+    assert not any(tables.is_finished(read(tmp_path, runs[:lost] + runs[lost + 1:]), group) for lost in range(12))

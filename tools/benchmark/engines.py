@@ -1,7 +1,7 @@
 """How fast are evaluation's engines, and do they answer alike? Dygraph, paddle.inference in float32 and in bfloat16.
 
     python tools/benchmark/engines.py --models lvvit_cifar10:128 deit_small:8 --threads 1
-    python tools/benchmark/engines.py --load output/cifar10_tokens --photos data/cifar10/test
+    python tools/benchmark/engines.py --load weights/cifar10/plain --photos data/cifar10/test
 
 The first times random weights, interleaved, medians of `--rounds`; with `--peer PYTHON`, an interpreter that has
 PyTorch and timm, also timm's DeiT of the same sizes in float32 and bfloat16 (models deit_*). The second asks trained

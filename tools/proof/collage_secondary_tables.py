@@ -103,6 +103,11 @@ def rows(lines: Lines, group: Group, figure: Figure) -> list[dict]:
     return found
 
 
+def is_finished(lines: Lines, group: Group) -> bool:
+    """Are all its runs in, those of `collage_runs.py` among them?"""
+    return all((seed, arm) in lines for seed in SEEDS for arm in group.arms)
+
+
 def table(lines: Lines, group: Group) -> list[str]:
     """A group's lines of markdown; none, if nothing of it has run but what `collage_analysis.py` tells."""
     if not any(arm in group.arms and arm not in PRIMARY_ARMS for _, arm in lines):
