@@ -5,6 +5,7 @@ One function for every name of a vision transformer that `create_model` knows, P
 """
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Callable
@@ -86,7 +87,9 @@ def _find_weights(name: str, pretrained) -> str:
     if pretrained is True:
         return str(published_weights(name))
     if is_url(pretrained):
-        return str(download(pretrained, paddle.utils.download.WEIGHTS_HOME, check=read_state))
+        # many addresses end in the same name (model.safetensors), so that each has a folder of its own
+        folder = Path(paddle.utils.download.WEIGHTS_HOME) / hashlib.sha256(pretrained.encode()).hexdigest()[:16]
+        return str(download(pretrained, folder, check=read_state))
     return os.fspath(pretrained)
 
 

@@ -96,7 +96,20 @@ def test_a_url_loads_the_file_behind_it_out_of_paddles_cache(weights, web, cache
     web.body, web.cuts = path.read_bytes(), [999]
     url = web.url.replace("file.bin", "tiny.pdparams")
     assert same(tiny(pretrained=url), model) and same(tiny(pretrained=url), model)
-    assert web.seen == [None, "bytes=999-"] and (cache / "tiny.pdparams").read_bytes() == path.read_bytes()
+    (kept,) = cache.glob("*/tiny.pdparams")
+    assert web.seen == [None, "bytes=999-"] and kept.read_bytes() == path.read_bytes()
+
+
+def test_two_addresses_that_end_in_one_name_are_two_files(weights, web, cache, tmp_path):
+    """As those of huggingface.co do, which all end in model.safetensors."""
+    model, path = weights
+    other = tiny()
+    save_state({name: value.numpy() for name, value in other.state_dict().items()}, tmp_path / "other.pdparams")
+    for one, file in ((model, path), (other, tmp_path / "other.pdparams"), (model, path)):
+        web.body = file.read_bytes()
+        address = web.url.replace("some/file.bin", f"{file.stem}/resolve/main/model.pdparams")
+        assert same(tiny(pretrained=address), one)
+    assert web.seen == [None, None]
 
 
 @pytest.mark.parametrize("body", [b"<!DOCTYPE html><title>Sign in</title>", b"", b"\x80\x02}q\x00."[:3], b"\x80\x04c"])
@@ -104,7 +117,7 @@ def test_a_page_instead_of_weights_is_refused_and_not_kept(body, web, cache):
     web.body = body
     with pytest.raises(OSError, match="cannot download"):
         tiny(pretrained=web.url)
-    assert not (cache / "file.bin").exists()
+    assert not list(cache.rglob("file.bin"))
 
 
 def test_a_model_of_other_classes_keeps_its_fresh_heads_and_says_so(weights):
