@@ -39,7 +39,8 @@ class StateDiff(NamedTuple):
 
 @contextlib.contextmanager
 def evaluating(model: nn.Layer) -> Iterator[nn.Layer]:
-    """`with evaluating(model):` it computes as in evaluation; afterwards it is in the mode it was in."""
+    """`with evaluating(model):` it computes as in evaluation; afterwards each layer is in the mode it was in."""
+    modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
     was_training = model.training
     model.eval()
     try:
@@ -47,6 +48,8 @@ def evaluating(model: nn.Layer) -> Iterator[nn.Layer]:
     finally:
         if was_training:
             model.train()
+        for layer, mode in modes:  # some may have computed as in evaluation before, such as a frozen stem
+            layer.training = mode
 
 
 def as_pair(size: int | Sequence[int]) -> tuple[int, int]:

@@ -5,6 +5,8 @@ import numpy as np
 import paddle
 import pytest
 
+from ppim.models.base import evaluating
+from ppim.models.merging import Merging
 from tests.helpers import small_lvvit
 
 pytestmark = pytest.mark.smoke
@@ -90,3 +92,23 @@ def test_two_names_for_one_parameter_are_refused(model, state):
 def test_generated_names_are_refused(model, state):
     with pytest.raises(ValueError, match="structured names"):
         model.set_state_dict(state, use_structured_name=False)
+
+
+# ---- evaluation in between -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrapped", [lambda model: model, lambda model: Merging(model, 0.7)])
+def test_every_layer_is_in_its_own_mode_again_after_an_evaluation(model, wrapped):
+    """A stem that somebody keeps in evaluation, so that its running statistics stay, is not set to training."""
+    for frozen in (True, False):
+        model.train()
+        if frozen:
+            model.patch_embed.eval()
+        before = {name: layer.training for name, layer in model.named_sublayers(include_self=True)}
+        with evaluating(wrapped(model)):
+            assert not any(layer.training for layer in model.sublayers(include_self=True))
+        assert {name: layer.training for name, layer in model.named_sublayers(include_self=True)} == before
+    model.eval()
+    with evaluating(model):
+        pass
+    assert not any(layer.training for layer in model.sublayers(include_self=True))
