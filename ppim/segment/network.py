@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
@@ -91,6 +92,13 @@ class Segmenter(TokenModel):
             return super().rename(state)
         ours = self.backbone.rename(state)
         return {f"backbone.{name}": value for name, value in ours.items() if not name.startswith(self._other_heads)}
+
+    def adopted(self, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`state` with what the transformer's project keeps otherwise as we keep it."""
+        first = "backbone."
+        inside = {name.removeprefix(first): value for name, value in state.items() if name.startswith(first)}
+        others = {name: value for name, value in state.items() if not name.startswith(first)}
+        return {**others, **{f"{first}{name}": value for name, value in self.backbone.adopted(inside).items()}}
 
     def pyramid(self, x: paddle.Tensor) -> list[paddle.Tensor]:
         """The maps that the heads read, of images (B, 3, h, w) of whole patches."""

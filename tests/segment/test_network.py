@@ -6,6 +6,7 @@ import pytest
 from ppim.config import get_config
 from ppim.engine.optimizer import build_optimizer
 from ppim.engine.task import task_of
+from ppim.models import create_model
 from ppim.models.transformer import as_maps
 from ppim.segment.network import Segmenter, usual_layers
 from ppim.weights import load_weights, save_state
@@ -209,3 +210,18 @@ def test_a_recipe_builds_the_authors_network_on_fewer_and_narrower_blocks():
         shapes = {name.replace("neck.layer", "backbone.side_layer"): value.shape for name, value in found.items()}
         assert shapes == wanted
         assert model.backbone.blocks[0].skip_lam == {"s": 2.0, "m": 2.0, "l": 1.0}[name]
+
+
+def test_weights_whose_registers_go_with_a_class_token_without_a_position_are_taken():
+    """timm keeps DINOv2's weights with registers so: the class token's position is part of the token."""
+    def small():
+        return create_model("dinov2_small_reg", embed_dim=12, depth=4, num_heads=3, image_size=42, num_classes=0)
+
+    theirs = {name: value.numpy() for name, value in small().state_dict().items()}
+    whole = theirs["pos_embed"]
+    theirs["pos_embed"] = whole[:, 1:]
+    model = Segmenter(small(), ROWS, layers=(0, 1, 2, 3), channels=CHANNELS, top_channels=TOP)
+    load_state(model, theirs, new_heads=True)
+    table = model.backbone.pos_embed.numpy()
+    assert not table[:, 0].any()
+    np.testing.assert_array_equal(table[:, 1:], whole[:, 1:])
