@@ -1,7 +1,6 @@
 """Weights into a model: rename, convert, resize positions, check both sides, report what was done."""
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from ppim.models.base import TokenModel, compare_states, describe_diff
 from ppim.weights.card import read_card
 from ppim.weights.convert import from_torch, resize_position
-from ppim.weights.read import find_weights, read_state
+from ppim.weights.read import find_weights, is_weights_file, read_state
 from ppim.weights.recognise import recognise
 
 HW = tuple[int, int]
@@ -143,8 +142,8 @@ def load_weights(
         FileNotFoundError: no such file.
         ValueError: a damaged file; with `strict`, names or shapes that differ. The model is unchanged then.
     """
-    if os.path.isdir(path):
-        path = find_weights(path, which)
+    if not is_weights_file(path):
+        path, which = find_weights(path, which), "auto"  # a folder's file, the one that was asked for
     weights = read_state(path, which)
     source = f"{path} ({weights.part})" if weights.part else str(path)
     report = load_state(model, weights.state, weights.layout, strict=strict, new_heads=new_heads, source=source,

@@ -79,7 +79,9 @@ def read_state(path, which: str = "auto") -> Weights:
         FileNotFoundError: no such file.
         ValueError: damaged, cut off, of another format, calling for code, or without the weights asked for.
     """
-    path = find_weights(os.fspath(path), which)
+    path, place = find_weights(os.fspath(path), which), path
+    if not is_weights_file(place):
+        which = "auto"  # of a folder's files the one that was asked for has been found
     with open(path, "rb") as file:
         try:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -1,4 +1,5 @@
 """A trained model for a user's program: a run's folder is as good as a name."""
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import safetensors.numpy
 
 import ppim
+from ppim.weights import read_state
 from ppim.weights.checkpoints import newest_valid
 from tests.helpers import images, weights
 
@@ -60,3 +62,14 @@ def test_a_name_counts_before_a_folder_called_so(tmp_path, monkeypatch):
     assert ppim.create_model("lvvit_demo", class_dim=3).num_classes == 3
     with pytest.raises(ValueError, match="no folder of a run"):
         ppim.create_model("./lvvit_demo")
+
+
+@pytest.mark.parametrize("which", ["ema", "raw"])
+def test_a_run_without_checkpoints_has_both_kinds_of_weights_still(folder, tmp_path, which):
+    for name in ("last.pdparams", "last_ema.pdparams"):
+        shutil.copyfile(folder / name, tmp_path / name)
+    model = ppim.create_model(folder)
+    ppim.load_weights(model, tmp_path, which=which)
+    file = {"ema": "last_ema.pdparams", "raw": "last.pdparams"}[which]
+    assert_equal(state(model), weights(folder / file))
+    assert_equal(read_state(tmp_path, which).state, weights(folder / file))
