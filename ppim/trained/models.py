@@ -42,7 +42,7 @@ def _of_run(folder: Path, overrides: dict[str, object]) -> TokenModel:
     if config.TASK == "segment":
         return _segmenter_of(config, folder, overrides)
     model = models.build_model(config, **overrides)
-    load_weights(model, folder)
+    load_weights(model, folder, which=config.EVAL.WEIGHTS)
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, teaches_tokens(config))
     model.run_folder = str(folder)  # how photos are to be shown to it
     return model

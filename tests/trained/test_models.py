@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 
 import ppim
+from ppim.config import get_config, save
 from ppim.weights import read_state
 from ppim.weights.checkpoints import newest_valid
 from tests.helpers import images, weights
@@ -62,6 +63,13 @@ def test_a_name_counts_before_a_folder_called_so(tmp_path, monkeypatch):
     assert ppim.create_model("lvvit_demo", class_dim=3).num_classes == 3
     with pytest.raises(ValueError, match="no folder of a run"):
         ppim.create_model("./lvvit_demo")
+
+
+def test_the_weights_are_those_that_the_runs_configuration_has_evaluated(folder, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    save(get_config(run / "config.yaml", ["EVAL.WEIGHTS", "raw"]), run / "config.yaml")
+    assert_equal(state(ppim.create_model(run)), weights(run / "last.pdparams"))
 
 
 @pytest.mark.parametrize("which", ["ema", "raw"])
