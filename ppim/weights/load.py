@@ -41,9 +41,15 @@ def _resize_positions(
 ) -> list[str]:
     resized = []
     for name, extra in model.position_tables.items():
-        if name in state and list(state[name].shape) != list(wanted[name].shape):
-            patch, size = model.image_size[0] // model.grid[0], trained_at()
-            state[name] = resize_position(state[name], extra, model.grid, size and (size[0] // patch, size[1] // patch))
+        if name not in state:
+            continue
+        patch, size = model.image_size[0] // model.grid[0], trained_at()
+        grid = size and (size[0] // patch, size[1] // patch)
+        # as many tokens may lie otherwise: 14 rows of 14, or 7 of 28
+        is_turned = grid and grid != model.grid and grid[0] * grid[1] == model.grid[0] * model.grid[1]
+        if is_turned or list(state[name].shape) != list(wanted[name].shape):
+            is_square = grid and grid[0] == grid[1]  # which a table is taken for where nothing is known
+            state[name] = resize_position(state[name], extra, model.grid, None if is_square else grid)
             resized.append(name)
     for name in model.fixed_tables:
         if name in state and list(state[name].shape) != list(wanted[name].shape):
@@ -55,6 +61,8 @@ def _resize_positions(
 def _size_on_card(path) -> HW | None:
     """(height, width) of the pictures that weights know, as their card has it."""
     size = (read_card(path) or {}).get("image_size")
+    if isinstance(size, int):
+        return size, size
     is_pair = isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)
     return (size[0], size[1]) if is_pair else None
 
@@ -94,8 +102,8 @@ def load_state(
     """`load_weights` for arrays that are already in memory; the model changes only if nothing is wrong.
 
     Args:
-        trained_at: asked for the (height, width) of the pictures that the weights know, where a table of positions is
-            to be resized; None: squares.
+        trained_at: asked for the (height, width) of the pictures that the weights know, where there is a table of
+            positions; None: the model's own where the tables are of one size, else squares.
     """
     wanted, theirs = model.state_dict(), {name: tuple(np.shape(value)) for name, value in state.items()}
     try:

@@ -7,6 +7,7 @@ import safetensors.numpy
 
 import ppim
 from ppim.weights import load_weights, save_state
+from ppim.weights.convert import resize_position
 from ppim.weights.load import load_state
 from tests.helpers import small_lvvit
 
@@ -139,3 +140,17 @@ def test_a_path_in_an_error_is_the_users(tmp_path):
     (tmp_path / "w.pdparams").write_bytes(b"not a weights file")
     with pytest.raises(ValueError, match="w.pdparams: wanted weights of Paddle, PyTorch or safetensors"):
         load_weights(small_lvvit(), tmp_path / "w.pdparams")
+
+
+@pytest.mark.parametrize(("size", "other"), [((16, 64), 32), (32, (16, 64)), ((16, 64), (64, 16))])
+def test_positions_of_as_many_tokens_on_another_grid_are_resized(tmp_path, size, other):
+    """Their tables have one shape: 16 tokens, as 2 rows of 8, 4 of 4 or 8 of 2."""
+    source, model = small_lvvit(image_size=size, patch_size=8), small_lvvit(image_size=other, patch_size=8)
+    save_state(source.state_dict(), tmp_path / "w.pdparams",
+               card={"form": 1, "num_classes": 5, "classes": [], "image_size": list(size) if size != 32 else size})
+    report = load_weights(model, tmp_path / "w.pdparams")
+    assert report.resized == ["pos_embed"]
+    table = source.pos_embed.numpy()
+    np.testing.assert_array_equal(model.pos_embed.numpy(), resize_position(table, 1, model.grid, source.grid))
+    own = small_lvvit(image_size=size, patch_size=8)
+    assert not load_weights(own, tmp_path / "w.pdparams").resized and equal(own, source, source.state_dict())
