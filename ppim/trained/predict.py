@@ -56,12 +56,15 @@ def predict(
             of them, to be asked several times; or a model of `create_model`.
         paths: files, folders, patterns such as `photos/*.jpg`.
         topk: how many classes, at most all.
-        classes: a file with the names of the classes, one a line; None: as the weights have them.
+        classes: a file with the names of the classes, one a line; None: as the weights, or `of_weights`, have them.
 
     Raises:
         FileNotFoundError: no such weights or names. ValueError: weights or names that do not fit; no photo is named.
     """
     if isinstance(model, Ready):
+        if classes is not None:
+            raise ValueError(f"classes {classes}: what of_weights has made has its names already; give them there, "
+                             "of_weights(WEIGHTS, classes=...)")
         ready = model
     else:
         ready = of_model(model, classes) if isinstance(model, TokenModel) else of_weights(model, classes=classes)

@@ -192,5 +192,8 @@ def test_what_is_asked_for_must_be_there(folder, tiny_data, tmp_path):
     with pytest.raises(ValueError, match="topk wants at least 1, got 0"):
         ppim.predict(folder, photo, topk=0)
     shutil.copy(folder / "last.pdparams", tmp_path / "alone.pdparams")
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    with pytest.raises(ValueError, match="names.txt: what of_weights has made has its names already"):
+        ppim.predict(of_weights(folder), photo, classes=str(tmp_path / "names.txt"))
     with pytest.raises(ValueError, match="alone"):  # of a size that nobody published, without its folder
         ppim.predict(tmp_path / "alone", photo)
