@@ -30,10 +30,13 @@ def convert(argv: list[str]) -> None:
         print(*notes, sep="\n")
     elif classes := pixel_classes(args.source) or head_classes(args.source):
         options = ["MODEL.NUM_CLASSES", str(classes)]
-    model = task_of(get_config(recipe, options)).model(get_config(recipe, options))
+    config, card = get_config(recipe, options), read_card(args.source)
+    model = task_of(config).model(config)
     print(load_weights(model, args.source, which=args.which))
+    if card and "image_size" in card:
+        card = {**card, "image_size": config.DATA.IMAGE_SIZE}  # positions are for that now
     state = {name: value.numpy() for name, value in model.state_dict().items()}
-    save_state(to_torch(model, state) if args.to == "torch" else state, args.target, args.to, read_card(args.source))
+    save_state(to_torch(model, state) if args.to == "torch" else state, args.target, args.to, card)
     print(f"wrote {args.target}: {len(state)} tensors, {args.to} layout")
 
 

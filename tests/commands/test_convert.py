@@ -6,6 +6,7 @@ import pytest
 
 from ppim.models import create_model
 from ppim.weights import read_state, save_state
+from ppim.weights.card import read_card
 from tests.helpers import run_python
 
 CONVERT = ("-m", "ppim", "convert")
@@ -45,3 +46,12 @@ def test_weights_of_a_run_know_their_model(tiny_config, tmp_path):
 def test_a_target_that_cannot_hold_it_is_refused(tmp_path, target, words):
     done = run_python(*CONVERT, tmp_path / "a", tmp_path / target, "--model", "lvvit_demo", "--to", "torch")
     assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_card_tells_the_image_size_that_positions_were_resized_to(tmp_path):
+    model = create_model("lvvit_demo", image_size=64)
+    card = {"form": 1, "model": "lvvit_demo", "num_classes": 10, "classes": [], "image_size": 64, "exif": "apply"}
+    save_state(model.state_dict(), tmp_path / "a.pdparams", card=card)
+    done = run_python(*CONVERT, tmp_path / "a", tmp_path / "b.safetensors", "--model", "lvvit_demo")
+    assert done.returncode == 0 and "pos_embed" in done.stdout, done.stderr
+    assert read_card(tmp_path / "b") == {**card, "image_size": create_model("lvvit_demo").image_size[0]}
