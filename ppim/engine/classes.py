@@ -148,9 +148,11 @@ def check_maps(folder: str, images: ImageList, rows: int) -> None:
 def card_of(config: CfgNode, images: ImageList) -> dict[str, Any]:
     """What the weights of a run say of themselves, see `ppim.weights.card`."""
     data = config.DATA
+    said = {key: value for key, value in config.MODEL.TRANS.items() if value is not None}
     return {
         "form": 1,
         "model": config.MODEL.NAME,
+        **({"trans": said} if said else {}),
         "num_classes": config.MODEL.NUM_CLASSES,
         "classes": list(images.names),
         "image_size": data.IMAGE_SIZE,
@@ -167,6 +169,15 @@ def keys_of(card: Mapping[str, Any]) -> dict[str, str]:
     keys = {"image_size": "DATA.IMAGE_SIZE", "crop_pct": "DATA.CROP_PCT", "interpolation": "DATA.INTERPOLATION",
             "mean": "DATA.IMAGENET_MEAN", "std": "DATA.IMAGENET_STD", "exif": "DATA.EXIF"}
     return {key: str(card[name]) for name, key in keys.items() if name in card}
+
+
+def size_of(card: Mapping[str, Any]) -> dict[str, str]:
+    """What a card says of the model's size besides its name, as keys of a configuration and their values as typed.
+
+    Numbers of heads and the like leave no trace in the shapes of weights, which fit another network as well then.
+    """
+    said = card.get("trans")
+    return {f"MODEL.TRANS.{key}": str(value) for key, value in said.items()} if isinstance(said, dict) else {}
 
 
 def known_names(weights: str, folders: Collection[str], rows: int | None = None) -> tuple[str, ...]:

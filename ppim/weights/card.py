@@ -8,8 +8,9 @@ In a `.safetensors` file it stands in the metadata, under `card`; beside a `.pdp
     classes       names of the classes in the order of those rows, the first of them where there are more rows;
                   [] where they have no names
 
-and from a run of ours also `model`, `image_size`, `crop_pct`, `interpolation`, `mean`, `std` and `exif`, as the run's
-configuration has them. Whoever reads a card passes over what it does not know.
+and from a run of ours also `model`, `trans` (what MODEL.TRANS says of its size, if anything), `image_size`, `crop_pct`,
+`interpolation`, `mean`, `std` and `exif`, as the run's configuration has them. Whoever reads a card passes over what it
+does not know.
 """
 from __future__ import annotations
 

@@ -9,19 +9,22 @@ import pytest
 from PIL import Image
 
 import ppim
+from ppim.config import get_config, recipe_path
 from ppim.data.datasets import find_images
 from ppim.data.paths import meant
 from ppim.data.photos import read_photo
 from ppim.engine import build
+from ppim.engine.classes import card_of
 from ppim.engine.command import run
 from ppim.engine.distributed import World
 from ppim.engine.evaluate import evaluate_samples
 from ppim.engine.run_folder import recipe_of
-from ppim.models import create_model
+from ppim.models import build_model, create_model
+from ppim.models.base import evaluating
 from ppim.trained.predict import answers, predictions
 from ppim.trained.ready import of_model, of_weights
 from ppim.weights import save_state
-from tests.helpers import spread_weights
+from tests.helpers import images, spread_weights
 
 pytestmark = pytest.mark.smoke
 
@@ -183,6 +186,24 @@ def test_the_card_says_how_photos_are_shown_wherever_weights_lie(tmp_path, tiny_
     assert -np.log(of_truth).mean() == pytest.approx(result.loss, rel=1e-5) and "as its card says" in notes[0]
     other = of_weights(tmp_path / "mine", overrides=["DATA.CROP_PCT", "1.0"])
     assert list(predictions(other, meant([tiny_data / "val"]))) != found
+
+
+def test_weights_away_from_their_run_are_still_of_a_network_that_no_shape_tells(tiny_data, tmp_path):
+    """Of other heads and branches divided by another number; their shapes are those of the model of the same name."""
+    said = {"NUM_HEADS": 4, "SKIP_LAM": 3.0}
+    config = get_config(str(recipe_path("lvvit_demo")), [
+        "DATA.IMAGE_SIZE", "32", "MODEL.NUM_CLASSES", "3",
+        *(word for key, value in said.items() for word in (f"MODEL.TRANS.{key}", str(value)))])
+    paddle.seed(0)
+    model = build_model(config)
+    spread_weights(model)
+    card = card_of(config, find_images(str(tiny_data), "train"))
+    save_state(model.state_dict(), tmp_path / "copy.safetensors", card=card)
+    ready = of_weights(tmp_path / "copy")
+    assert (ready.model.blocks[0].attn.num_heads, ready.model.blocks[0].skip_lam) == (4, 3.0)
+    model.eval_token_weight = ready.model.eval_token_weight
+    with evaluating(model), evaluating(ready.model):
+        np.testing.assert_array_equal(ready.model(images(2)).numpy(), model(images(2)).numpy())
 
 
 def test_what_is_asked_for_must_be_there(folder, tiny_data, tmp_path):
