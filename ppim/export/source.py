@@ -69,6 +69,10 @@ def load(weights: str, named: str | None = None, classes: str | None = None, ove
     if named:
         overrides = [*(word for pair in keys_of(card).items() for word in pair), *overrides]
     ready = of_weights(weights, named, classes, overrides)
+    keep = ready.config.EVAL.KEEP
+    if keep < 1:
+        raise ValueError(f"EVAL.KEEP {keep:g} merges patches in ppim evaluate and ppim predict, and the network of a "
+                         "bundle keeps them all; export it with -o EVAL.KEEP 1")
     model, data, told = ready.model, ready.config.DATA, list(ready.notes)
     model.eval()
     if card and card["num_classes"] != model.num_classes:

@@ -311,6 +311,8 @@ def test_the_recipe_of_the_user_counts_more_than_the_card(weights):
     assert found.preprocess == {**VIEW, "image_size": [64, 64], "crop_pct": 1.0}
     assert found.model.eval_token_weight == 0.0 and not found.model.training
     assert source.load(str(weights)).model.eval_token_weight == 0.5
+    with pytest.raises(ValueError, match="EVAL.KEEP 0.5 merges patches .* -o EVAL.KEEP 1"):
+        source.load(str(weights), overrides=["EVAL.KEEP", "0.5"])
     # photos are shown as the card says, whoever names the model
     assert source.load(str(weights), "lvvit_demo").preprocess == {**VIEW, "image_size": [64, 64]}
 
