@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 from ppim.annotate import onnx_file, saved
 from ppim.annotate.chance import judge
 from ppim.annotate.coco import read_coco, renumbered
-from ppim.annotate.drawn import SCORES, Frame, of_boxes, of_masks
+from ppim.annotate.drawn import SCORES, Frame, check_shape, of_boxes, of_masks
 from ppim.annotate.fitted import Labelled, fitted
 from ppim.annotate.generate import (
     View,
@@ -29,6 +29,7 @@ from ppim.config import get_config
 from ppim.data.classes import read_names
 from ppim.data.datasets import find_images
 from ppim.data.masks import UNKNOWN, mask_path, read_mask
+from ppim.data.photos import photo_size
 from ppim.data.shapes import BACKGROUND, area_shares
 from ppim.engine.build import engine_arguments
 from ppim.engine.classes import known_names
@@ -184,9 +185,10 @@ def _shown(mask: str, photo: str, grid, classes: int, view: View) -> np.ndarray:
     """(cells, 1 + C) float32: what each cell of a photo shows by its mask, nothing first; all zero where that is not
     known."""
     found = read_mask(mask, classes)
-    window = (0.0, 0.0, 1.0, 1.0)
+    wh, window = (found.shape[1], found.shape[0]), (0.0, 0.0, 1.0, 1.0)
+    check_shape(mask, wh, photo, photo_size(photo, view.exif), view.exif)
     if view.centre_crop is not None:
-        window = centre_window((found.shape[1], found.shape[0]), view.centre_crop)
+        window = centre_window(wh, view.centre_crop)
     owner = np.where(found == UNKNOWN, BACKGROUND, found.astype(np.int64))
     shares = area_shares(owner, grid, 1 + classes, window).reshape(1 + classes, -1).T
     whole = shares.sum(axis=1, keepdims=True)

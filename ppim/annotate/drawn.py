@@ -43,7 +43,7 @@ def of_masks(masks: str, frame: Frame) -> Source:
         except FileNotFoundError:
             raise FileNotFoundError(f"{path}: no such mask; every photo needs one, of the same path and with the "
                                     "suffix .png") from None
-        _check_shape(path, (mask.shape[1], mask.shape[0]), photo, wh, frame.exif)
+        check_shape(path, (mask.shape[1], mask.shape[0]), photo, wh, frame.exif)
         return cells_of_mask(mask, frame.grid, frame.num_classes, frame.top_k, frame.window_of(wh))
 
     return _source(frame, read)
@@ -53,7 +53,7 @@ def of_boxes(coco: Coco, frame: Frame) -> Source:
     """Maps of the regions in a COCO file of annotations."""
     def read(photo: str) -> Cells:
         annotated, wh = coco.of(photo), frame.wh_of(photo)
-        _check_shape(coco.path, annotated.wh, photo, wh, frame.exif)
+        check_shape(coco.path, annotated.wh, photo, wh, frame.exif)
         return cells_of_regions(coco.regions_of(annotated), annotated.wh, frame.grid, frame.num_classes, frame.top_k,
                                 frame.window_of(wh))
 
@@ -64,8 +64,12 @@ def _source(frame: Frame, read) -> Source:
     return Source(frame.num_classes, frame.grid, frame.top_k, _BATCH, read, lambda cells: cells, is_one_by_one=True)
 
 
-def _check_shape(where: str, drawn: WH, photo: str, wh: WH, exif: str) -> None:
-    """Photos may have been scaled since, but for rounding; raise ValueError where they were cut or turned."""
+def check_shape(where: str, drawn: WH, photo: str, wh: WH, exif: str) -> None:
+    """Photos may have been scaled since, but for rounding; raise ValueError where they were cut or turned.
+
+    Args:
+        where: what was drawn, on a photo of `drawn` pixels (width, height); wh: of the photo, read with `exif`.
+    """
     if abs(drawn[0] * wh[1] - drawn[1] * wh[0]) > max(*drawn, *wh):
         turn = ""
         if abs(drawn[0] * wh[0] - drawn[1] * wh[1]) <= max(*drawn, *wh):

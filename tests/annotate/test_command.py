@@ -145,6 +145,15 @@ def test_a_saved_network_names_cells_and_is_told_how_often_it_is_right_and_teach
     masks = "--labelled-masks", folder / "masks", "--classes", folder / "names.txt"
     assert run(folder, *words, "--cells", "BHWC", "--labelled", folder / "photos", *masks, "--overwrite") == 0
     assert "labelled cells of 2 pictures" in capsys.readouterr().out and card(folder)["classes"] == NAMES
+    # one was drawn on its photo as it is stored, which is turned upright before the network sees it
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photo = folder / "photos" / "red" / "0.png"
+    Image.open(photo).save(photo, exif=turned)
+    assert run(folder, *words, "--cells", "BHWC", "--labelled", folder / "photos", *masks, "--overwrite") == 1
+    assert "drawn on the photo turned; take -o DATA.EXIF ignore" in capsys.readouterr().err
+    assert run(folder, *words, "--cells", "BHWC", "--labelled", folder / "photos", *masks, "--overwrite", "-o",
+               "DATA.EXIF", "ignore") == 0
 
 
 def test_a_network_of_others_may_be_shown_photos_of_two_sides(folder):
