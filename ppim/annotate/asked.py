@@ -74,7 +74,7 @@ def annotation(args, files: Sequence[str], is_asked: bool) -> Annotation:
         ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
     """
     if args.masks or args.boxes:
-        return _drawn(args)
+        return _drawn(args, files)
     network, told = _network(args, files)
     model, view, name, file, names = network
     more: Mapping[str, Any] = {}
@@ -195,10 +195,12 @@ def _shown(mask: str, photo: str, grid, classes: int, view: View) -> np.ndarray:
     return (shares / np.where(whole > 0, whole, 1)).astype(np.float32)
 
 
-def _drawn(args) -> Annotation:
+def _drawn(args, files: Sequence[str]) -> Annotation:
     exif = get_config(args.config, args.override).DATA.EXIF
     grid, told = tuple(args.grid) if len(args.grid) == 2 else (args.grid[0],) * 2, []
     coco = read_coco(args.boxes) if args.boxes else None
+    if coco:
+        coco.check_photos(files)
     if coco and args.classes:
         coco = renumbered(coco, read_names(args.classes))
     names = coco.names if coco else _listed(args, "--masks")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -41,11 +41,28 @@ class Coco(NamedTuple):
         Raises:
             ValueError: nothing.
         """
+        return self.photos[self._listed_as(photo)]
+
+    def check_photos(self, photos: Iterable[str]) -> None:
+        """Refuse photos of which one is taken for another: of those called alike the file may list but one.
+
+        Raises:
+            ValueError: two of them would have the same regions, or of one nothing is said.
+        """
+        owner: dict[str, str] = {}
+        for photo in photos:
+            name = self._listed_as(photo)
+            other = owner.setdefault(name, photo)
+            if other != photo:
+                raise ValueError(f"{self.path} lists {name}, and both {other} and {photo} could be meant; list either "
+                                 "by its path below --images, or make maps of the listed photos only")
+
+    def _listed_as(self, photo: str) -> str:
         name = photo if photo in self.photos else self.by_last_name.get(PurePosixPath(photo).name)
         if name is None:
             raise ValueError(f"{self.path} lists no photo called {photo}; make maps of the listed photos only, or add "
                              "it: a photo without annotations shows nothing")
-        return self.photos[name]
+        return name
 
     def regions_of(self, annotated: Annotated) -> list[Region]:
         """The regions of a photo.

@@ -149,6 +149,14 @@ def test_a_file_says_whose_boxes_lie_where_and_outlines_are_counted(tmp_path):
         coco.of("c.jpg")
 
 
+@pytest.mark.parametrize("photos", [["train/a.jpg", "val/a.jpg"], ["cat/b.jpg", "dog/b.jpg"]])
+def test_one_of_two_photos_called_alike_is_not_taken_for_the_other(tmp_path, photos):
+    coco = read_coco(written(tmp_path))
+    coco.check_photos([photos[0], "b.jpg" if "a.jpg" in photos[0] else "a.jpg"])
+    with pytest.raises(ValueError, match=f"both {photos[0]} and {photos[1]} could be meant"):
+        coco.check_photos(photos)
+
+
 def test_compressed_run_lengths_are_the_plain_ones():
     """Five bits a character, the lowest first; from the third on each is told by its difference to the one two before.
     """

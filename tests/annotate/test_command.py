@@ -110,6 +110,9 @@ def test_boxes_make_maps_of_areas_and_photos_may_have_been_scaled_since(folder, 
     (folder / "boxes.json").write_text(json.dumps(told))
     assert run(folder, *words, "--overwrite") == 1
     assert "drawn on 40 x 80 pixels, green/4.png has 12 x 8, which is another shape" in capsys.readouterr().err
+    (folder / "photos" / "blue" / "4.png").write_bytes((folder / "photos" / "green" / "4.png").read_bytes())
+    assert run(folder, *words, "--overwrite") == 1
+    assert "lists green/4.png, and both blue/4.png and green/4.png could be meant" in capsys.readouterr().err
 
 
 class Pooled(paddle.nn.Layer):
