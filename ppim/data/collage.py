@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from ppim.data.images import ImageList
-from ppim.data.masks import palette
+from ppim.data.masks import UNKNOWN, palette
 from ppim.data.shapes import BACKGROUND, label_map_of
 from ppim.geometry import HW, WH
 from ppim.seeds import SPLITS, picture_rng
@@ -38,7 +38,7 @@ GRID: HW = (12, 12)  # cells of a map
 SIDES = (32, 64)  # least and greatest side of a patch, pixels
 PATCHES = (1, 4)  # fewest and most photos
 SCRAMBLED = 6  # patches of the ground, besides the one that fills it
-MOST_CLASSES = 255  # 8 bits of a mask's pixel, 0 being the ground
+MOST_CLASSES = UNKNOWN - 1  # what a mask's pixel of 8 bits can name besides the ground, 0, and what is not known
 LEAST_SEEN = 512  # pixels of its patch that the centred square shows of a picture's class, half the smallest patch
 
 
