@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -62,7 +63,8 @@ def read_names(path: str, each_once: bool = True) -> tuple[str, ...]:
         raise FileNotFoundError(f"{path}: no such list of classes; wanted a text file with one name a line, or "
                                 f"`{IMAGENET}`") from None
     names = tuple(line.strip() for line in text.split("\n") if line.strip())
-    double = next((name for number, name in enumerate(names) if each_once and name in names[:number]), None)
+    often = Counter(names) if each_once else {}  # one look at each: a list may name 21,841
+    double = next((name for name, times in often.items() if times > 1), None)
     if not names or double:
         raise ValueError(f"{path}: wanted the name of one class a line, each once, as utf-8; "
                          + (f"{double!r} stands there twice" if double else "it is empty"))

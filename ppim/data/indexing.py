@@ -237,7 +237,8 @@ def _classes(place: str, said: _Names, folders: _Names) -> tuple[np.ndarray, lis
     numbered = own is said and all(text.isdecimal() for text in texts)
     if not numbered:
         classes = sorted(texts)
-        table = np.array([classes.index(text) for text in texts], np.int64)
+        place = {text: number for number, text in enumerate(classes)}
+        table = np.array([place[text] for text in texts], np.int64)
         return table[order], classes, False
     numbers = np.array(list(map(int, texts)), np.int64)
     pairs = {*zip(order.tolist(), np.frombuffer(folders.order, np.uint32).tolist())} if len(texts) == len(

@@ -111,6 +111,15 @@ def test_a_list_of_names_that_is_none_is_refused(tmp_path, text, words):
 
 
 @pytest.mark.smoke
+def test_a_list_may_name_as_many_classes_as_imagenet_21k(tmp_path):
+    names = [f"n{number:08}" for number in range(21_841)]
+    (tmp_path / "c.txt").write_text("\n".join(names))
+    assert read_names(str(tmp_path / "c.txt")) == tuple(names)
+    (tmp_path / "c.txt").write_text("\n".join([*names, names[7]]))
+    with pytest.raises(ValueError, match="'n00000007' stands there twice"):
+        read_names(str(tmp_path / "c.txt"))
+
+
 def test_imagenets_classes_are_in_the_order_of_published_heads():
     names = imagenet_classes()
     assert len(set(names)) == 1000 and list(names) == sorted(names) and read_names("imagenet") == names
