@@ -112,11 +112,13 @@ def form_of(path: str, opened: Callable[[], BinaryIO] | None = None) -> str:
     return f"{list(shape)} {dtype}"
 
 
-def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarray, num_classes: int) -> None:
+def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarray, num_classes: int,
+              log_z: np.ndarray | None = None) -> None:
     """Refuse values that no annotator writes. `raw_ids` is what the file holds, `ids` the same as whole numbers.
 
     Raises:
-        MapError: scores not finite, ids broken, out of range or twice in a cell, or all is zero.
+        MapError: scores not finite, ids broken, out of range or twice in a cell, or all is zero, which a photo that
+            shows nothing has only where there is one class.
     """
     if not np.isfinite(scores).all():
         raise MapError(f"{path}: {np.count_nonzero(~np.isfinite(scores))} of {scores.size} scores are not finite")
@@ -131,7 +133,7 @@ def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarra
     if raw_ids.dtype.kind == "f" and (raw_ids != ids).any():
         raise MapError(f"{path}: class ids must be whole numbers, got {raw_ids[raw_ids != ids][0]}; are the planes "
                        "(scores first, ids second) exchanged?")
-    if not scores.any() and not ids.any():
+    if not scores.any() and not ids.any() and (log_z is None or (num_classes > 1 and not log_z.any())):
         raise MapError(f"{path}: all zero, so it was never written; generate this map again")
     ordered = np.sort(ids, axis=0)
     if (ordered[1:] == ordered[:-1]).any():
@@ -160,11 +162,12 @@ def map_of_array(path: str, array: np.ndarray, num_classes: int, orientation: st
     # What is not a number gets some id here; the check below looks at what the file holds and refuses it.
     with np.errstate(invalid="ignore", over="ignore"):
         scores, ids = array[0].astype(np.float32), array[1].astype(np.int32)
-    check_map(path, scores, array[1], ids, num_classes)
     if array.shape[0] == 2:
+        check_map(path, scores, array[1], ids, num_classes)
         return LabelMap(scores, ids)
     with np.errstate(over="ignore"):
         log_z = array[2, 0].astype(np.float32)
+    check_map(path, scores, array[1], ids, num_classes, log_z)
     if not np.isfinite(log_z).all():
         raise MapError(f"{path}: {np.count_nonzero(~np.isfinite(log_z))} of {log_z.size} log-sum-exps are not finite")
     return LabelMap(scores, ids, log_z)
@@ -203,7 +206,7 @@ def write_map(path: str, scores: np.ndarray, ids: np.ndarray, log_z: np.ndarray 
         raise MapError(f"{path}: wanted scores and ids of one shape (K, rows, columns), got {np.shape(scores)} and "
                        f"{ids.shape}")
     array = np.stack(planes).astype(np.float16 if ids.max() < HALF_EXACT else np.float32)
-    check_map(path, array[0].astype(np.float32), ids, ids.astype(np.int32), int(ids.max()) + 1)
+    check_map(path, array[0].astype(np.float32), ids, ids.astype(np.int32), int(ids.max()) + 1, log_z)
     save_array(path, array)
 
 

@@ -69,10 +69,10 @@ def pack(source: Source, target: str, card: Callable[[bool], dict[str, Any] | No
     stems = ascending(source.stems())
     place = source.place(stems[0])
     first = change.of(place, source.array(stems[0]))
-    map_of_array(place, first, how.classes or UNKNOWN)
     log_z = len(first) == 3
     said = card(log_z)
     classes = how.classes or (said or {}).get("num_classes")
+    map_of_array(place, first, classes or UNKNOWN)
     ids = "<u2" if (classes or 0) <= _HALF_IDS else "<u4"
     plan = Plan(names_digest(stems), len(stems), first.shape[1:], ids, log_z, classes, how.round_scores,
                 how.shard_maps, source.path, str(change), said)

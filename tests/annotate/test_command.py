@@ -13,9 +13,11 @@ from PIL import Image
 from ppim.annotate.areas import cells_of_mask
 from ppim.commands import guarded
 from ppim.commands.labels import ending_with, make
+from ppim.commands.labels_pack import pack_labels
 from ppim.data.photos import photo_size
 from ppim.token_labels.card import CARD, read_card
 from ppim.token_labels.maps import read_map
+from ppim.token_labels.store import open_maps
 
 NAMES = ["red", "green", "blue"]
 
@@ -58,6 +60,21 @@ def test_masks_make_maps_of_areas(folder, capsys):
     assert read_card(folder / "maps").log_z and read_card(folder / "maps").exif == "apply"
     assert run(folder, *words) == 0 and "0 maps of 3 x 5 cells written" in capsys.readouterr().out
     assert run(folder, *words, "--centre-crop", "1.0") == 1 and "another annotator" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("names", "words"), [(NAMES, ["--top-k", "1"]), (NAMES[:1], [])])
+def test_a_photo_that_shows_nothing_has_a_map_though_one_class_is_kept(folder, capsys, names, words):
+    (folder / "names.txt").write_text("\n".join(names))
+    for path in (folder / "masks").rglob("*.png"):
+        Image.fromarray(np.full((8, 12), path.stem != "5", np.uint8)).save(path)
+    words = "--masks", folder / "masks", "--classes", folder / "names.txt", "--grid", "2", *words
+    assert run(folder, *words) == 0
+    empty = read_map(str(folder / "maps" / "blue" / "5.npy"), len(names))
+    assert not empty.scores.any() and not empty.ids.any()
+    np.testing.assert_allclose(empty.log_z, np.log(len(names)), rtol=1e-3)
+    assert guarded(pack_labels, [str(folder / "maps"), str(folder / "pack")]) == 0
+    assert open_maps(folder / "pack", len(names)).read("blue/5.png", (12, 8)).scores.tolist() == empty.scores.tolist()
+    assert run(folder, *words) == 0 and "21 kept" in capsys.readouterr().out
 
 
 def test_maps_of_another_annotator_go_before_the_first_new_one_comes(folder, capsys):

@@ -164,6 +164,7 @@ def test_one_class_twice_in_a_cell_is_refused_in_whatever_ranks(save, rank, othe
 
 def test_a_file_of_zeros_is_refused(save, tmp_path):
     assert "all zero" in refused(save(np.zeros((2, 1, 2, 2), np.float16)))
+    assert "all zero" in refused(save(np.zeros((3, 1, 2, 2), np.float16)))
     (tmp_path / "holes.npy").write_bytes(bytes(300))
     assert "not a whole .npy" in refused(str(tmp_path / "holes.npy"))
 
