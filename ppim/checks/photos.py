@@ -68,7 +68,10 @@ def labels_are_folders(images: ImageList) -> Finding:
 
 
 def splits_agree(train: ImageList, val: ImageList) -> Finding:
-    """Do folders of one name, in lists that give their photos' classes as numbers, have one class in both splits?"""
+    """Do folders of one name, in lists that give their photos' classes as numbers, have one class in both splits?
+
+    A photo that lies below the folder of its class has the class of that name, whatever folders inside it are called.
+    """
     check = "classes of both splits"
     ours, theirs = _class_of_folders(train), _class_of_folders(val)
     both = sorted(set(ours) & set(theirs))
@@ -88,7 +91,8 @@ def _class_of_folders(images: ImageList) -> dict[str, str]:
     some = walked(len(images))
     paths = images.paths if len(some) == len(images) else map(images.paths.__getitem__, some)
     for path, label in zip(paths, images.labels[some.start:some.stop:some.step].tolist()):
-        classes[path.rpartition("/")[0].rpartition("/")[2]].add(label)
+        top, inside = path.partition("/")[0], path.rpartition("/")[0].rpartition("/")[2]
+        classes[top if top == images.classes[label] else inside].add(label)
     return {folder: images.classes[labels.pop()] for folder, labels in classes.items() if folder and len(labels) == 1}
 
 

@@ -91,6 +91,16 @@ def test_lists_that_number_folders_otherwise_are_told(splits):
     assert finding.level == "error" and "class 0 for photos in c0/" in finding.text and "4 of 4" in finding.text
 
 
+def test_folders_inside_those_of_classes_may_be_called_alike(tmp_path):
+    for split, names in (("train", ["ill/anna", "well/bert"]), ("val", ["ill/bert", "well/anna"])):
+        for name in names:
+            (tmp_path / split / name).mkdir(parents=True)
+            (tmp_path / split / name / "1.png").write_bytes(b"")
+    train, val = (find_images(str(tmp_path), split) for split in ("train", "val"))
+    finding = splits_agree(train, val)
+    assert finding.level == "fine" and "2 folders have one class in both" in finding.text
+
+
 def test_classes_without_photos_are_counted_and_named(splits):
     _, train, _ = splits
     kept = train.labels != 2
