@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import BinaryIO, NamedTuple
 
+from ppim.data.lists import MOST_CLASSES
 from ppim.data.photos import SUFFIXES
 
 _MOST_CLASS = 1 << 20  # bytes of a member that says the class
@@ -117,9 +118,15 @@ def _sample(path: str, file: BinaryIO, key: str, members: list[Part]) -> Sample:
 def _class_of(where: str, suffix: str, text: bytes) -> str | None:
     try:
         if suffix == ".cls":
-            return text.decode("utf-8").strip() or None
-        said = json.loads(text)
-        found = [said[key] for key in ("cls", "label", "class") if key in said]
-        return str(found[0]) if found else None
-    except (ValueError, TypeError) as error:
+            said = text.decode("utf-8").strip() or None
+        else:
+            entries = json.loads(text)
+            found = [entries[key] for key in ("cls", "label", "class") if key in entries]
+            if found and type(found[0]) not in (int, str):
+                raise ValueError(f"wanted a number or a name, got {found[0]!r:.80}")
+            said = str(found[0]) if found else None
+        if said and said.isdecimal() and (len(said) > 9 or int(said) >= MOST_CLASSES):
+            raise ValueError(f"wanted one below {MOST_CLASSES:,}, got {said:.80}")
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{where}: says no class ({error})") from None
+    return said

@@ -388,6 +388,12 @@ FAULTS = {
     "no photo": (lambda path: pack(path, [("a/1.npy", b"x")]), "sample a/1 has 0 photos"),
     "no samples": (lambda path: pack(path, []), "no sample in 1 tar files"),
     "broken json": (lambda path: pack(path, [("a/1.jpg", b"x"), ("a/1.json", b"{")]), "a/1.json: says no class"),
+    "deep json": (lambda path: pack(path, [("a/1.jpg", b"x"), ("a/1.json", b"[" * 99_999)]), "a/1.json: says no class"),
+    "several classes": (lambda path: pack(path, [("1.jpg", b"x"), ("1.json", b'{"label": [1, 2]}')]),
+                        r"1.json: says no class \(wanted a number or a name, got \[1, 2\]"),
+    "null": (lambda path: pack(path, [("1.jpg", b"x"), ("1.json", b'{"label": null}')]), "says no class .*None"),
+    "a date": (lambda path: pack(path, [("1.jpg", b"x"), ("1.cls", b"20240131")]), "1.cls: .*one below 1,000,000"),
+    "a long number": (lambda path: pack(path, [("1.jpg", b"x"), ("1.cls", b"9" * 30)]), "1.cls: says no class .*999"),
     "some say": (lambda path: pack(path, [("a/1.jpg", b"x"), ("a/2.jpg", b"x"), ("a/2.cls", b"1")]),
                  "some samples have a .cls"),
 }
