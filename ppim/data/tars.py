@@ -2,7 +2,8 @@
 
 Members that share their path up to the first dot of the file's name are one sample and stand together: a photo, and
 where there is one a label map (`.npy`). Its class stands in `.cls` (a number or a name) or `.json` (`cls`, `label` or
-`class`), else it is the first folder of the path. Members of other kinds are passed over.
+`class`), else it is the first folder of the path. Members of other kinds are passed over, and so are those whose names
+begin with a dot (a Mac's tar puts `._1.jpg` beside `1.jpg`) or have none (README).
 """
 from __future__ import annotations
 
@@ -78,6 +79,9 @@ def _members(path: str, file: BinaryIO) -> Iterator[Part]:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while member := tar.next():
                 tar.members = []  # it would keep all of them
+                stem, dot, _ = member.name.rpartition("/")[2].partition(".")
+                if member.isfile() and not (stem and dot):
+                    continue
                 if member.isreg() and not member.issparse():
                     yield Part(member.name.removeprefix("./"), member.offset_data, member.size)
                 elif not member.isdir():

@@ -354,6 +354,14 @@ def test_others_say_classes_in_their_ways(said, labels, classes, numbered, forma
     assert images.photo(1).size == (4, 3) and images.paths[0] == long[2:] + "0.JPG"
 
 
+def test_what_a_mac_puts_beside_photos_and_files_without_a_suffix_are_passed_over(photo, tmp_path):
+    pack(tmp_path / "a.tar", [("README", b"x"), ("._a", b"x"), ("a/._1.jpg", b"x"), ("a/1.jpg", photo),
+                              ("a/.DS_Store", b"x"), ("b/2.jpg", photo)])
+    assert ppim("data", "index", tmp_path) == 0
+    images = find_images(tmp_path)
+    assert list(images.paths) == ["a/1.jpg", "b/2.jpg"] and images.photo(0).size == (4, 3)
+
+
 def test_numbers_that_go_with_folders_have_their_names(photo, tmp_path):
     pack(tmp_path / "a.tar", [(f"{folder}/{at}.{kind}", data) for at, (folder, label) in enumerate(
         [("zebra", 0), ("ant", 1), ("zebra", 0)]) for kind, data in (("jpg", photo), ("cls", b"%d" % label))])
