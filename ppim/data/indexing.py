@@ -205,6 +205,10 @@ def _write_maps(path: str, noted: _Noted, maps: dict[str, np.ndarray]) -> None:
         return
     order = np.array(sorted(range(len(photos)), key=lambda entry: stems[photos[entry]]), np.int64)
     photos = photos[order]
+    twice = next((photo for photo, behind in zip(photos, photos[1:]) if stems[photo] == stems[behind]), None)
+    if twice is not None:
+        raise ValueError(f"{noted.place}: two photos with label maps are called {os.fsdecode(stems[twice])} (up to the "
+                         "suffix), and a map is found by that name; rename one of them in its tar file")
 
     def names() -> Iterator[str]:
         return (os.fsdecode(stems[photo]) for photo in photos.tolist())
