@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ppim.data.transforms import Operation, history
+from ppim.files import open_regular
 from ppim.geometry import HW, trace
 
 UNKNOWN = 255
@@ -25,12 +26,19 @@ def read_mask(path: str, classes: int) -> np.ndarray:
     """(H, W) uint8.
 
     Raises:
-        FileNotFoundError: there is none. ValueError: no picture of indices, or an index beyond the classes.
+        FileNotFoundError: there is none. ValueError: no whole picture of indices, or an index beyond the classes.
     """
-    with Image.open(path, formats=["PNG"]) as picture:
-        if picture.mode not in ("P", "L"):
-            raise ValueError(f"{path}: wanted a PNG of palette indices or of grey levels, got mode {picture.mode}")
-        mask = np.array(picture)
+    try:
+        with open_regular(path) as file, Image.open(file, formats=["PNG"]) as picture:
+            mode, mask = picture.mode, np.array(picture)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Pillow raises OSError, SyntaxError, a bomb's own, ... on damaged files
+        why = " ".join(str(error).replace(os.fspath(path), "it").split())
+        raise ValueError(f"{path}: cannot be read as a PNG ({why:.200}); draw this mask again, or save it "
+                         "anew") from None
+    if mode not in ("P", "L"):
+        raise ValueError(f"{path}: wanted a PNG of palette indices or of grey levels, got mode {mode}")
     beyond = mask[(mask > classes) & (mask != UNKNOWN)]
     if beyond.size:
         raise ValueError(f"{path}: wanted 0 (nothing), 1 .. {classes} (a class) and {UNKNOWN} (not known), got "

@@ -51,3 +51,26 @@ def test_a_mask_that_is_none_is_refused_by_name(tmp_path):
     Image.new("RGB", (4, 4)).save(path)
     with pytest.raises(ValueError, match="palette indices or of grey levels, got mode RGB"):
         read_mask(str(path), 6)
+    with pytest.raises(FileNotFoundError):
+        read_mask(str(tmp_path / "none.png"), 6)
+
+
+def bad_stream(data):
+    at = data.index(b"IDAT") + 4
+    return data[:at] + b"\xff" * 4 + data[at + 4:]
+
+
+def bad_chunk(data):
+    at = data.index(b"IDAT", data.index(b"IDAT") + 4)
+    return data[:at - 4] + b"\xff" * 8 + data[at + 4:]
+
+
+@pytest.mark.parametrize("spoil", [bad_stream, bad_chunk, lambda data: data[:len(data) // 2], lambda data: b"<html>"])
+def test_a_damaged_mask_is_one_line_with_its_name(tmp_path, spoil):
+    path = tmp_path / "mask.png"
+    noise = np.random.default_rng(0).integers(0, 5, (900, 900)).astype(np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"mask.png: cannot be read as a PNG \(.*save it anew") as caught:
+        read_mask(str(path), 6)
+    assert "\n" not in str(caught.value)
