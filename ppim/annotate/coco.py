@@ -80,7 +80,7 @@ class Coco(NamedTuple):
             segments = found.get("segmentation")
             mask = decoded(segments, wh) if isinstance(segments, dict) else None
             return Region(label, (x, y, x + width, y + height), mask)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(f"{self.path}: annotation {found.get('id')!r:.40} is none ({why:.200}); wanted "
                              "category_id, bbox [x, y, width, height] and, if any, segmentation") from None
@@ -98,12 +98,18 @@ def read_coco(path: str | Path) -> Coco:
         told = json.loads(Path(path).read_bytes().decode("utf-8"))
         photos = {one["id"]: Annotated((int(one["width"]), int(one["height"])), []) for one in told["images"]}
         names = {one["id"]: str(one["file_name"]).replace("\\", "/") for one in told["images"]}
+        for key, photo in photos.items():
+            if min(photo.wh) < 1:
+                raise ValueError(f"{names[key]} of {photo.wh[0]} x {photo.wh[1]} pixels")
+        again = next((name for name, times in Counter(names.values()).items() if times > 1), None)
+        if again is not None:
+            raise ValueError(f"{again} stands among the images twice")
         classes = {one["id"]: str(one["name"]) for one in sorted(told["categories"], key=lambda one: one["id"])}
         for found in told["annotations"]:
             photos[found["image_id"]].regions.append(found)
         polygons = sum(isinstance(found.get("segmentation"), list) and bool(found["segmentation"])
                        for found in told["annotations"])
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"{path}: not a COCO file of annotations ({why:.200}); wanted images (id, file_name, width, "
                          "height), categories (id, name) and annotations (image_id, category_id, bbox)") from None

@@ -183,6 +183,11 @@ def test_compressed_run_lengths_are_the_plain_ones():
 @pytest.mark.parametrize(("change", "told"), [
     ({"annotations": [{"image_id": 8}]}, "not a COCO file.*KeyError: 8"),
     ({"categories": None}, "not a COCO file"),
+    ({"images": [{"id": 9, "file_name": "b.jpg", "width": 0, "height": 6}]}, "b.jpg of 0 x 6 pixels.*width"),
+    ({"images": [{"id": 9, "file_name": "b.jpg", "width": float("inf"), "height": 6}]}, "not a COCO file.*infinity"),
+    ({"images": [{"id": at, "file_name": "b.jpg", "width": 6, "height": 6} for at in (7, 9)]}, "b.jpg stands .* twice"),
+    ({"annotations": [{"id": 5, "image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1],
+                       "segmentation": {"size": [6, 6], "counts": "o" * 40 + "0"}}]}, "annotation 5 is none"),
     ({"annotations": [{"id": 5, "image_id": 9, "category_id": 1, "bbox": [0, 0, 1, 1]}]}, "annotation 5 is none"),
     ({"annotations": [{"id": 5, "image_id": 9, "category_id": 3, "bbox": [0, 0, -1, 1]}]}, "a box of -1 x 1 pixels"),
     ({"annotations": [{"id": 5, "image_id": 9, "category_id": 3, "bbox": [0, 0, 1, 1],
