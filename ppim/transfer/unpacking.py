@@ -69,7 +69,8 @@ def to_files(source: Source, target: str, suffix: str, card: dict[str, Any] | No
     """
     _settle_card(target, suffix, card)
     stems = sorted(source.stems())
-    planes = None if card is None else 3 if card["log_z"] else 2
+    log_z = (card or {}).get("log_z")
+    planes = None if log_z is None else 3 if log_z else 2
     work, total = _Write(source, target, suffix, change, classes or UNKNOWN, planes), Written(0, 0)
     with progress(len(stems)) as advance:
         for done in in_order(work, stems, jobs):
@@ -94,4 +95,6 @@ def _settle_card(target: str, suffix: str, card: dict[str, Any] | None) -> None:
 def _told(card: dict[str, Any] | None) -> str:
     if card is None:
         return f"no {CARD} says"
-    return ", ".join([card["frame"], card["orientation"], *(f"changed ({done})" for done in card.get("changes", ()))])
+    # a card that somebody has written by hand may say less
+    return ", ".join([*(f"{card.get(key) or f'no {key}'}" for key in ("frame", "orientation")),
+                      *(f"changed ({done})" for done in card.get("changes", ()))])

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ppim.cli import main
-from ppim.token_labels.card import Reading, save_card
+from ppim.token_labels.card import Reading, load_card, save_card
 from ppim.token_labels.manifest import read_manifest
 from ppim.token_labels.maps import save_array, write_map
 from ppim.token_labels.store import open_maps
@@ -124,6 +124,16 @@ def test_what_cannot_be_packed_is_refused_with_the_reason_and_leaves_no_pack(map
     pack(maps, tmp_path / "pack", code=1)
     assert re.search(rf"n2/8\.npy: .*{words}", capsys.readouterr().err)
     assert not (tmp_path / "pack").exists()
+
+
+def test_a_card_that_says_little_goes_along(maps, tmp_path, capsys):
+    (maps / "annotation.json").write_text('{"num_classes": 10}')
+    pack(maps, tmp_path / "pack")
+    pack(tmp_path / "pack", tmp_path / "back", "--unpack")
+    assert load_card(tmp_path / "back") == {"num_classes": 10, "exif": "ignore"}
+    words = ["labels", "convert", str(maps), str(tmp_path / "back"), "--frame", "whole", "--orientation", "mirrored"]
+    assert main([*words, "--jobs", "1"]) == 1
+    assert "the maps there are to be read as no frame, no orientation" in capsys.readouterr().err
 
 
 def test_places_that_are_taken_or_mistaken_are_refused(maps, tmp_path, capsys):
