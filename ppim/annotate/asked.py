@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -176,7 +177,7 @@ def _labelled(args, model, view: View) -> tuple[Labelled, tuple[str, ...], dict[
                             for path, file in zip(paths, files)])
         labels = np.full(len(files), -1, np.int64)
     said = "\n".join(f"{path} {label}" for path, label in zip(paths, labels))
-    about.update(labelled_photos=len(files), labelled_sha256=hashlib.sha256(said.encode()).hexdigest())
+    about.update(labelled_photos=len(files), labelled_sha256=hashlib.sha256(os.fsencode(said)).hexdigest())
     classes = len(names) or int(labels.max()) + 1
     return Labelled(files, labels, classes, targets), tuple(names), about
 

@@ -64,6 +64,7 @@ def torch_bytes(array: np.ndarray, name: str = "archive") -> bytes:
         name: of the folder inside the file.
     """
     values = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    name = name.encode("utf-8", "replace").decode()  # that of a file need not be text, in a zip it must be
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for member, data in (("data.pkl", _pickled(values)), ("byteorder", b"little"), ("data/0", values.tobytes()),

@@ -156,6 +156,8 @@ def test_a_saved_network_names_cells_and_is_told_how_often_it_is_right_and_teach
     assert (stored.ids[0] == 2).all()
     # the same network, as if it knew no classes: pictures teach it that the second is called blue now
     (folder / "photos" / "green").rename(folder / "aside")
+    for kind in ("photos", "masks"):  # a name may be no text
+        (folder / kind / "blue" / "2.png").rename(folder / kind / "blue" / os.fsdecode(b"2\xe9.png"))
     assert run(folder, *words, "--cells", "BHWC", "--labelled", folder / "photos", "--head", "knn", "--overwrite") == 0
     assert "the head is right on 100.0 % of 2 labelled pictures" in capsys.readouterr().out
     told = card(folder)

@@ -1,6 +1,7 @@
 """Label maps of PyTorch, read and written without it: against files that PyTorch wrote, and against PyTorch itself."""
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import subprocess
@@ -39,6 +40,13 @@ def test_what_is_written_is_read_again_bit_for_bit(tmp_path_factory, array):
     again = read_torch_map(str(path))
     assert again.shape == array.shape and again.astype("<" + array.dtype.str[1:]).tobytes() == array.astype(
         array.dtype.newbyteorder("<")).tobytes()
+
+
+def test_a_photo_whose_name_is_no_text_has_a_file_too():
+    array = np.arange(8, dtype=np.float16).reshape(2, 1, 2, 2)
+    path_name = os.fsdecode(b"caf\xe9")
+    with zipfile.ZipFile(io.BytesIO(torch_bytes(array, path_name))) as archive:
+        assert archive.namelist()[0] == "caf?/data.pkl"
 
 
 def test_pytorch_reads_what_is_written_and_it_is_laid_out_as_pytorch_lays_it_out(tmp_path):
