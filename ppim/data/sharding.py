@@ -41,13 +41,18 @@ def write_shards(images: ImageList, folder: str | os.PathLike[str], maps: str | 
         advance: told how many photos more have been written.
 
     Raises:
-        ValueError: two photos whose names differ in nothing that tar files keep of them, tar files of something else.
+        ValueError: two photos whose names differ in nothing that tar files keep of them, tar files of something else;
+            a folder that has folders.
         FileNotFoundError: a photo or map that is not there.
     """
     if maps:
         _check_maps(maps)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    inside = min((entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."), default=None)
+    if inside:
+        raise ValueError(f"{folder}: has folders, {inside} among them, which count as classes and tar files beside "
+                         "them as nothing; give an empty folder")
     order = order_rng(0, 0).permutation(len(images)) if mixed else np.arange(len(images))
     portions = list(_portions(images, order, maps, size))
     _check_keys(images, portions)

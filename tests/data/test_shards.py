@@ -232,6 +232,15 @@ def test_shards_of_shards_hold_the_same_photos(shards, folders, tmp_path):
         assert by_path(find_images(tmp_path / "again", split)) == by_path(find_images(shards, split))
 
 
+def test_tar_files_do_not_come_to_lie_beside_class_folders(photo, tmp_path, capsys):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(photo)
+    assert ppim("data", "shards", tmp_path, tmp_path) == 1
+    assert "has folders, cat among them, which count as classes" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat", "dog"]
+
+
 def test_maps_that_cannot_be_taken_along_are_told_in_a_line(folders, shards, tmp_path, capsys):
     assert ppim("labels", "pack", folders / "maps", tmp_path / "pack", "--classes", "3", "--jobs", "1") == 0
     shutil.copytree(folders / "maps", tmp_path / "fewer")
