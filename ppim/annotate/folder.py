@@ -17,7 +17,7 @@ import numpy as np
 
 from ppim.geometry import HW
 from ppim.seal import SEAL_BYTES
-from ppim.token_labels.card import Reading, card_fields, load_card, save_card
+from ppim.token_labels.card import Reading, card_fields, load_own_card, save_card
 from ppim.token_labels.maps import MapError, map_path, read_map
 from ppim.token_labels.store import first_shared
 
@@ -38,7 +38,7 @@ def claim(output, reading: Reading, origin: Mapping[str, object], overwrite: boo
     Raises:
         ValueError: the folder holds maps of another annotator.
     """
-    there = None if overwrite else load_card(output)
+    there = None if overwrite else load_own_card(output)
     if there is not None:
         # which engine stands in cards of what was not computed operator by operator
         card = {"engine": None, **origin, **card_fields(reading)}

@@ -21,7 +21,7 @@ import numpy as np
 from ppim.data.images import ImageList
 from ppim.files import open_regular, write_whole
 from ppim.seeds import order_rng
-from ppim.token_labels.card import CARD
+from ppim.token_labels.card import CARD, card_place
 from ppim.token_labels.manifest import is_pack
 from ppim.token_labels.maps import map_path
 from ppim.token_labels.shard_maps import has_shard_maps
@@ -65,7 +65,7 @@ def write_shards(images: ImageList, folder: str | os.PathLike[str], maps: str | 
     surplus = folder / f"{len(portions):06}.tar"
     if surplus.exists():
         raise ValueError(f"{surplus}: a tar file of other shards; give an empty folder")
-    if maps and (card := Path(maps) / CARD).is_file():
+    if maps and (card := card_place(maps)).is_file():
         write_whole(folder / CARD, lambda beside: beside.write_bytes(card.read_bytes()))
     for path in sorted(wanted.keys() - kept):
         write_whole(path, partial(_write, members=members_of(wanted[path])))

@@ -40,7 +40,8 @@ def map_reading(config: CfgNode, recipe: CfgNode, path: str) -> tuple[Reading, s
                 "key out, a card counts more than a recipe, or correct the card where it is wrong"
             )
     ours = ", ".join(f"{key} {labels[key]}" for key in denied)
-    return card, f"{card_place(path).name} there" + (f", against {ours} in the recipe" if ours else "")
+    where = "there" if card_place(path).parent == Path(path) else "in the folder above"
+    return card, f"{card_place(path).name} {where}" + (f", against {ours} in the recipe" if ours else "")
 
 
 def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -> Maps:

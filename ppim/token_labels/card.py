@@ -5,6 +5,7 @@ Maps of our own lie beside one; other maps have none, and for them the configura
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,8 +47,10 @@ _SEAL = "seal"  # the key of a digest of all else the card says
 
 
 def card_place(maps: str | Path) -> Path:
-    """The file with the card of a folder or of a pack, whether there is one or not."""
-    return Path(maps) / (MANIFEST if is_pack(maps) else CARD)
+    """The file with the card of a folder or of a pack, whether there is one or not. A folder without one is a part of
+    the maps of the folder above it, where that has one: so are those of `train/`, which were made with others."""
+    own, above = Path(maps) / (MANIFEST if is_pack(maps) else CARD), Path(os.path.abspath(maps)).parent / CARD
+    return above if own.name == CARD and not own.exists() and above.is_file() else own
 
 
 def check_reading(reading: Reading) -> None:
@@ -63,12 +66,21 @@ def check_reading(reading: Reading) -> None:
 
 
 def load_card(maps: str | Path) -> dict[str, Any] | None:
-    """All that the card of a folder or pack says, of old ones without it `exif` "ignore"; None where it has none.
+    """All that the card of a folder or pack says, see `card_place`, of old ones without it `exif` "ignore"; None where
+    it has none.
 
     Raises:
         ValueError: the file is damaged; the message names it.
     """
-    card = read_manifest(maps).card if is_pack(maps) else _load(Path(maps) / CARD)
+    return _with_exif(read_manifest(maps).card if is_pack(maps) else _load(card_place(maps)))
+
+
+def load_own_card(maps: str | Path) -> dict[str, Any] | None:
+    """The same of a folder to be written to, of which that above it does not speak. Raises what `load_card` raises."""
+    return load_card(maps) if is_pack(maps) else _with_exif(_load(Path(maps) / CARD))
+
+
+def _with_exif(card: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if card is None else {**card, "exif": card.get("exif", "ignore")}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ppim.files import write_whole
-from ppim.token_labels.card import CARD, load_card, save_said
+from ppim.token_labels.card import CARD, load_own_card, save_said
 from ppim.token_labels.maps import MapError, map_of_array, map_path, save_array
 from ppim.token_labels.record import UNKNOWN
 from ppim.transfer.change import Change
@@ -81,7 +81,7 @@ def to_files(source: Source, target: str, suffix: str, card: dict[str, Any] | No
 
 def _settle_card(target: str, suffix: str, card: dict[str, Any] | None) -> None:
     """Write the card before the first map, so that what an interrupted start has left says what it is."""
-    there = load_card(target)
+    there = load_own_card(target)
     wanted = None if card is None else {**card, "exif": card.get("exif", "ignore")}
     if there == wanted:
         return

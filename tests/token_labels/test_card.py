@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from ppim.token_labels.card import CARD, Reading, load_card, read_card, save_card
+from ppim.token_labels.card import CARD, Reading, load_card, load_own_card, read_card, save_card
 
 GOOD = {"frame": "centre-crop", "crop_pct": 0.875, "orientation": "rows-first", "log_z": True}
 
@@ -23,6 +23,18 @@ def test_a_card_says_again_what_was_written(tmp_path, reading):
 
 def test_a_folder_without_a_card_says_nothing(tmp_path):
     assert read_card(tmp_path) is None and load_card(tmp_path) is None
+
+
+def test_maps_of_both_splits_made_at_one_go_have_the_card_above_them(tmp_path):
+    save_card(tmp_path / "maps", Reading("centre-crop", 0.875, log_z=True), {})
+    for split in ("train", "val"):
+        (tmp_path / "maps" / split).mkdir()
+        assert read_card(tmp_path / "maps" / split) == Reading("centre-crop", 0.875, log_z=True)
+    save_card(tmp_path / "maps" / "val", Reading(log_z=False), {})
+    assert read_card(tmp_path / "maps" / "val") == Reading(log_z=False)
+    assert load_own_card(tmp_path / "maps" / "train") is None and load_own_card(tmp_path / "maps")["crop_pct"] == 0.875
+    (tmp_path / "maps" / "train" / "cat").mkdir()
+    assert read_card(tmp_path / "maps" / "train" / "cat") is None
 
 
 def test_a_card_of_whole_photos_needs_no_crop_and_may_say_more_than_is_asked(tmp_path):
