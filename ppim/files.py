@@ -29,6 +29,15 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "rb")
 
 
+def leads_back(link: str, folder: str) -> bool:
+    """Does a link that was reached from `folder` on lead to a folder on the way to it, or to one above such a folder?
+    """
+    target = os.path.realpath(link)
+    # of the way as it was gone: through another link this one may lead back to where that one lies
+    way = [os.path.dirname(link), *(os.path.join(folder, above) for above in Path(link).relative_to(folder).parents)]
+    return any(Path(os.path.realpath(above)).is_relative_to(target) for above in way)
+
+
 def write_whole(path: str | Path, write: Callable[[Path], object], durable: bool = True) -> None:
     """Let `write` fill a file beside `path`, then put it in place in one step; its folder is made.
 

@@ -27,6 +27,7 @@ from ppim.data.lists import read_list
 from ppim.data.manifest import open_manifest, stamp_of
 from ppim.data.photos import SUFFIXES
 from ppim.data.tars import holds_shards
+from ppim.files import leads_back
 from ppim.index import Index
 from ppim.shards import Shards
 
@@ -203,7 +204,7 @@ def images_below(folder: str, prefix: str, skipped: Counter[str],
     found, stamps = [], {} if stamps is None else stamps
     stamps[prefix] = stamp_of(folder)
     for here, inside, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        if os.path.islink(here) and _leads_back(here, folder):
+        if os.path.islink(here) and leads_back(here, folder):
             raise OSError(f"{here}: a link back to a folder above it, so that its images would come again and again; "
                           "remove it")
         inside[:] = [name for name in inside if name[0] != "."]
@@ -212,15 +213,6 @@ def images_below(folder: str, prefix: str, skipped: Counter[str],
         stamps.update((f"{head}/{name}", stamp_of(os.path.join(here, name))) for name in inside)
         found += [f"{head}/{name}" for name in files if name[0] != "." and _is_image(name, skipped)]
     return sorted(found)
-
-
-def _leads_back(link: str, folder: str) -> bool:
-    """Does a link that was reached from `folder` on lead to a folder on the way to it, or to one above such a folder?
-    """
-    target = os.path.realpath(link)
-    # of the way as it was gone: through another link this one may lead back to where that one lies
-    way = [os.path.dirname(link), *(os.path.join(folder, above) for above in Path(link).relative_to(folder).parents)]
-    return any(Path(os.path.realpath(above)).is_relative_to(target) for above in way)
 
 
 def _refuse(error: OSError) -> None:

@@ -16,13 +16,13 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ppim.files import open_regular, write_whole
+from ppim.files import leads_back, open_regular, write_whole
 from ppim.geometry import Window
 from ppim.seal import SEAL_BYTES, content_length, sealed
 
@@ -53,6 +53,24 @@ def map_path(folder: str, image_relative_path: str, suffix: str = ".npy") -> str
 def stem_of(image_relative_path: str) -> str:
     """The name of an image's map: its path without the last suffix."""
     return os.path.normpath(os.path.splitext(image_relative_path)[0])
+
+
+def stems_below(folder: str, suffix: str = ".npy") -> Iterator[str]:
+    """The names of the maps in a folder and in those in it, with forward slashes, in any order. Links are followed, no
+    file is opened, and names that begin with a dot are passed over, as those of photos are.
+
+    Raises:
+        OSError: a link back to a folder through which it was reached.
+    """
+    for here, inside, files in os.walk(folder, followlinks=True):
+        if here != folder and os.path.islink(here) and leads_back(here, folder):
+            raise OSError(f"{here}: a link back to a folder above it, so that its maps would come again and again; "
+                          "remove it")
+        inside[:] = [name for name in inside if name[0] != "."]
+        head = os.path.relpath(here, folder)
+        for name in files:
+            if name.endswith(suffix) and name[0] != ".":
+                yield os.path.normpath(os.path.join(head, name[:-len(suffix)])).replace(os.sep, "/")
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 from ppim.geometry import WH
 from ppim.token_labels.card import WHOLE, Reading, check_reading
 from ppim.token_labels.manifest import is_pack
-from ppim.token_labels.maps import LabelMap, form_of, map_path, read_map
+from ppim.token_labels.maps import LabelMap, form_of, map_path, read_map, stems_below
 from ppim.token_labels.pack import MapPack
 from ppim.token_labels.shard_maps import MapShards, has_shard_maps
 
@@ -122,12 +122,8 @@ class MapFolder:
         return absent
 
     def stems(self) -> Iterator[str]:
-        """The names of all maps, with forward slashes; links are followed, no file is opened."""
-        for folder, _, files in os.walk(self.path, followlinks=True):
-            inside = os.path.relpath(folder, self.path)
-            for name in files:
-                if name.endswith(".npy"):
-                    yield os.path.normpath(os.path.join(inside, name[:-len(".npy")])).replace(os.sep, "/")
+        """The names of all maps, see `maps.stems_below`."""
+        return stems_below(self.path)
 
     def place(self, stem: str) -> str:
         """The file of a map, relative to the folder."""

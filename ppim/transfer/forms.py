@@ -10,7 +10,7 @@ from typing import Union
 import numpy as np
 
 from ppim.token_labels.manifest import MANIFEST, is_pack
-from ppim.token_labels.maps import map_path, read_array
+from ppim.token_labels.maps import map_path, read_array, stems_below
 from ppim.token_labels.pack import MapPack
 from ppim.token_labels.record import UNKNOWN
 from ppim.transfer.torch_maps import read_torch_map
@@ -28,13 +28,8 @@ class FolderOf:
     suffix: str
 
     def stems(self) -> Iterator[str]:
-        """The names of all maps, with forward slashes, in any order; links are followed, no file is opened."""
-        for folder, _, files in os.walk(self.path, followlinks=True):
-            inside = os.path.relpath(folder, self.path)
-            for name in files:
-                if name.endswith(self.suffix) and not name.startswith("."):
-                    stem = os.path.normpath(os.path.join(inside, name[:-len(self.suffix)]))
-                    yield stem.replace(os.sep, "/")
+        """The names of all maps, see `maps.stems_below`."""
+        return stems_below(self.path, self.suffix)
 
     def place(self, stem: str) -> str:
         """The file of a map."""

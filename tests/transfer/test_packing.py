@@ -136,6 +136,16 @@ def test_a_card_that_says_little_goes_along(maps, tmp_path, capsys):
     assert "the maps there are to be read as no frame, no orientation" in capsys.readouterr().err
 
 
+def test_links_that_lead_in_a_circle_are_named_and_what_is_hidden_stays_where_it_is(maps, tmp_path, capsys):
+    shutil.copytree(maps / "n0", maps / ".trash")
+    (tmp_path / "linked").symlink_to(maps)
+    pack(tmp_path / "linked", tmp_path / "pack")
+    assert read_manifest(tmp_path / "pack").maps == COUNT
+    (maps / "n1" / "up").symlink_to("..")
+    pack(maps, tmp_path / "other", code=1)
+    assert "n1/up: a link back to a folder above it" in capsys.readouterr().err
+
+
 def test_places_that_are_taken_or_mistaken_are_refused(maps, tmp_path, capsys):
     (tmp_path / "pack").mkdir()
     pack(maps, tmp_path / "pack", code=1)
