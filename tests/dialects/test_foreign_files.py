@@ -197,7 +197,8 @@ def test_the_content_handed_in_is_left_as_it_was():
 
 def test_mistakes_in_a_file_are_still_told(tmp_path):
     for text, words in (("TRAIN: 5", "TRAIN is a section"),
-                        ("{DISTILL: 3, TRAIN: {DISTILLATION_TYPE: hard}}", "DISTILL is a section"), ("TRAIN: {BASE_LRR: 1}", "did you mean TRAIN.BASE_LR"),
+                        ("{DISTILL: 3, TRAIN: {DISTILLATION_TYPE: hard}}", "DISTILL is a section"),
+                        ("TRAIN: {BASE_LRR: 1}", "did you mean TRAIN.BASE_LR"),
                         ("TRAIN.BASE_LR: 1", "unknown key TRAIN.BASE_LR")):
         with pytest.raises(ValueError, match=words):
             read(tmp_path, text)

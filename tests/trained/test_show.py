@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import sys
 
 import numpy as np
 import pytest
