@@ -111,6 +111,13 @@ class GradScaler(paddle.amp.GradScaler):
         self.update()
 
 
+def state_of(optimizer: paddle.optimizer.Optimizer) -> dict[str, object]:
+    """Its state dict. What was put back lies apart until the first step takes it up, and Paddle 2.6 does not tell of it
+    before."""
+    waiting = {} if optimizer._accumulators else optimizer._accumulators_holder
+    return {**waiting, **optimizer.state_dict()}
+
+
 def recomputed(function: Callable, *args):
     """`function(*args)`, of which the backward pass finds only `args` and computes the rest again, with equal draws.
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import paddle
 from paddle import nn
 
+from ppim.paddle_compat import state_of
+
 
 def decays(name: str, exempt: set[str]) -> bool:
     """Does weight decay apply to this parameter? Not to those exempt."""
@@ -83,7 +85,7 @@ def state_by_structured_names(optimizer: paddle.optimizer.Optimizer, model: nn.L
     """The optimizer's tensors as `<parameter's structured name>/<kind>`, e.g. `blocks.0.attn.qkv.weight/moment1_0`."""
     structured = {parameter.name: name for name, parameter in model.named_parameters()}
     state = {}
-    for key, value in optimizer.state_dict().items():
+    for key, value in state_of(optimizer).items():
         if key == "master_weights":
             state.update({f"{structured[made_up]}/master": master for made_up, master in value.items()})
         elif key != "LR_Scheduler":

@@ -125,6 +125,22 @@ def test_state_moves_to_a_model_built_after_others(name):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=key)
 
 
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", ["AdamW", "SGD"])
+def test_state_that_was_put_back_is_there_before_the_first_step(name):
+    # a run that goes on in a new folder, or in other batches, saves where it stands before it takes a step
+    model = small_model()
+    optimizer = build_optimizer(model, name, weight_decay=0.05)
+    step(model, optimizer)
+    state = {key: value.numpy() for key, value in state_by_structured_names(optimizer, model).items()}
+    other = build_optimizer(model, name, weight_decay=0.05)
+    load_state_by_structured_names(other, model, {key: paddle.to_tensor(value) for key, value in state.items()})
+    told = state_by_structured_names(other, model)
+    assert any(key.endswith(("/moment1_0", "/velocity_0")) for key in state)
+    for key, value in state.items():
+        np.testing.assert_array_equal(told[key].numpy(), value, err_msg=key)
+
+
 def test_state_of_another_model_is_refused():
     model = small_model()
     with pytest.raises(ValueError, match="another model"):
