@@ -143,6 +143,7 @@ USUAL = {
     "TRAIN.MODEL_EMA": False,
     "TRAIN.MIXUP_ALPHA": 0.0,
     "TRAIN.CUTMIX_ALPHA": 0.0,
+    "TRAIN.CUTMIX_MINMAX": None,  # which mixes whatever the alpha is
     "TRAIN.RANDOM_ERASE_PROB": 0.0,
     "MIX.TOKEN_ALPHA": 0.0,
     # what else a run that weights come from may have been told

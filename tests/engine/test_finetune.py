@@ -67,6 +67,15 @@ def test_maps_of_the_run_that_weights_come_from_stay_with_its_photos(tiny_config
     assert (changed.TOKEN_LABEL.ENABLE, changed.TOKEN_LABEL.VAL_PATH) == (False, "")
 
 
+@pytest.mark.smoke
+def test_photos_are_shown_unmixed_however_the_run_that_weights_come_from_mixed_its_own(tiny_config):
+    told = ["TRAIN.MIXUP_ALPHA", "0.8", "TRAIN.CUTMIX_MINMAX", "[0.2, 0.8]", "MIX.TOKEN_ALPHA", "1"]
+    assert get_config(tiny_config, told).TRAIN.CUTMIX_MINMAX == [0.2, 0.8]
+    changed = get_config(tiny_config, [*told, *as_overrides(settings_for(140, 2, "cpu"))])
+    train = changed.TRAIN
+    assert (train.MIXUP_ALPHA, train.CUTMIX_ALPHA, train.CUTMIX_MINMAX, changed.MIX.TOKEN_ALPHA) == (0, 0, None, 0)
+
+
 def test_what_a_run_was_told_of_its_end_and_its_losses_stays_with_it(tiny_config):
     told = ["TRAIN.ACCUM_ITER", "2", "TRAIN.MAX_STEPS", "3", "TRAIN.MAX_HOURS", "1", "TRAIN.EARLY_STOP", "1",
             "LOSS.CLASS_BALANCE", "inverse", "TRAIN.LR_SCHEDULER.NAME", "poly"]
