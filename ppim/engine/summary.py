@@ -129,8 +129,11 @@ def _mixing(config: CfgNode) -> str:
     """What is mixed, how strongly, and for how many images a draw counts; what is off goes unsaid."""
     train, mix = config.TRAIN, config.MIX
     grid = " on the token grid" if mix.CUTMIX_GRID == "tokens" else ""
-    kinds = [("mixup", train.MIXUP_ALPHA, ""), ("cutmix", train.CUTMIX_ALPHA, grid), ("MixToken", mix.TOKEN_ALPHA, "")]
-    told = [f"{name} {alpha:g}{where}" for name, alpha, where in kinds if alpha]
+    sides = train.CUTMIX_MINMAX  # drawn from in place of the alpha, whatever that is
+    cutmix = f"{train.CUTMIX_ALPHA:g}" if sides is None else f"{sides[0]:g} to {sides[1]:g} of a side"
+    kinds = [("mixup", f"{train.MIXUP_ALPHA:g}", ""), ("cutmix", cutmix, grid),
+             ("MixToken", f"{mix.TOKEN_ALPHA:g}", "")]
+    told = [f"{name} {how}{where}" for name, how, where in kinds if how != "0"]
     if not told:
         return "none"
     drawn_for = f"{mix.GROUP} images" if train.MIXUP_MODE == "batch" else f"each {train.MIXUP_MODE}"

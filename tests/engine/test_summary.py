@@ -55,6 +55,8 @@ def test_what_is_off_and_what_is_one_goes_unsaid():
     assert said(nothing)["mixing"] == "mixing     none"
     assert said(["MIX.TOKEN_ALPHA", "1", *nothing[:4]])["mixing"].startswith("mixing     MixToken 1, one draw for ")
     aligned = said(["TRAIN.CUTMIX_ALPHA", "1", "MIX.CUTMIX_GRID", "tokens", "MIX.CLASS_SHARE", "alignment"])["mixing"]
+    sides = said([*nothing, "TRAIN.CUTMIX_MINMAX", "[0.2, 0.75]"])["mixing"]
+    assert sides.startswith("mixing     cutmix 0.2 to 0.75 of a side, one draw for ")
     assert "cutmix 1 on the token grid, " in aligned and aligned.endswith("class target shared by alignment")
     assert said(["DATA.BATCH_SIZE", "1"])["batch"] == "batch      1 image"
     assert said(["DATA.BATCH_SIZE", "4"], 2, 3)["batch"] == "batch      24 images = 2 processes x 4 x 3 accumulated"
