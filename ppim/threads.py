@@ -37,7 +37,12 @@ def thread_count(env: Mapping[str, str], cores: int) -> int | None:
     local_ranks = int(env.get("PADDLE_LOCAL_SIZE") or 0)
     if local_ranks:
         return max(1, cores // local_ranks)
-    return None if env.get("OMP_NUM_THREADS") else cores
+    exported = env.get("OMP_NUM_THREADS")
+    if not exported:
+        return cores
+    # OpenMP takes a list as well, a number for each level of nesting; Paddle has one level, and others read one number
+    first = exported.partition(",")[0].strip()
+    return None if first == exported else int(first) if first.isdecimal() else cores
 
 
 def settle() -> None:

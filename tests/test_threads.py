@@ -16,6 +16,11 @@ def test_a_thread_count_the_user_exported_is_left_alone():
     assert thread_count({"OMP_NUM_THREADS": "3"}, cores=8) is None
 
 
+@pytest.mark.parametrize(("exported", "threads"), [("4,2", 4), ("4, 2", 4), (" 3", 3), (",2", 8)])
+def test_of_a_count_for_each_level_of_nesting_the_first_is_meant(exported, threads):
+    assert thread_count({"OMP_NUM_THREADS": exported}, cores=8) == threads
+
+
 @pytest.mark.parametrize(("ranks", "threads"), [("2", 4), ("3", 2), ("16", 1)])
 def test_the_launchers_workers_share_the_cores_though_it_hands_them_one_thread(ranks, threads):
     assert thread_count({"OMP_NUM_THREADS": "1", "PADDLE_LOCAL_SIZE": ranks}, cores=8) == threads
