@@ -1,6 +1,7 @@
 """What will a recipe need on these GPUs? Everything that a plan says, put together from a configuration."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
@@ -242,20 +243,37 @@ def _memory(job: Job, traced: Traced, operators: list[Operator], theirs: int, fi
     return _Held({name: size / 1e9 for name, size in state.items()}, images / 1e9, total / 1e9, room)
 
 
-def _steps(job: Job) -> int:
+def _counted(job: Job) -> Steps:
+    """Steps and epochs converted into one another.
+
+    Raises:
+        ValueError: the photos do not fill a step.
+    """
     config = job.config
     per_epoch = job.images // (config.DATA.BATCH_SIZE * job.gpus)
-    epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
-    total = Steps(per_epoch, config.TRAIN.ACCUM_ITER, epochs).total
-    return min(total, config.TRAIN.MAX_STEPS or total)
+    if not per_epoch:
+        raise ValueError(f"{job.images:,} photos do not fill one batch of {config.DATA.BATCH_SIZE} on each of "
+                         f"{job.gpus} GPUs; plan with fewer GPUs or a smaller DATA.BATCH_SIZE, or give --images")
+    steps = Steps(per_epoch, config.TRAIN.ACCUM_ITER, config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS)
+    steps.check()
+    return steps
+
+
+def _steps(job: Job) -> int:
+    total = _counted(job).total
+    return min(total, job.config.TRAIN.MAX_STEPS or total)
+
+
+def _evaluations(job: Job) -> int:
+    """How often a run evaluates: every so many epochs, and behind its last step, wherever that is."""
+    epochs = math.ceil(_counted(job).epoch(_steps(job)))
+    return -(-epochs // job.config.VALIDATE_FREQ)
 
 
 def _evaluation_seconds(job: Job, traced: Traced) -> float:
     """Of all evaluations: forward passes of the weights and of their average, on each GPU's share."""
     config = job.config
-    epochs = config.TRAIN.NUM_EPOCHS + config.TRAIN.COOLDOWN_EPOCHS
-    times = (epochs // config.VALIDATE_FREQ if config.VALIDATE_FREQ else 0) or 1
     launching = len(traced.forward) * job.assumed.launch_us / 1e6
     batch = max(launching, roofline.gpu_seconds(traced.forward, job.gpu, job.assumed, job.half))
     pictures = looks_of(config) * job.val_images / job.gpus
-    return times * (1 + config.TRAIN.MODEL_EMA) * pictures / config.DATA.BATCH_SIZE * batch
+    return _evaluations(job) * (1 + config.TRAIN.MODEL_EMA) * pictures / config.DATA.BATCH_SIZE * batch

@@ -93,6 +93,24 @@ def test_a_plan_adds_up(plans):
     assert plan.largest_batch < plan.other_largest_batch and plan.fits
 
 
+@with_paddle_3
+def test_as_many_evaluations_are_counted_as_a_run_makes():
+    # 4 GPUs x 16 of 640 photos: 10 steps an epoch
+    of_each = [estimate(Job(get_config("lvvit_tiny", [*TINY, "TRAIN.COOLDOWN_EPOCHS", "0", "TRAIN.NUM_EPOCHS", "10",
+                                                      *more]), find("v100"), 4, images=640)).evaluation_hours
+               for more in (["VALIDATE_FREQ", "10"], ["VALIDATE_FREQ", "4"], ["TRAIN.MAX_STEPS", "25"])]
+    # behind the last epoch; behind the fourth, the eighth and the last; behind two epochs and where it ends
+    assert [hours / of_each[0] for hours in of_each] == pytest.approx([1, 3, 3])
+
+
+@with_paddle_3
+def test_photos_that_do_not_fill_a_step_make_no_plan():
+    with pytest.raises(ValueError, match="63 photos do not fill one batch of 16 on each of 4 GPUs"):
+        estimate(Job(get_config("lvvit_tiny", TINY), find("v100"), 4, images=63))
+    with pytest.raises(ValueError, match="lower TRAIN.ACCUM_ITER"):
+        estimate(Job(get_config("lvvit_tiny", [*TINY, "TRAIN.ACCUM_ITER", "999"]), find("v100"), 4, images=64))
+
+
 def test_it_is_told_that_nothing_was_measured(plans):
     job, plan = plans[0]
     told = dict(row[:2] for row in rows(job, plan))
