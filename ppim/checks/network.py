@@ -13,7 +13,7 @@ _FIRST_LAYERS = 6  # of a network without blocks, which count as its stem
 _DEAD = 1e-6  # spread of a channel, in that of the liveliest
 _ROUNDING = 2.0**-23  # of float32
 _TINY = 1e-30  # some processors take less for zero
-_EPSILON = 1e-6  # more than AdamW's, which shortens the steps of small gradients
+_CLEAR = 100  # times AdamW's epsilon, which shortens the steps of small gradients, and of clipped ones more
 
 
 def all_are_trained(model: nn.Layer, untaught: Iterable[str], asked: Collection[str] = ()) -> Finding:
@@ -159,18 +159,18 @@ def gradients_are_there(
 
 def owe_a_move(
     values: Mapping[str, paddle.Tensor], gradients: Mapping[str, paddle.Tensor | None], rates: Mapping[str, float],
-    adaptive: bool,
+    adaptive: bool, epsilon: float = 1e-8,
 ) -> set[str]:
     """The parameters with an element that the first step must change, however float32 rounds.
 
     Args:
-        values, gradients, rates: of each parameter before the step, by name; adaptive: as below.
+        values, gradients, rates: of each parameter before the step, by name; adaptive, epsilon: as below.
     """
     there = [name for name in values if gradients[name] is not None]
     owed = []
     for name in there:
         size = gradients[name].astype("float32").abs()
-        step = rates[name] * (size / (size + _EPSILON) if adaptive else size)
+        step = rates[name] * (size / (size + _CLEAR * epsilon) if adaptive else size)
         owed.append((step > 4 * _ROUNDING * values[name].astype("float32").abs() + _TINY).any().reshape([1]))
     return {name for name, owes in zip(there, paddle.concat(owed).tolist()) if owes} if there else set()
 
@@ -196,20 +196,21 @@ def parameters_moved(
 
 
 def step_is_as_long_as_the_rate(change: np.ndarray, value: np.ndarray, gradient: np.ndarray,
-                                rate: float | np.ndarray, adaptive: bool) -> Finding:
+                                rate: float | np.ndarray, adaptive: bool, epsilon: float = 1e-8) -> Finding:
     """Is the first step of parameters without decay as long as the rate says?
 
     Args:
         change, value, gradient: (n,) of some elements: what the step changed, what was there, its gradient.
         rate: the learning rate; where it differs, (n,) that of each.
         adaptive: AdamW, whose first step is the rate whatever the gradient; else the rate times the gradient.
+        epsilon: AdamW's.
     """
     check = "length of the step"
     expected = np.broadcast_to(rate, gradient.shape).astype(gradient.dtype) * (1 if adaptive else np.abs(gradient))
     rate = float(np.max(rate))
     # rounding of the value, and AdamW's epsilon, must not show; behind factors of layer scale gradients are a millionth
     # of others, which epsilon then outweighs where all of them are clipped
-    least = max(1e-6, 1e-3 * np.abs(gradient).max(initial=0)) if adaptive else 0
+    least = max(_CLEAR * epsilon, 1e-3 * np.abs(gradient).max(initial=0)) if adaptive else 0
     clear = (np.abs(value) * _ROUNDING < 0.01 * expected) & (np.abs(gradient) > least)
     if clear.sum() < 4 or rate == 0:
         return unknown(check, "no element moves far enough for float32 to show how far")

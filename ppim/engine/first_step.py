@@ -95,7 +95,7 @@ class FirstStep:
         self._rates = {name: rate * scale for name, scale in
                        rate_scales(run.state.model, run.config.TRAIN.LAYER_DECAY).items()}
         self._owed = network.owe_a_move(self._before, {name: p.grad for name, p in self._trained.items()}, self._rates,
-                                        self._is_adaptive)
+                                        self._is_adaptive, run.config.TRAIN.OPTIMIZER.EPS)
         self._gradient = {name: self._trained[name].grad.clone() for name in self._short
                           if self._trained[name].grad is not None}
         if self._hook:
@@ -148,7 +148,8 @@ class FirstStep:
         before = flat(self._before)
         rates = np.concatenate([np.full(self._before[name].size, self._rates[name]) for name in self._gradient])
         return network.step_is_as_long_as_the_rate(flat(self._trained).astype("float64") - before, before,
-                                                   flat(self._gradient), rates, self._is_adaptive)
+                                                   flat(self._gradient), rates, self._is_adaptive,
+                                                   self._run.config.TRAIN.OPTIMIZER.EPS)
 
     def _evaluates_without_a_trace(self) -> Finding:
         """A few photos evaluated as the run will evaluate all of them, weights and running average."""

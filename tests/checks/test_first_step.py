@@ -6,6 +6,7 @@ import pytest
 from ppim.checks import network, pixels, processes, recipe, samples, weights
 from ppim.data.making import collate
 from ppim.data.transforms import eval_view
+from ppim.engine.optimizer import build_optimizer
 from tests.helpers import small_lvvit
 
 RNG = np.random.default_rng(0)
@@ -68,6 +69,24 @@ def test_gradients_behind_layer_scale_are_not_taken_for_a_wrong_rate():
     assert np.median(np.abs(change)) < 0.9e-3
     assert network.step_is_as_long_as_the_rate(change, np.zeros(100), gradient, 1e-3, True).level == "fine"
     assert network.step_is_as_long_as_the_rate(change / 2, np.zeros(100), gradient, 1e-3, True).level == "error"
+
+
+def test_steps_that_a_large_epsilon_shortens_are_not_taken_for_a_wrong_rate():
+    """Others than AdamW's usual 1e-8 are a matter of the recipe (TRAIN.OPTIMIZER.EPS)."""
+    layer = paddle.nn.Linear(1, 64)
+    optimizer = build_optimizer(layer, "AdamW", weight_decay=0.0, eps=1e-3)
+    before, gradient = layer.bias.numpy().copy(), np.linspace(2e-4, 2e-3, 64, dtype=np.float32)
+    layer.bias.grad = paddle.to_tensor(gradient)
+    optimizer.set_lr(1e-2)
+    optimizer.step()
+    change = layer.bias.numpy() - before
+    assert np.median(np.abs(change)) < 0.6e-2
+    assert network.step_is_as_long_as_the_rate(change, before, gradient, 1e-2, True, 1e-3).level == "unknown"
+    assert network.step_is_as_long_as_the_rate(change, before, gradient, 1e-2, True).level == "error"
+    # nor does a parameter owe a move that such an epsilon keeps too small for float32 to show
+    owed = [network.owe_a_move({"w": paddle.ones([2])}, {"w": paddle.full([2], 1e-4)}, {"w": 1e-2}, True, epsilon)
+            for epsilon in (1e-8, 1.0)]
+    assert owed == [{"w"}, set()]
 
 
 @pytest.mark.smoke
