@@ -72,7 +72,8 @@ def settle(run: Run, micro: int) -> None:
     """Make the folder of a run that goes on agree with where it stands, `micro` micro-batches into it.
 
     Afterwards its newest checkpoint is of this very step, and its newest weights are that checkpoint's. Checkpoints of
-    a higher number, damaged or counted in other batches, are set aside: the next --resume would prefer them.
+    a higher number, damaged or counted in other batches, are set aside: the next --resume would prefer them. So is the
+    newest running average of a run that goes on without one.
     """
     run.world.barrier()  # by now every process has read what it goes on from
     if run.resumed is None:
@@ -87,6 +88,10 @@ def settle(run: Run, micro: int) -> None:
         _write_newest(run.folder, _arrays(run, "raw"), _arrays(run, "ema") if run.state.ema else None, run.card)
     if run.world.is_main:
         _settle_best(run)
+        if run.state.ema is None and run.folder.last_ema.is_file():
+            # whoever finds no checkpoint takes the average for the newest weights'
+            run.log.say(f"{run.folder.last_ema} is of step {step} or before, and this run keeps no running average: "
+                        f"set aside as {set_aside(run.folder.last_ema).name}, delete it when you like")
         for path in list_checkpoints(checkpoints):
             if step_of(path) > step:
                 run.log.say(f"{path} counts no more: set aside as {set_aside(path).name}, delete it when you like")

@@ -22,6 +22,7 @@ from ppim.engine.run import start
 from ppim.engine.saving import settle
 from ppim.engine.train import fit
 from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid
+from ppim.weights.run_folders import weights_in
 from tests.helpers import ROOT, losses, put_best, write_tiny_recipe
 
 NEWEST = ("last.pdparams", "last_ema.pdparams")
@@ -71,6 +72,17 @@ def test_a_finished_run_is_completed_from_its_last_checkpoint(whole, copied, los
     assert_same_bytes(folder, whole[1])
     assert json.loads((folder / "best.json").read_text())["last"]["raw"]["count"] == result.count == 11
     assert steps_in(folder) == [6, 4, 2]
+
+
+def test_a_run_that_goes_on_without_a_running_average_does_not_leave_its_old_one_among_its_newest_weights(
+        copied, capsys):
+    config, folder, options = copied
+    old = (folder / "last_ema.pdparams").read_bytes()
+    run(config, [*options, "TRAIN.MAX_STEPS", "7", "TRAIN.MODEL_EMA", "False"])
+    assert "last_ema.pdparams is of step 6 or before" in capsys.readouterr().out
+    assert (folder / "last_ema.pdparams.aside").read_bytes() == old
+    shutil.rmtree(folder / "checkpoints")  # as people do to save room
+    assert weights_in(folder) == (folder / "last.pdparams", "raw")
 
 
 def test_a_damaged_newest_checkpoint_is_set_aside_and_the_run_ends_as_if_it_never_was(whole, copied, capsys):
