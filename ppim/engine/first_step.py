@@ -14,6 +14,7 @@ from ppim.checks.finding import Finding, error, fine
 from ppim.config import has_teacher, teaches_tokens
 from ppim.engine.checked import same_weights
 from ppim.engine.depth import rate_scales
+from ppim.engine.optimizer import gradient_norm
 from ppim.segment.figures import NothingCounted
 
 if TYPE_CHECKING:
@@ -94,8 +95,9 @@ class FirstStep:
         self._found.append(_rate_is_meant(rate, run.schedule.at(run.steps.epoch(run.state.step))))
         self._rates = {name: rate * scale for name, scale in
                        rate_scales(run.state.model, run.config.TRAIN.LAYER_DECAY).items()}
+        self._epsilon = self._epsilon_before_clipping()
         self._owed = network.owe_a_move(self._before, {name: p.grad for name, p in self._trained.items()}, self._rates,
-                                        self._is_adaptive, run.config.TRAIN.OPTIMIZER.EPS)
+                                        self._is_adaptive, self._epsilon)
         self._gradient = {name: self._trained[name].grad.clone() for name in self._short
                           if self._trained[name].grad is not None}
         if self._hook:
@@ -120,6 +122,14 @@ class FirstStep:
     @property
     def _is_adaptive(self) -> bool:
         return self._run.config.TRAIN.OPTIMIZER.NAME == "AdamW"
+
+    def _epsilon_before_clipping(self) -> float:
+        """AdamW's epsilon beside the gradients as they are now: clipped to a third, they will be shortened by it as by
+        one three times as large."""
+        train, state = self._run.config.TRAIN, self._run.state
+        if train.GRAD_CLIP is None:
+            return train.OPTIMIZER.EPS
+        return train.OPTIMIZER.EPS * max(1.0, gradient_norm(state.optimizer, state.loss_scale) / train.GRAD_CLIP)
 
     def update(self) -> None:
         """Look at what the step has changed, and whether evaluating leaves it alone."""
@@ -148,8 +158,7 @@ class FirstStep:
         before = flat(self._before)
         rates = np.concatenate([np.full(self._before[name].size, self._rates[name]) for name in self._gradient])
         return network.step_is_as_long_as_the_rate(flat(self._trained).astype("float64") - before, before,
-                                                   flat(self._gradient), rates, self._is_adaptive,
-                                                   self._run.config.TRAIN.OPTIMIZER.EPS)
+                                                   flat(self._gradient), rates, self._is_adaptive, self._epsilon)
 
     def _evaluates_without_a_trace(self) -> Finding:
         """A few photos evaluated as the run will evaluate all of them, weights and running average."""

@@ -100,6 +100,8 @@ RUNS = [
         "TRAIN.MODEL_EMA", "False", "TRAIN.BASE_LR", "0.1", "TRAIN.WARMUP_EPOCHS", "0"]),
     Sound("statistics frozen, computed again, workers", keys=[
         "MODEL.STEM_BN", "frozen", "TRAIN.RECOMPUTE", "True", "DATA.NUM_WORKERS", "1", "DATA.REPEATED_AUG", "3"]),
+    Sound("a large epsilon", keys=["TRAIN.OPTIMIZER.EPS", "0.01"]),
+    Sound("clipped to next to nothing", keys=["TRAIN.GRAD_CLIP", "1e-6"]),
     Sound("rate scaled from another batch", keys=["TRAIN.LINEAR_SCALED_LR", "1024", "TRAIN.SCALED_RATES", "base"]),
     Sound("maps written columns first, the card says so", edit=columns_first),
     Sound("maps of the centre, the card says so", edit=of_the_centre),
