@@ -39,7 +39,7 @@ def parser() -> Parser:
                       "published ones")
     made.add_argument("--layers", type=int, nargs="+", default=[-1], metavar="N",
                       help="blocks whose attention is drawn: 0 the first, -1 the last (-1)")
-    made.add_argument("--heads", type=FROM_ZERO, nargs="+", metavar="N", help="their heads (all)")
+    made.add_argument("--heads", type=int, nargs="+", metavar="N", help="their heads (all)")
     made.add_argument("--token", type=FROM_ZERO, nargs=2, metavar=("ROW", "COLUMN"),
                       help="the token that looks, 0 0 the upper left one (the class token)")
     made.add_argument("--class", dest="asked", metavar="NAME", help="the class whose relevance is drawn, by name or "

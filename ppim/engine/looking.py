@@ -116,8 +116,6 @@ def look_at_samples(path: str, numbers: Sequence[int], epoch: int, output: Path,
     beyond = [number for number in numbers if not 0 <= number < len(samples)]
     if beyond:
         raise ValueError(f"--sample wants numbers of training photos, 0 .. {len(samples) - 1}, got {beyond[0]}")
-    if epoch < 0:
-        raise ValueError(f"--epoch wants 0, the first, or more; got {epoch}")
     output.mkdir(parents=True, exist_ok=True)
     for number in numbers:
         shown = taught(samples, (epoch, number, 0), config.DATA.IMAGENET_MEAN, config.DATA.IMAGENET_STD)

@@ -42,7 +42,6 @@ bench --rounds 0: at least 1
 bench --batch 0: at least 1
 knn -k 0: at least 1
 knn --temperature 0: above 0
-visualize --heads -1: at least 0
 visualize --token 0 -1: at least 0
 visualize --sample -1: at least 0
 visualize --epoch -1: at least 0
