@@ -1,5 +1,5 @@
 """How does a file appear? Whole or not at all: written beside its place, synced to the disk, renamed. And how is one
-opened that somebody else has put there, or its name printed?"""
+opened that somebody else has put there, found below a folder, or its name printed?"""
 from __future__ import annotations
 
 import contextlib
@@ -29,7 +29,25 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return open(path, "rb")
 
 
-def leads_back(link: str, folder: str) -> bool:
+def walk_through(folder: str, what: str, onerror: Callable[[OSError], object] | None = None,
+                 ) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk` from a folder on, through links too; names that begin with a dot are passed over.
+
+    Args:
+        what: is looked for, in words.
+
+    Raises:
+        OSError: a link back to a folder through which it was reached.
+    """
+    for here, inside, names in os.walk(folder, onerror=onerror, followlinks=True):
+        if os.path.islink(here) and _leads_back(here, folder):
+            raise OSError(f"{here}: a link back to a folder above it, so that its {what} would come again and again; "
+                          "remove it")
+        inside[:] = [name for name in inside if name[0] != "."]
+        yield here, inside, [name for name in names if name[0] != "."]
+
+
+def _leads_back(link: str, folder: str) -> bool:
     """Does a link that was reached from `folder` on lead to a folder on the way to it, or to one above such a folder?
     """
     target = os.path.realpath(link)

@@ -27,7 +27,7 @@ from ppim.data.lists import read_list
 from ppim.data.manifest import open_manifest, stamp_of
 from ppim.data.photos import SUFFIXES
 from ppim.data.tars import holds_shards
-from ppim.files import leads_back
+from ppim.files import walk_through
 from ppim.index import Index
 from ppim.shards import Shards
 
@@ -203,15 +203,11 @@ def images_below(folder: str, prefix: str, skipped: Counter[str],
     """
     found, stamps = [], {} if stamps is None else stamps
     stamps[prefix] = stamp_of(folder)
-    for here, inside, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        if os.path.islink(here) and leads_back(here, folder):
-            raise OSError(f"{here}: a link back to a folder above it, so that its images would come again and again; "
-                          "remove it")
-        inside[:] = [name for name in inside if name[0] != "."]
+    for here, inside, files in walk_through(folder, "images", _refuse):
         inner = os.path.relpath(here, folder).replace(os.sep, "/")
         head = prefix if inner == "." else f"{prefix}/{inner}"
         stamps.update((f"{head}/{name}", stamp_of(os.path.join(here, name))) for name in inside)
-        found += [f"{head}/{name}" for name in files if name[0] != "." and _is_image(name, skipped)]
+        found += [f"{head}/{name}" for name in files if _is_image(name, skipped)]
     return sorted(found)
 
 

@@ -164,20 +164,21 @@ def card_of(config: CfgNode, images: ImageList) -> dict[str, Any]:
     }
 
 
-def keys_of(card: Mapping[str, Any]) -> dict[str, str]:
-    """What a card says of how photos are to be shown, as keys of a configuration and their values as typed."""
+def keys_of(card: Mapping[str, Any]) -> list[str]:
+    """What a card says of how photos are to be shown, as keys and values are typed after -o."""
     keys = {"image_size": "DATA.IMAGE_SIZE", "crop_pct": "DATA.CROP_PCT", "interpolation": "DATA.INTERPOLATION",
             "mean": "DATA.IMAGENET_MEAN", "std": "DATA.IMAGENET_STD", "exif": "DATA.EXIF"}
-    return {key: str(card[name]) for name, key in keys.items() if name in card}
+    return [word for name, key in keys.items() if name in card for word in (key, str(card[name]))]
 
 
-def size_of(card: Mapping[str, Any]) -> dict[str, str]:
-    """What a card says of the model's size besides its name, as keys of a configuration and their values as typed.
+def trans_of(card: Mapping[str, Any]) -> list[str]:
+    """What a card says of the model's size besides its name, as keys and values are typed after -o.
 
     Numbers of heads and the like leave no trace in the shapes of weights, which fit another network as well then.
     """
     said = card.get("trans")
-    return {f"MODEL.TRANS.{key}": str(value) for key, value in said.items()} if isinstance(said, dict) else {}
+    changes = said if isinstance(said, dict) else {}
+    return [word for key, value in changes.items() for word in (f"MODEL.TRANS.{key}", str(value))]
 
 
 def known_names(weights: str, folders: Collection[str], rows: int | None = None) -> tuple[str, ...]:

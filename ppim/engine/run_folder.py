@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ppim.config import get_config, published_recipes, recipe_path, teaches_tokens
 from ppim.engine.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, remove_leftovers
-from ppim.engine.classes import keys_of, size_of
+from ppim.engine.classes import keys_of, trans_of
 from ppim.files import leftovers
 from ppim.weights.card import read_card
 from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid, step_of
@@ -182,7 +182,7 @@ def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:
         name, rows, twins = recognise_file(weights)
         told = f"recognised by the weights in {weights}"
         told += f" (or {', '.join(twins)}, of the same shapes: give --model then)" if twins else ""
-    shown = [text for pair in keys_of(card).items() for text in pair]
+    shown = keys_of(card)
     note = f"recipe: {name}, {told}{'; photos are shown as its card says' if shown else ''}"
-    size = [text for pair in size_of(card).items() for text in pair]
-    return str(recipe_path(name)), [*(["MODEL.NUM_CLASSES", str(rows)] if rows else []), *size, *shown], [note]
+    head = ["MODEL.NUM_CLASSES", str(rows)] if rows else []
+    return str(recipe_path(name)), [*head, *trans_of(card), *shown], [note]

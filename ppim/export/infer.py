@@ -16,7 +16,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -224,12 +224,25 @@ def ended(faults: Sequence[str]) -> int:
     return 1 if faults else 0
 
 
-def save(path: str, kept: Sequence[tuple[list[str], list[np.ndarray]]]) -> None:
-    """Write `photos`, `logits` and, where the network gives them, `token_logits` (B, N, K) as arrays of an npz file."""
+def guarded(act: Callable[[], int]) -> int:
+    """The exit code of `act`, or 1 and a line where a file cannot be read or written."""
+    try:
+        return act()
+    except OSError as error:
+        return ended([str(error)])
+
+
+def save(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an npz file, its folder too."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+
+
+def joined(kept: Sequence[tuple[list[str], list[np.ndarray]]]) -> dict[str, np.ndarray]:
+    """Of all batches `photos`, `logits` and, where the network gives them, `token_logits` (B, N, K)."""
     arrays = [np.concatenate(of_batches) for of_batches in zip(*(outputs for _, outputs in kept))]
     photos = np.array([photo for batch, _ in kept for photo in batch])
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, photos=photos, **dict(zip(("logits", "token_logits"), arrays)))
+    return {"photos": photos, **dict(zip(("logits", "token_logits"), arrays))}
 
 
 def options() -> argparse.Namespace:
@@ -240,10 +253,7 @@ def options() -> argparse.Namespace:
 
 def main() -> int:
     """The exit code: 0, or 1 where a photo or another file cannot be read or written, or the engine is missing."""
-    try:
-        return answered(options())
-    except OSError as error:
-        return ended([str(error)])
+    return guarded(lambda: answered(options()))
 
 
 def answered(args: argparse.Namespace) -> int:
@@ -260,7 +270,7 @@ def answered(args: argparse.Namespace) -> int:
         for path, shares in zip(batch, probabilities(outputs[0])):
             print(told(path, shares, names, max(1, args.topk), args.json), flush=True)
     if kept:
-        save(args.logits, kept)
+        save(args.logits, joined(kept))
     return ended(faults)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from engines import SETTINGS, Run, decoded, ended, opened, parser_of, typed
+from engines import SETTINGS, Run, decoded, ended, guarded, opened, parser_of, save, typed
 from PIL import Image
 from preprocess import normalised
 
@@ -133,10 +133,7 @@ def options() -> argparse.Namespace:
 
 def main() -> int:
     """The exit code: 0, or 1 where a photo or another file cannot be read or written, or the engine is missing."""
-    try:
-        return answered(options())
-    except OSError as error:
-        return ended([str(error)])
+    return guarded(lambda: answered(options()))
 
 
 def answered(args: argparse.Namespace) -> int:
@@ -160,8 +157,7 @@ def answered(args: argparse.Namespace) -> int:
         save_mask(rows, mask)
         print(told(path, mask, rows, names, max(1, args.topk), args.json), flush=True)
     if kept:
-        Path(args.logits).parent.mkdir(parents=True, exist_ok=True)
-        np.savez(args.logits, **kept)
+        save(args.logits, kept)
     return ended(faults)
 
 

@@ -67,7 +67,7 @@ def load(weights: str, named: str | None = None, classes: str | None = None, ove
     """
     card = read_card(weights) or {}
     if named:
-        overrides = [*(word for pair in keys_of(card).items() for word in pair), *overrides]
+        overrides = [*keys_of(card), *overrides]
     ready = of_weights(weights, named, classes, overrides)
     keep = ready.config.EVAL.KEEP
     if keep < 1:

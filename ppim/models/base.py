@@ -47,7 +47,7 @@ def evaluating(model: nn.Layer) -> Iterator[nn.Layer]:
         yield model
     finally:
         if was_training:
-            model.train()
+            model.train()  # Paddle's tracer has a mode as well
         for layer, mode in modes:  # some may have computed as in evaluation before, such as a frozen stem
             layer.training = mode
 

@@ -22,7 +22,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from ppim.files import leads_back, open_regular, write_whole
+from ppim.files import open_regular, walk_through, write_whole
 from ppim.geometry import Window
 from ppim.seal import SEAL_BYTES, content_length, sealed
 
@@ -62,14 +62,10 @@ def stems_below(folder: str, suffix: str = ".npy") -> Iterator[str]:
     Raises:
         OSError: a link back to a folder through which it was reached.
     """
-    for here, inside, files in os.walk(folder, followlinks=True):
-        if here != folder and os.path.islink(here) and leads_back(here, folder):
-            raise OSError(f"{here}: a link back to a folder above it, so that its maps would come again and again; "
-                          "remove it")
-        inside[:] = [name for name in inside if name[0] != "."]
+    for here, _, files in walk_through(folder, "maps"):
         head = os.path.relpath(here, folder)
         for name in files:
-            if name.endswith(suffix) and name[0] != ".":
+            if name.endswith(suffix):
                 yield os.path.normpath(os.path.join(head, name[:-len(suffix)])).replace(os.sep, "/")
 
 

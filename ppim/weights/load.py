@@ -9,7 +9,7 @@ import numpy as np
 from ppim.models.base import TokenModel, compare_states, describe_diff
 from ppim.weights.card import read_card
 from ppim.weights.convert import from_torch, resize_position
-from ppim.weights.read import find_weights, is_weights_file, read_state
+from ppim.weights.read import located, read_state
 from ppim.weights.recognise import recognise
 
 HW = tuple[int, int]
@@ -40,15 +40,16 @@ def _resize_positions(
     model: TokenModel, state: dict[str, np.ndarray], wanted: dict[str, Any], trained_at: Callable[[], HW | None]
 ) -> list[str]:
     resized = []
-    for name, extra in model.position_tables.items():
-        if name not in state:
-            continue
-        patch, size = model.image_size[0] // model.grid[0], trained_at()
-        grid = size and (size[0] // patch, size[1] // patch)
-        # as many tokens may lie otherwise: 14 rows of 14, or 7 of 28
-        is_turned = grid and grid != model.grid and grid[0] * grid[1] == model.grid[0] * model.grid[1]
+    tables = {name: extra for name, extra in model.position_tables.items() if name in state}
+    grid = None
+    if tables and (size := trained_at()):
+        patch = model.image_size[0] // model.grid[0]
+        grid = size[0] // patch, size[1] // patch
+    # as many tokens may lie otherwise: 14 rows of 14, or 7 of 28
+    is_turned = grid and grid != model.grid and grid[0] * grid[1] == model.grid[0] * model.grid[1]
+    is_square = grid and grid[0] == grid[1]  # which a table is taken for where nothing is known
+    for name, extra in tables.items():
         if is_turned or list(state[name].shape) != list(wanted[name].shape):
-            is_square = grid and grid[0] == grid[1]  # which a table is taken for where nothing is known
             state[name] = resize_position(state[name], extra, model.grid, None if is_square else grid)
             resized.append(name)
     for name in model.fixed_tables:
@@ -150,8 +151,7 @@ def load_weights(
         FileNotFoundError: no such file.
         ValueError: a damaged file; with `strict`, names or shapes that differ. The model is unchanged then.
     """
-    if not is_weights_file(path):
-        path, which = find_weights(path, which), "auto"  # a folder's file, the one that was asked for
+    path, which = located(path, which)
     weights = read_state(path, which)
     source = f"{path} ({weights.part})" if weights.part else str(path)
     report = load_state(model, weights.state, weights.layout, strict=strict, new_heads=new_heads, source=source,

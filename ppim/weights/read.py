@@ -65,6 +65,12 @@ def is_weights_file(path) -> bool:
     return any(map(os.path.isfile, _candidates(path)))
 
 
+def located(path, which: str) -> tuple[str, str]:
+    """The file meant by `path`, as it was given, or a folder's; and `which` weights to take of it: of a folder's files
+    the one that was asked for has been found then. Raises as `find_weights`."""
+    return (path, which) if is_weights_file(path) else (find_weights(path, which), "auto")
+
+
 def _candidates(path) -> tuple[str, ...]:
     return path, f"{path}.pdparams", f"{path}.safetensors"
 
@@ -79,9 +85,8 @@ def read_state(path, which: str = "auto") -> Weights:
         FileNotFoundError: no such file.
         ValueError: damaged, cut off, of another format, calling for code, or without the weights asked for.
     """
-    path, place = find_weights(os.fspath(path), which), path
-    if not is_weights_file(place):
-        which = "auto"  # of a folder's files the one that was asked for has been found
+    path, which = located(path, which)
+    path = find_weights(os.fspath(path))
     with open(path, "rb") as file:
         try:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -105,20 +105,29 @@ def test_a_step_whose_scaled_gradients_overflow_is_left_out(scaler, limit):
     assert scaler.state_dict()["scale"].item() == 512.0
 
 
+def arrays_of(optimizer, model):
+    return {key: value.numpy() for key, value in state_by_structured_names(optimizer, model).items()}
+
+
+def optimizer_with(state, model, name):
+    made = build_optimizer(model, name, weight_decay=0.05)
+    load_state_by_structured_names(made, model, {key: paddle.to_tensor(value) for key, value in state.items()})
+    return made
+
+
 @pytest.mark.smoke
 @pytest.mark.parametrize("name", ["AdamW", "SGD"])
 def test_state_moves_to_a_model_built_after_others(name):
     first = small_model()
     optimizer = build_optimizer(first, name, weight_decay=0.05)
     step(first, optimizer)
-    state = {key: value.numpy() for key, value in state_by_structured_names(optimizer, first).items()}
+    state = arrays_of(optimizer, first)
     assert any(key.startswith("blocks.0.attn.qkv.weight/") for key in state)
 
     small_model(5), small_model(6)  # made-up names have moved on
     second = small_model(7)
     second.set_state_dict(first.state_dict())
-    other = build_optimizer(second, name, weight_decay=0.05)
-    load_state_by_structured_names(other, second, {key: paddle.to_tensor(value) for key, value in state.items()})
+    other = optimizer_with(state, second, name)
     step(first, optimizer, seed=2)
     step(second, other, seed=2)
     for (key, a), b in zip(first.state_dict().items(), second.state_dict().values()):
@@ -132,13 +141,11 @@ def test_state_that_was_put_back_is_there_before_the_first_step(name):
     model = small_model()
     optimizer = build_optimizer(model, name, weight_decay=0.05)
     step(model, optimizer)
-    state = {key: value.numpy() for key, value in state_by_structured_names(optimizer, model).items()}
-    other = build_optimizer(model, name, weight_decay=0.05)
-    load_state_by_structured_names(other, model, {key: paddle.to_tensor(value) for key, value in state.items()})
-    told = state_by_structured_names(other, model)
+    state = arrays_of(optimizer, model)
+    told = arrays_of(optimizer_with(state, model, name), model)
     assert any(key.endswith(("/moment1_0", "/velocity_0")) for key in state)
     for key, value in state.items():
-        np.testing.assert_array_equal(told[key].numpy(), value, err_msg=key)
+        np.testing.assert_array_equal(told[key], value, err_msg=key)
 
 
 def test_state_of_another_model_is_refused():
@@ -166,7 +173,7 @@ def test_a_parameter_that_the_state_does_not_know_starts_afresh_beside_those_it_
     optimizer = build_optimizer(model, name, weight_decay=0.0)
     for seed in (1, 2):
         step(model, optimizer, seed=seed)
-    state = {key: value.numpy() for key, value in state_by_structured_names(optimizer, model).items()}
+    state = arrays_of(optimizer, model)
     state = {key: paddle.to_tensor(value) for key, value in state.items() if not key.startswith("aux_head.weight/")}
     taught, model = model, small_model(7)
     model.set_state_dict(taught.state_dict())
