@@ -5,7 +5,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ppim.commands import Parser, import_paddle_quietly
-from ppim.commands.numbers import COUNT, SHARE
+from ppim.commands.frames import add_crop_pct, crop_pct_of
+from ppim.commands.numbers import COUNT
 
 if TYPE_CHECKING:
     from ppim.checks.origins import Sample, Verdict
@@ -57,7 +58,7 @@ def gathered(args: argparse.Namespace) -> tuple[list[Sample], list[str]]:
 
     foreign = read_foreign(args.samples)
     chosen = spread(len(foreign.photos), args.most).tolist()
-    reading = (args.maps and read_card(args.maps)) or Reading(args.frame, args.frame_crop_pct, args.orientation)
+    reading = (args.maps and read_card(args.maps)) or Reading(args.frame, crop_pct_of(args), args.orientation)
     if args.maps:
         maps = open_maps(args.maps, ANY, reading)
     else:
@@ -112,8 +113,7 @@ def _parser() -> Parser:
                         help="of maps without a card (rows-first)")
     parser.add_argument("--frame", default="whole", choices=("whole", "centre-crop"),
                         help="what maps without a card show of a photo (whole); `ppim labels check --frame` finds out")
-    parser.add_argument("--frame-crop-pct", type=SHARE, default=1.0, metavar="PCT",
-                        help="with --frame centre-crop: side of the square per short side (1)")
+    add_crop_pct(parser)
     parser.add_argument("-c", "--config", metavar="FILE", help="instead of maps: yaml file of an annotator of any "
                         "classes")
     parser.add_argument("--load", metavar="WEIGHTS", help="its weights")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ppim.commands import Parser
 from ppim.commands.check import show
+from ppim.commands.frames import add_crop_pct, crop_pct_of
 from ppim.commands.numbers import COUNT, SHARE
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ def add_reading(parser: Parser) -> None:
                         help="classes of the annotator (the card's, else those of the photos)")
     parser.add_argument("--orientation", default="rows-first", choices=("rows-first", "columns-first"),
                         help="of maps without a card (rows-first)")
-    parser.add_argument("--frame-crop-pct", type=SHARE, default=1.0, metavar="PCT",
-                        help="with --frame centre-crop: side of the square per short side (1)")
+    add_crop_pct(parser)
 
 
 class Agreement(NamedTuple):
@@ -101,8 +101,7 @@ def opened(args: argparse.Namespace) -> tuple[Maps, ImageList, list[str]]:
     card = load_card(args.maps) or {}
     if card.get("classes") and images.names:
         images = match(images, card["classes"], f"the card in {args.maps}")
-    crop_pct = args.frame_crop_pct if args.frame == "centre-crop" else 1.0
-    stated = Reading("whole" if args.frame == FIND else args.frame, crop_pct, args.orientation)
+    stated = Reading("whole" if args.frame == FIND else args.frame, crop_pct_of(args), args.orientation)
     count = args.classes or card.get("num_classes") or len(images.classes)
     return open_maps(args.maps, count, read_card(args.maps) or stated), images, list(images.names)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 import os
 
 from ppim.commands import Parser
+from ppim.commands.frames import add_crop_pct, crop_pct_of
 from ppim.commands.labels import map_progress
 from ppim.commands.labels_pack import add_packing_options, tell_pack
-from ppim.commands.numbers import SHARE
 from ppim.token_labels.orientations import ORIENTATIONS
 
 
@@ -21,7 +21,7 @@ def convert_labels(argv: list[str]) -> None:
     from ppim.transfer.unpacking import to_files
 
     source, card, jobs = open_source(args.source), load_card(args.source), args.jobs or usable_cores()
-    stated = Stated(args.orientation, args.frame, args.frame_crop_pct, args.exif)
+    stated = Stated(args.orientation, args.frame, crop_pct_of(args), args.exif)
     change = Change(args.orientation, args.planes)
     if str(change) and os.path.realpath(args.source) == os.path.realpath(args.target):
         raise ValueError(f"{args.target}: the maps to change lie there; give another folder for those that are changed")
@@ -71,8 +71,7 @@ def convert_parser() -> Parser:
                         help=f"how the maps are stored; they are written rows first: {', '.join(ORIENTATIONS)}")
     parser.add_argument("--frame", choices=("whole", "centre-crop"),
                         help="what the maps show of a photo, for the card (what their own card says)")
-    parser.add_argument("--frame-crop-pct", type=SHARE, default=1.0, metavar="PCT",
-                        help="with --frame centre-crop: side of the square per short side (1)")
+    add_crop_pct(parser)
     parser.add_argument("--exif", choices=("ignore", "apply"),
                         help="how the photos were read that the maps are of, for the card (ignore)")
     parser.add_argument("--planes", type=int, choices=(2, 3), help="2 leaves the log-sum-exp out")

@@ -19,11 +19,11 @@ def visualize(argv: list[str]) -> None:
         if path is None:
             raise ValueError(f"{args.load} is in no run's folder with config.yaml and log.jsonl, which says how its "
                              "samples were drawn; give the recipe with -c FILE")
-        look_at_samples(str(path), args.sample, args.epoch, args.output, args.override)
+        look_at_samples(str(path), args.sample, args.epoch or 0, args.output, args.override)
         return
     subject, notes = load_subject(args.load, args.config, args.override)
     print(*notes, sep="\n", flush=True)
-    look_into(subject, args.photos, args.output, layers=args.layers, heads=args.heads, asked=args.asked,
+    look_into(subject, args.photos, args.output, layers=args.layers or [-1], heads=args.heads, asked=args.asked,
               token=tuple(args.token) if args.token else None)
 
 
@@ -37,7 +37,7 @@ def parser() -> Parser:
     made.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the pictures go")
     made.add_argument("-c", "--config", metavar="FILE", help="recipe; known for weights of a run folder and for "
                       "published ones")
-    made.add_argument("--layers", type=int, nargs="+", default=[-1], metavar="N",
+    made.add_argument("--layers", type=int, nargs="+", metavar="N",
                       help="blocks whose attention is drawn: 0 the first, -1 the last (-1)")
     made.add_argument("--heads", type=int, nargs="+", metavar="N", help="their heads (all)")
     made.add_argument("--token", type=FROM_ZERO, nargs=2, metavar=("ROW", "COLUMN"),
@@ -47,7 +47,7 @@ def parser() -> Parser:
     made.add_argument("--sample", type=FROM_ZERO, nargs="+", metavar="N",
                       help="instead of photos: training samples of the recipe or run, by their number, with what their "
                            "tokens are taught")
-    made.add_argument("--epoch", type=FROM_ZERO, default=0, metavar="N",
+    made.add_argument("--epoch", type=FROM_ZERO, metavar="N",
                       help="of --sample: in which epoch, 0 the first (0)")
     made.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                       help="change keys of the recipe")
@@ -58,6 +58,12 @@ def _checked(made: Parser, argv: list[str]):
     args = made.parse_args(argv)
     if args.sample and args.photos:
         made.error("--sample shows training samples; leave the photos out")
+    unused = ("layers", "heads", "token", "asked") if args.sample else ("epoch",)
+    said = next((name for name in unused if getattr(args, name) is not None), None)
+    if said:
+        made.error(f"--{'class' if said == 'asked' else said} says "
+                   + ("how photos are looked into, which --sample does not do; leave it out" if args.sample
+                      else "in which epoch --sample is drawn; leave it out, or give --sample"))
     if args.sample and not (args.load or args.config):
         made.error("--sample wants a run's folder (--load) or a recipe (-c)")
     if not args.sample and not (args.photos and args.load):

@@ -23,7 +23,7 @@ class TrainBatches:
 
     With `copies` > 1 (repeated augmentation, arXiv 1901.09335) each image stands `copies` times in the order, which is
     cut to its length: an epoch has as many samples as ever, of fewer images. The copies of an image meet in one global
-    batch but never as partners.
+    batch, but in one of at least 3 x `copies` never as partners.
 
     With `labels`, the class of each image, every class is drawn equally often (`balance.balanced`): an epoch has as
     many samples as ever, and an image that comes again in it is another copy, with a view of its own.
@@ -52,8 +52,10 @@ class TrainBatches:
 
     def __post_init__(self):
         if self.steps_per_epoch == 0:
+            most = self.length // self.world
             raise ValueError(f"{self.length} training images do not fill one batch of {self.batch_size} x {self.world} "
-                             f"processes; set DATA.BATCH_SIZE to at most {self.length // self.world}")
+                             f"processes; set DATA.BATCH_SIZE to at most {most}" if most else
+                             f"{self.length} training images are fewer than the {self.world} processes; start fewer")
         if len(range(*self.rows)) == 0:
             raise ValueError(f"DATA.BATCH_SIZE {self.batch_size} leaves process {self.rank} of {self.world} without "
                              "images, because pairs stay together; set it to 2 or more")

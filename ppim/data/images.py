@@ -5,7 +5,7 @@ import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import BinaryIO
 
@@ -100,6 +100,10 @@ class ImageList:
 
     def checksum(self) -> int:
         """CRC-32 of paths, with line feeds between, and labels: equal where the images are."""
+        return self._checksum
+
+    @cached_property
+    def _checksum(self) -> int:
         return _checksum_of_paths(self.paths) ^ _checksum_of_labels(self.labels)
 
     def _row(self, index: int) -> int:

@@ -129,6 +129,8 @@ def _class_of(where: str, suffix: str, text: bytes) -> str | None:
             if found and type(found[0]) not in (int, str):
                 raise ValueError(f"wanted a number or a name, got {found[0]!r:.80}")
             said = str(found[0]) if found else None
+        if said and said[0] == "-" and said[1:].isdecimal():
+            raise ValueError(f"wanted a number from 0 or a name, got {said:.80}")
         if said and said.isdecimal() and (len(said) > 9 or int(said) >= MOST_CLASSES):
             raise ValueError(f"wanted one below {MOST_CLASSES:,}, got {said:.80}")
     except (ValueError, TypeError, RecursionError) as error:

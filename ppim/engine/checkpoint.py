@@ -21,6 +21,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from ppim import mkl
+from ppim.data.images import ImageList
 from ppim.files import sync
 from ppim.strict_json import dumps
 from ppim.weights.card import as_metadata
@@ -48,6 +49,8 @@ class State(NamedTuple):
     stale: int = 0  # evaluations since the best
     seconds: float = 0.0  # of training, of all starts, where they are counted (TRAIN.MAX_HOURS)
     card: dict[str, Any] = {}  # of the weights, see `ppim.weights.card`; {} in older checkpoints
+    photos: int = 0  # it is trained on; 0 in older checkpoints
+    photo_list: int = 0  # their `ImageList.checksum`
 
 
 class Checkpoint(NamedTuple):
@@ -126,12 +129,26 @@ def arithmetic(processes: int) -> dict[str, int | str]:
     }
 
 
-def unlike(state: State, processes: int) -> list[str]:
-    """A line where a run that goes on from `state` computes otherwise than the one that saved it, or none."""
+def learnt_from(images: ImageList) -> dict[str, int]:
+    """What tells of other training photos."""
+    return {"photos": len(images), "photo_list": images.checksum()}
+
+
+def unlike(state: State, processes: int, images: ImageList) -> list[str]:
+    """Lines where a run that goes on from `state` computes otherwise than the one that saved it, or none."""
     then = state._asdict()
     changed = [f"{name} {then[name] or 'none'} then, {now or 'none'} now"
                for name, now in arithmetic(processes).items() if then[name] != now]
-    return [f"not bit-equal to a run that never stopped: {', '.join(changed)}"] if changed else []
+    return [f"not bit-equal to a run that never stopped: {', '.join(changed)}"] * bool(changed) + _others(state, images)
+
+
+def _others(state: State, images: ImageList) -> list[str]:
+    """A line where these are not the training photos of `state`; their order counts, and their classes."""
+    if not state.photos or learnt_from(images) == {"photos": state.photos, "photo_list": state.photo_list}:
+        return []
+    now = f"{len(images):,} now" if len(images) != state.photos else "as many others now"
+    return [f"the training photos are not those of the checkpoint: {state.photos:,} then, {now}; from here on batches "
+            "are others than they would have been"]
 
 
 def remove_leftovers(folder: Path) -> None:

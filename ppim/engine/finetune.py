@@ -59,7 +59,6 @@ def settings_for(
         Setting("REPORT_FREQ", max(1, steps // 4), "a few lines an epoch"),
         *_evened_out([count for count in of_classes if count]),
         *(_FROM_SCRATCH if not from_weights else _HEADS_ONLY if heads_only else _FROM_WEIGHTS),
-        *([Setting("TRAIN.FREEZE", "none", "there is nothing to keep")] if heads_only and not from_weights else []),
     ]
 
 
@@ -120,7 +119,8 @@ _FROM_WEIGHTS = [
     Setting("TRAIN.AUTO_AUGMENT", "rand-m6-mstd0.5-inc1", "milder than ImageNet's"),
 ]
 _HEADS_ONLY = [
-    Setting("TRAIN.BASE_LR", 1e-3, "only the heads learn, as the recipe has it; --freeze none adapts all"),
+    Setting("TRAIN.FREEZE", "backbone", "as the recipe has it; --freeze none adapts all"),
+    Setting("TRAIN.BASE_LR", 1e-3, "only the heads learn"),
     *_FROM_WEIGHTS[1:],
 ]
 _FROM_SCRATCH = [
@@ -151,6 +151,9 @@ USUAL = {
     "TRAIN.MAX_STEPS": 0,
     "TRAIN.MAX_HOURS": 0,
     "TRAIN.EARLY_STOP": 0,
+    "TRAIN.FREEZE": "none",
+    "TRAIN.LAYER_DECAY": 1.0,
+    "LOSS.CLASS_WEIGHT": 1.0,
     "LOSS.CLASS_BALANCE": "none",
     "DATA.SAMPLING": "all",
     "DISTILL.TYPE": "none",

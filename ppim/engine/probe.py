@@ -50,6 +50,9 @@ def probe(
         train, val: pictures in their evaluation view.
         masks: folders with their masks, see `ppim.data.masks`.
         layers: of `model.features`.
+
+    Raises:
+        ValueError: masks that are not there or not sound, or that say nothing; layers of several stages.
     """
     how = {"layers": layers, "batch_size": batch_size, "workers": workers, "timeout": timeout, "mean": mean, "std": std}
     with evaluating(model):
@@ -60,6 +63,8 @@ def probe(
         for maps, seen in _batches(model, val, masks[1], how):
             cells = (maps - shift[:, None, None]) / scale[:, None, None]
             confusion += _judged(layer, cells, seen)
+    if not confusion.any():
+        raise _nothing_known(masks[1])
     return _summary(confusion, ["ground", *val.images.classes])
 
 
@@ -90,7 +95,14 @@ def _tokens(model, samples: EvalSamples, folder: str, how) -> tuple[np.ndarray, 
         known = target.sum(axis=1) > 0
         features.append(maps.transpose(0, 2, 3, 1).reshape(len(target), -1)[known])
         targets.append(target[known])
+    if not sum(map(len, targets)):
+        raise _nothing_known(folder)
     return np.concatenate(features), np.concatenate(targets)
+
+
+def _nothing_known(folder: str) -> ValueError:
+    return ValueError(f"{folder}: where the model looks, all masks are {UNKNOWN}, unknown; wanted ground (0) or "
+                      "classes in some of them")
 
 
 def _fit(features: np.ndarray, targets: np.ndarray) -> nn.Layer:

@@ -163,7 +163,7 @@ def _start(
     steps.check()
     schedule = schedule_of(config, batches.global_batch * steps.accumulate)
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
-    notes += warned + (unlike(checkpoint.state, world.size) if checkpoint else [])
+    notes += warned + (unlike(checkpoint.state, world.size, images) if checkpoint else [])
     # mistakes that nothing raises
     found += task.checks(Parts(config, recipe, world, state, samples, val, teacher, schedule, steps, batches,
                                keeps_heads), effort)

@@ -22,6 +22,7 @@ from ppim.config import get_config, published_recipes, recipe_path, teaches_toke
 from ppim.engine.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, remove_leftovers
 from ppim.engine.classes import keys_of, trans_of
 from ppim.files import leftovers
+from ppim.names import normalise_name
 from ppim.weights.card import read_card
 from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid, step_of
 from ppim.weights.recognise import pixel_classes, recognise_file
@@ -159,6 +160,13 @@ def tokens_were_trained(weights: str) -> bool:
     """Was the token head of these weights trained? Known where they lie in a run folder; published files: yes."""
     own = config_of(weights)
     return teaches_tokens(get_config(own)) if own else True
+
+
+def sizes_by_card(named: str, weights: str) -> list[str]:
+    """What the card of weights adds to a published name for their model, as keys and values are typed after -o; nothing
+    to a recipe's file, which says all of it."""
+    card = read_card(weights) or {}
+    return trans_of(card) if normalise_name(named) == card.get("model") else []
 
 
 def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ppim.engine.checkpoint import Checkpoint, arithmetic, save_checkpoint, set_aside
+from ppim.engine.checkpoint import Checkpoint, arithmetic, learnt_from, save_checkpoint, set_aside
 from ppim.engine.run import Run
 from ppim.engine.run_folder import RunFolder
 from ppim.engine.train_state import as_arrays, capture
@@ -44,6 +44,7 @@ def _save_copy(run: Run, micro: int) -> None:
         seed=run.config.SEED,
         card=run.card,
         **arithmetic(run.world.size),
+        **learnt_from(run.train.images),
     )
     run.writer.start(partial(_write, run.folder, checkpoint, run.config.KEEP_CHECKPOINTS))
 

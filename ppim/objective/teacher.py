@@ -26,7 +26,7 @@ class Teacher:
     """A network in evaluation mode that no optimizer sees.
 
     Raises:
-        ValueError: tokens are to be taught by a network without a trained head on them.
+        ValueError: tokens are to be taught by a network without a trained head on them, or with a single class.
     """
 
     model: TokenModel
@@ -45,6 +45,9 @@ class Teacher:
         if self.dense_weight and self.model.has_token_head and self.model.is_token_head_silent:
             raise ValueError("DISTILL.DENSE_WEIGHT wants a teacher of tokens; the token head of these weights is zero, "
                              "because nothing ever taught it: take weights trained with token labels")
+        if self.dense_weight and self.model.num_classes < 2:
+            raise ValueError("DISTILL.DENSE_WEIGHT wants a teacher of two classes or more; got one, of which every "
+                             "token says the same")
         self.top_k = min(self.top_k, self.model.num_classes - 1)
         self.model.eval()
         for parameter in self.model.parameters():

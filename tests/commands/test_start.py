@@ -81,6 +81,12 @@ def test_the_models_are_listed_without_paddle(words):
         (["evaluat"], 2, "no command is called evaluat; did you mean evaluate?"),
         (["convert", "a", "b.pth"], 1, "ending in .pdparams or .safetensors"),
         (["labels", "make", "-c", "a.yaml"], 2, "--load"),
+        (["visualize", "--load", "w", "--output", "o", "--sample", "1", "--layers", "2"], 2,
+         "--layers says how photos are looked into, which --sample does not do; leave it out"),
+        (["visualize", "--load", "w", "--output", "o", "--sample", "1", "--class", "cat"], 2, "--class says how"),
+        (["visualize", "--load", "w", "--output", "o", "--sample", "1", "--token", "0", "0"], 2, "--token says how"),
+        (["visualize", "a.jpg", "--load", "w", "--output", "o", "--epoch", "0"], 2,
+         "--epoch says in which epoch --sample is drawn; leave it out, or give --sample"),
     ],
 )
 def test_what_the_words_alone_show_to_be_wrong_is_told_without_paddle(words, code, said):

@@ -31,6 +31,23 @@ def test_the_processes_of_a_run_take_an_epoch_apart(batch, world, copies):
         assert sorted(taken) == wanted
 
 
+def test_a_batch_that_the_images_do_not_fill_is_refused_with_one_that_they_do():
+    with pytest.raises(ValueError, match="^7 training images do not fill one batch of 4 x 2 processes; set "
+                                         "DATA.BATCH_SIZE to at most 3$"):
+        TrainBatches(7, 4, seed=0, stop=1, world=2)
+    with pytest.raises(ValueError, match="^7 training images are fewer than the 8 processes; start fewer$"):
+        TrainBatches(7, 4, seed=0, stop=1, world=8)
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3, 4, 5, 6])
+def test_copies_of_an_image_are_no_partners_in_a_batch_of_three_times_as_many(copies):
+    for size in range(3 * copies, 3 * copies + 8):
+        batches = TrainBatches(10 * size + 3, size, seed=0, stop=10, copies=copies)
+        for step in range(10):
+            index = batches.global_rows(step)[:, 0]
+            assert (index[0:size // 2 * 2:2] != index[1::2]).all(), (size, step)
+
+
 @pytest.mark.parametrize("world", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("batch", [1, 3, 4, 7])
 def test_every_image_is_evaluated_by_one_process_once(batch, world):

@@ -411,6 +411,8 @@ FAULTS = {
     "null": (lambda path: pack(path, [("1.jpg", b"x"), ("1.json", b'{"label": null}')]), "says no class .*None"),
     "a date": (lambda path: pack(path, [("1.jpg", b"x"), ("1.cls", b"20240131")]), "1.cls: .*one below 1,000,000"),
     "a long number": (lambda path: pack(path, [("1.jpg", b"x"), ("1.cls", b"9" * 30)]), "1.cls: says no class .*999"),
+    "a negative number": (lambda path: pack(path, [("1.jpg", b"x"), ("1.cls", b"-1")]),
+                          r"1.cls: says no class \(wanted a number from 0 or a name, got -1\)"),
     "two maps of a name": (lambda path: [pack(path.with_name(name), [(f"a/1.{kind}", b"x"), ("a/1.npy", b"x")])
                                          for name, kind in (("a.tar", "jpg"), ("b.tar", "png"))],
                            "two photos with label maps are called a/1 .*rename one"),

@@ -10,9 +10,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from ppim.cli import main
 from ppim.config import get_config
 from ppim.engine.classes import class_names_of
 from ppim.engine.command import run
+from ppim.engine.loaded import load_by
 from ppim.files import sha256
 from ppim.models import create_model
 from ppim.weights import save_state
@@ -180,6 +182,27 @@ def test_a_card_that_lies_beside_other_weights_is_not_believed(trained, some, tm
     (tmp_path / "w.card.json").write_text('{"num_classes": 3, "classes": ["a", "b", "c"]}')
     with pytest.raises(ValueError, match="the card of .*w is of other weights: it has 3 classes, .* 7"):
         evaluated(recipe, tmp_path / "w", some[0])
+
+
+def test_the_card_of_weights_adds_its_sizes_to_the_name_of_their_model_and_to_no_recipe(tmp_path, capsys):
+    paddle.seed(0)
+    heads = create_model("deit_tiny", image_size=32, embed_dim=12, depth=1, num_heads=3, num_classes=5)
+    file, photo = tmp_path / "w.pdparams", tmp_path / "p.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype("uint8")).save(photo)
+    card = {"form": 1, "model": "deit_tiny", "trans": {"EMBED_DIM": 12, "DEPTH": 1, "NUM_HEADS": 3}, "num_classes": 5,
+            "classes": [], "image_size": 32}
+    save_state({name: value.numpy() for name, value in heads.state_dict().items()}, file, card=card)
+    for named in (None, "deit_tiny", "DeiT-Tiny"):
+        loaded, config, _ = load_by(named, str(file), ["DATA.IMAGE_SIZE", "32"])
+        assert config.MODEL.TRANS.NUM_HEADS == 3 and loaded.model.blocks[0].attn.num_heads == 3
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("MODEL: {TYPE: DeiT, NAME: deit_tiny, TRANS: {EMBED_DIM: 12, DEPTH: 1, NUM_HEADS: 2}}\n")
+    assert load_by(str(recipe), str(file), ["DATA.IMAGE_SIZE", "32"])[1].MODEL.TRANS.NUM_HEADS == 2
+    assert main(["convert", str(file), str(tmp_path / "c.pdparams"), "--model", "deit_tiny"]) == 0
+    assert read_card(tmp_path / "c.pdparams")["trans"]["NUM_HEADS"] == 3
+    assert main(["export", "--load", str(file), "--model", "deit_tiny", "--output", str(tmp_path / "bundle"),
+                 "--photos", str(photo)]) == 0
+    capsys.readouterr()
 
 
 def test_some_folders_of_imagenet_are_scored_by_their_names(tmp_path):

@@ -89,6 +89,17 @@ def test_what_a_run_was_told_of_its_end_and_its_losses_stays_with_it(tiny_config
     assert (asked.MAX_HOURS, asked.EARLY_STOP) == (2, 5)
 
 
+def test_what_the_run_that_weights_come_from_froze_or_weighed_is_not_handed_on():
+    theirs = ["TRAIN.FREEZE", "embedding", "TRAIN.LAYER_DECAY", "0.7", "LOSS.CLASS_WEIGHT", "0.5"]
+    config = get_config("lvvit_s", theirs + as_overrides(settings_for(140, cores=2, device="cpu")))
+    assert (config.TRAIN.FREEZE, config.TRAIN.LAYER_DECAY, config.LOSS.CLASS_WEIGHT) == ("none", 1.0, 1.0)
+    heads = settings_for(140, cores=2, device="cpu", heads_only=True)
+    config = get_config("dinov2_small", as_overrides(heads))
+    assert (config.TRAIN.FREEZE, config.TRAIN.BASE_LR) == ("backbone", 1e-3)
+    fresh = settings_for(140, cores=2, device="cpu", heads_only=True, from_weights=False)
+    assert get_config("dinov2_small", as_overrides(fresh)).TRAIN.FREEZE == "none"
+
+
 def test_too_few_photos_are_told():
     with pytest.raises(ValueError, match="3 training photos are too few for 2 processes"):
         batch_for(3, "cpu", processes=2)

@@ -37,6 +37,20 @@ def samples(root, split):
     return EvalSamples(find_images(str(root / "data"), split), eval_view((64, 64), 1.0), num_classes=2)
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_masks_that_say_nothing_are_refused_by_name(painted, split, tmp_path):
+    masks = {"train": painted / "masks" / "train", "val": painted / "masks" / "val"}
+    for path in masks[split].rglob("*.png"):
+        target = tmp_path / split / path.relative_to(masks[split])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (64, 64), 255).save(target)
+    masks[split] = tmp_path / split
+    how = {"layers": [-1], "batch_size": 5, "workers": 0, "timeout": 60, "mean": [0.5] * 3, "std": [0.25] * 3}
+    with pytest.raises(ValueError, match=f"^{tmp_path / split}: where the model looks, all masks are 255, unknown"):
+        probe(small_lvvit(image_size=64, num_classes=2, patch_size=8), samples(painted, "train"),
+              samples(painted, "val"), (str(masks["train"]), str(masks["val"])), **how)
+
+
 def test_colours_are_read_from_an_untrained_model_and_noise_is_not(painted):
     paddle.seed(0)
     model = small_lvvit(image_size=64, num_classes=2, patch_size=8)

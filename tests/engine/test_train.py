@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,28 @@ def test_a_run_that_goes_on_with_other_arithmetic_says_that_it_is_not_bit_equal(
     assert other.returncode == 0, other.stderr
     assert "not bit-equal to a run that never stopped: threads 2 then, 1 now, mkl_cpu_type 5 then, none now" in (
         other.stdout)
+
+
+def test_a_run_that_goes_on_with_other_photos_says_so(tiny_data, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data, data)
+    command = [TRAIN, "-c", write_tiny_recipe(tmp_path, data), "--resume", "-o", "TRAIN.MAX_STEPS"]
+    first = run_python(*command, "1")
+    alike = run_python(*command, "1")
+    assert first.returncode == alike.returncode == 0, first.stderr + alike.stderr
+    assert "not those of the checkpoint" not in first.stdout + alike.stdout
+    photo, label_map = data / "train/class1/photo.3.png", data / "maps/class1/photo.3.npy"
+    photo.rename(photo.with_name("another.png"))
+    label_map.rename(label_map.with_name("another.npy"))
+    renamed = run_python(*command, "1")
+    assert "the training photos are not those of the checkpoint: 24 then, as many others now; " in renamed.stdout
+    shutil.copy(data / "train/class1/photo.4.png", photo)
+    shutil.copy(data / "maps/class1/photo.4.npy", label_map)
+    more = run_python(*command, "2")
+    assert more.returncode == 0, more.stderr
+    assert "the training photos are not those of the checkpoint: 24 then, 25 now; " in more.stdout
+    now = run_python(*command, "2")
+    assert "not those of the checkpoint" not in now.stdout
 
 
 def test_a_run_asked_to_stop_saves_and_goes_on_bit_for_bit(unbroken, tmp_path):

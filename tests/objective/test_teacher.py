@@ -186,6 +186,11 @@ def test_a_network_without_logits_of_tokens_cannot_teach_tokens():
         Teacher(network("deit_tiny"), dense_weight=1.0)
 
 
+def test_a_network_of_one_class_cannot_teach_tokens():
+    with pytest.raises(ValueError, match="DISTILL.DENSE_WEIGHT wants a teacher of two classes or more; got one"):
+        Teacher(network("lvvit_t", stem_channels=4, num_heads=2, num_classes=1), dense_weight=1.0)
+
+
 def test_a_teacher_gives_the_same_answer_twice_and_learns_nothing():
     net = network("deit_tiny", dropout=0.5, dense_head=True)
     net.train()

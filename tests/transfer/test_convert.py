@@ -72,6 +72,15 @@ def test_maps_stored_another_way_round_are_written_rows_first_and_their_card_say
     np.testing.assert_array_equal(found.ids, array_of("n01/a")[1])
 
 
+@pytest.mark.parametrize("frame", [[], ["--frame", "whole"]])
+def test_the_side_of_a_centre_crop_is_refused_for_maps_of_none(tmp_path, frame, capsys):
+    write_map(str(tmp_path / "maps" / "a.npy"), *array_of("n01/a")[:2])
+    convert(tmp_path / "maps", tmp_path / "new", "--orientation", "mirrored", *frame, "--frame-crop-pct", "0.9", code=1)
+    assert f"0.9 is the side of a centre crop, and --frame is {'whole' if frame else 'not given'}; add --frame " in (
+        capsys.readouterr().err)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_card_goes_with_its_maps_and_the_words_typed_count_more(tmp_path, capsys):
     for stem in STEMS:
         write_map(str(tmp_path / "maps" / f"{stem}.npy"), *array_of(stem)[:2], array_of(stem, 3)[2, 0])
