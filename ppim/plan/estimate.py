@@ -17,10 +17,9 @@ from ppim.models import build_model
 from ppim.plan import loader, memory, roofline
 from ppim.plan.gpus import Gpu
 from ppim.plan.operators import Operator, with_recompute
-from ppim.plan.task import fields_of, looks_of, network_and_loss, settled
+from ppim.plan.task import IMAGENET, fields_of, looks_of, network_and_loss, settled
 from ppim.plan.trace import Traced, declared, trace
 
-_IMAGENET, _IMAGENET_VAL = 1_281_167, 50_000  # images
 _GUARD, _GUARD_EACH = 13, 2  # operators that look whether numbers are finite, and for each statistic of BatchNorm
 
 
@@ -32,8 +31,8 @@ class Job(NamedTuple):
     gpus: int
     assumed: roofline.Assumed = roofline.Assumed()
     rate: loader.Rate = loader.Rate()
-    images: int = _IMAGENET
-    val_images: int = _IMAGENET_VAL
+    images: int = IMAGENET[0]
+    val_images: int = IMAGENET[1]
 
     @property
     def precision(self) -> dict[str, object] | None:

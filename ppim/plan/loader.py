@@ -4,7 +4,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from yacs.config import CfgNode
@@ -94,7 +93,7 @@ def needs(images_per_second: float, rate: Rate, fields: Fields, workers: int, pr
 def measured(samples: TrainSamples, count: int) -> Rate:
     """What one core of this machine makes of these photos, the first `count` of them, read as training reads them."""
     keys = [(0, index, 0) for index in range(min(count, len(samples)))]
-    sizes = [Path(samples.path(key)).stat().st_size for key in keys]
+    sizes = [samples.images.size(index) for _, index, _ in keys]
     before = time.perf_counter()
     for key in keys:
         samples[key]

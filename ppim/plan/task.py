@@ -20,7 +20,8 @@ from ppim.segment.samples import TrainPairs
 from ppim.segment.sliding import windows
 from ppim.segment.view import fitted
 
-_PHOTOS = {"classify": (1_281_167, 50_000), "segment": (20_210, 2_000)}  # of ImageNet, of ADE20K: training, validation
+IMAGENET = 1_281_167, 50_000  # photos to train on, to evaluate
+_PHOTOS = {"classify": IMAGENET, "segment": (20_210, 2_000)}  # of ADE20K
 _CLASSES = 150  # ADE20K's, for a recipe that leaves them open
 _SHAPE = (4, 3)  # sides of a usual photo
 

@@ -23,6 +23,7 @@ from ppim.data.loader import EvalSamples, TrainSamples, make_loader
 from ppim.data.manifest import FOLDER
 from ppim.data.tars import samples_of
 from ppim.data.transforms import eval_view
+from ppim.plan.loader import measured
 from ppim.token_labels.card import Reading, save_card
 from ppim.token_labels.maps import write_map
 from ppim.token_labels.store import open_maps
@@ -391,6 +392,13 @@ def flip_header(path):
 
 def compress(path):
     path.write_bytes(gzip.compress(path.read_bytes()))
+
+
+def test_the_rate_of_a_loader_is_measured_on_shards_as_on_files(folders, shards):
+    found = [measured(TrainSamples(find_images(place), POLICY, seed=5, num_classes=3), 19)
+             for place in (folders, shards)]
+    assert found[0].file_bytes == found[1].file_bytes > 0
+    assert found[1].source == f"measured here on 19 photos of {shards / 'train'}" and found[1].per_core > 1
 
 
 FAULTS = {
