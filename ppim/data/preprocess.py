@@ -188,8 +188,8 @@ def normalised(pixels: np.ndarray, mean: Sequence[float], std: Sequence[float]) 
 
 
 def photos_in(paths: Iterable[str]) -> list[str]:
-    """Files as they are named, and of folders all files with an image's suffix, sub-folders included, sorted; there
-    names that begin with a dot are passed over."""
+    """Files as they are named, and of folders all files with an image's suffix, sub-folders and links to such
+    included, sorted; there names that begin with a dot are passed over."""
     found = []
     for path in paths:
         found += sorted(_images_below(path)) if os.path.isdir(path) else [path]
@@ -197,7 +197,10 @@ def photos_in(paths: Iterable[str]) -> list[str]:
 
 
 def _images_below(folder: str) -> Iterator[str]:
-    for here, inside, names in os.walk(folder):
-        inside[:] = [name for name in inside if name[0] != "."]
+    been = set()  # links are followed, but not in a circle
+    for here, inside, names in os.walk(folder, followlinks=True):
+        been.add(os.path.realpath(here))
+        inside[:] = sorted(name for name in inside
+                           if name[0] != "." and os.path.realpath(os.path.join(here, name)) not in been)
         yield from (os.path.join(here, name) for name in names
                     if name[0] != "." and name.lower().endswith(SUFFIXES))

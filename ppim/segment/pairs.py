@@ -7,6 +7,7 @@ folder. What a mask says stands in `ppim.data.masks`.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppim.data.classes import read_names
+from ppim.data.datasets import images_below
 from ppim.data.images import ImageList
 from ppim.data.masks import UNKNOWN, mask_path, read_mask
 from ppim.data.photos import SUFFIXES
@@ -77,14 +79,12 @@ def photos_of(places: Places, names: Sequence[str]) -> ImageList:
 
 
 def photos_below(folder: Path) -> list[str]:
-    """Paths of the photos in a folder and all below it, relative, with forward slashes, sorted."""
-    found = []
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inside = Path(here).relative_to(folder).as_posix()
-        found += [f"{inside}/{name}".removeprefix("./") for name in files
-                  if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
-    return sorted(found)
+    """Paths of the photos in a folder and all below it, relative, with forward slashes, sorted; links are followed.
+
+    Raises:
+        OSError: a folder that cannot be read, or a link back to one through which it was reached.
+    """
+    return [path.removeprefix("./") for path in images_below(str(folder), ".", Counter())]
 
 
 def names_of(data_path: str, listed: str | None, rows: int | None, ground: bool) -> list[str]:

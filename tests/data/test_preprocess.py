@@ -45,3 +45,15 @@ def test_photos_are_found_in_folders_and_files_taken_as_they_are_named(tmp_path)
         (tmp_path / name).touch()
     found = preprocess.photos_in([str(tmp_path / "a.bin"), str(tmp_path / "b"), "missing.jpg"])
     assert found == [str(tmp_path / name) for name in ("a.bin", "b/1.jpg", "b/2.PNG")] + ["missing.jpg"]
+
+
+def test_photos_are_found_through_links_and_not_in_a_circle(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "3.jpg").touch()
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / "b" / "1.jpg").touch()
+    (tmp_path / "b" / "there").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "b" / "c" / "back").symlink_to(tmp_path / "b")
+    (tmp_path / "elsewhere" / "self").symlink_to(tmp_path / "elsewhere")
+    wanted = [str(tmp_path / "b" / name) for name in ("1.jpg", "there/3.jpg")]
+    assert preprocess.photos_in([str(tmp_path / "b")]) == wanted

@@ -30,6 +30,10 @@ def test_photos_in_folders_have_masks_in_folders_of_the_same_names(tmp_path):
             path.write_bytes(b"")
     places = places_of(str(tmp_path / "data"), str(tmp_path / "masks"), "train")
     assert photos_below(places.photos) == ["ape/a.b.png", "cat/b.jpg"]
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "dog").symlink_to(places.photos / "cat")
+    (tmp_path / "linked" / "top.JPG").symlink_to(places.photos / "cat" / "b.jpg")
+    assert photos_below(tmp_path / "linked") == ["dog/b.jpg", "top.JPG"]
     assert photos_of(places, ["x"]).paths == ["ape/a.b.png", "cat/b.jpg"]
     assert names_of(str(tmp_path / "data"), None, None, True) == ["ground", "ape", "cat"]
     (tmp_path / "names.txt").write_text("one\ntwo\n")
