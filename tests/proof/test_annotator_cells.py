@@ -64,17 +64,25 @@ def test_maps_of_another_grid_are_averaged(folders):
 def test_cells_are_judged_by_hand(folders):
     exact, made, said = folders
     clear = {0: {(0, 0): 0, (0, 1): 1}, 1: {(0, 1): 1, (1, 0): 1, (1, 1): 0}}  # neither ground nor torn
-    hits, entropies = [], []
+    hits, entropies, wrongly = [], [], {label: [] for label in range(CLASSES)}
     for number, known in clear.items():
         mean = by_hand(said[number], 2, 2)
         for place, label in known.items():
-            hits.append(mean[place].argmax() == label)
+            best = mean[place].argmax()
+            hits.append(best == label)
+            for other in set(wrongly) - {label}:
+                wrongly[other].append(best == other)
             entropies.append(-sum(p * math.log(p) for p in mean[place]))
     found = cells.judged(exact, made, CLASSES)
     assert found["cells"] == 5 and found["right"] == 100 * np.mean(hits)
     assert found["entropy"] == pytest.approx(np.mean(entropies), abs=3e-3)
     assert found["exact_entropy"] == pytest.approx(-0.91 * math.log(0.91) - 0.09 * math.log(0.03), abs=3e-3)
-    assert cells.judged(exact, exact, CLASSES)["right"] == 100
+    shares = [np.mean(wrongly[label]) for label in range(CLASSES)]
+    assert found["favourite"] == str(np.argmax(shares)) and found["of_others"] == round(100 * max(shares), 2) > 0
+    assert cells.judged(exact, exact, CLASSES)["right"] == 100 and cells.judged(exact, exact, CLASSES)["of_others"] == 0
+    save_card(made, Reading(log_z=True), {"num_classes": CLASSES, "classes": list("abcd")})
+    assert cells.judged(exact, made, CLASSES) == {**found, "favourite": "abcd"[np.argmax(shares)]}
+    save_card(made, Reading(log_z=True), {"num_classes": CLASSES})
     typed = [sys.executable, str(ROOT / "tools" / "proof" / "annotator_cells.py"), "--exact", str(exact), "--maps",
              str(made), "--classes", str(CLASSES)]
     done = subprocess.run(typed, capture_output=True, text=True, cwd=ROOT, check=True)

@@ -5,7 +5,8 @@
 
 prints a JSON object: `cells` of the exact maps whose best class has a probability of a half or more; `right`, the
 percent of them for which the other map has the same best class; the mean `entropy` of what it says of them, in nats,
-and that of the exact maps. Maps of other grids are averaged over the exact ones' cells.
+and that of the exact maps; its `favourite`, the class that it says most often of cells of other classes, and of how
+many of these, in percent. Maps of other grids are averaged over the exact ones' cells.
 """
 from __future__ import annotations
 
@@ -65,19 +66,23 @@ def without_ground(exact: Path, made: Path, output: Path, classes: int) -> None:
                                             **named})
 
 
-def judged(exact: Path, made: Path, classes: int) -> dict[str, float]:
-    """The figures of this file's head."""
-    right, entropy, exact_entropy = [], [], []
+def judged(exact: Path, made: Path, classes: int) -> dict[str, float | str]:
+    """The figures of this file's head; a class by its name, if the card of `made` has names."""
+    shown, said, entropy, exact_entropy = [], [], [], []
     for _, true, other in both(exact, made, classes):
         grid = true.scores.shape[1:]
         shows, says = (probabilities(one, grid, classes) for one in (true, other))
         counted = shows.max(axis=2) >= CLEAR  # which ground is not
-        right.append((shows.argmax(axis=2) == says.argmax(axis=2))[counted])
+        shown.append(shows.argmax(axis=2)[counted])
+        said.append(says.argmax(axis=2)[counted])
         entropy.append(_entropy(says[counted]))
         exact_entropy.append(_entropy(shows[counted]))
-    right, entropy, exact_entropy = map(np.concatenate, (right, entropy, exact_entropy))
-    return {"cells": len(right), "right": round(100 * float(right.mean()), 2),
-            "entropy": round(float(entropy.mean()), 3), "exact_entropy": round(float(exact_entropy.mean()), 3)}
+    shown, said, entropy, exact_entropy = map(np.concatenate, (shown, said, entropy, exact_entropy))
+    wrongly = np.array([np.mean(said[shown != one] == one) if (shown != one).any() else 0 for one in range(classes)])
+    names = (load_card(made) or {}).get("classes") or [str(number) for number in range(classes)]
+    return {"cells": len(shown), "right": round(100 * float(np.mean(shown == said)), 2),
+            "entropy": round(float(entropy.mean()), 3), "exact_entropy": round(float(exact_entropy.mean()), 3),
+            "favourite": names[wrongly.argmax()], "of_others": round(100 * float(wrongly.max()), 2)}
 
 
 def _entropy(probs: np.ndarray) -> np.ndarray:
