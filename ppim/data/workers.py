@@ -8,6 +8,7 @@ is reading stands in a page it shares with its parent, which so can say where a 
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
 import os
 import queue
@@ -243,6 +244,7 @@ def _become_worker(parent: int, mask: Iterable[int]) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    gc.freeze()  # what the parent has left over is the parent's: memory of a GPU cannot be let go of from here
     # libraries loaded from here on use one thread: the workers are the parallelism
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"

@@ -1,6 +1,7 @@
 """Who makes batches, on real processes: what they bring, how they end, and what is said when they do."""
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -55,6 +56,34 @@ def test_a_batch_is_not_overwritten_before_the_next_is_asked_for():
         time.sleep(0.005)
         assert (batch["value"] == number).all()
     team.close()
+
+
+class LeftOver:
+    """Part of a circle, let go of by nobody but the collector; says in which process that was."""
+
+    def __init__(self, note):
+        self.itself, self.note = self, note
+
+    def __del__(self):
+        self.note.write_text(str(os.getpid()))
+
+
+def test_what_the_parent_has_left_over_is_not_let_go_of_by_a_worker(tmp_path):
+    def make(number, keys, tell):
+        gc.collect()
+        return {"value": np.zeros(1)}
+
+    gc.disable()
+    try:
+        LeftOver(tmp_path / "note")
+        team = Workers(make, [[0]], 1)
+        team.receive()
+        team.close()
+        assert not (tmp_path / "note").exists()
+    finally:
+        gc.enable()
+    gc.collect()
+    assert (tmp_path / "note").read_text() == str(os.getpid())
 
 
 def meets(trouble):
