@@ -122,13 +122,16 @@ class Rescue:
         if not self._first.acquire(blocking=False):
             time.sleep(_GRACE)  # the thread is at work
         several, lost = self._run.world.size > 1, _is_lost_connection(error)
-        if several and not lost:
-            self.agreement.fail(" ".join(str(error).split()) or type(error).__name__)
+        words = " ".join(str(error).split()) or type(error).__name__
+        if not lost:
+            self.agreement.fail(words)
         if isinstance(error, FloatingPointError):
             self.agreement.part()
             return
         told = self._save()
         reason = self._reason() if several and lost else ""
+        if lost and not reason:
+            self.agreement.fail(words)
         self.agreement.part()
         if reason:
             raise ConnectionError(f"{reason}{told}") from error
@@ -138,7 +141,7 @@ class Rescue:
             self._run.log.say(told[2:])
 
     def _reason(self) -> str:
-        """Why a collective came to nothing."""
+        """Why a collective came to nothing; "" where that is best said in NCCL's own words."""
         for _ in range(30):
             why = self.agreement.wait_for_failure(0.1)
             if why:
@@ -146,6 +149,8 @@ class Rescue:
             gone = self.agreement.silent(1.5)
             if gone:
                 return f"process {gone[0]} is gone or stopped; its log (--log_dir) says more"
+        if not self._run.world.is_impatient:
+            return ""
         return "the processes came too far apart for gloo, which waits 30 seconds; their logs (--log_dir) say more"
 
     def _end(self, why: Callable[[], str]) -> None:
