@@ -14,6 +14,8 @@ _MODEL = "deit_tiny"  # the smallest with published weights that Paddle reads
 def finetune(argv: list[str]) -> None:
     """Adapt published weights to a folder of your own photos."""
     args = finetune_parser().parse_args(argv)
+    if args.load and args.from_scratch:
+        raise ValueError(f"--load {args.load} and --from-scratch contradict each other; give one of them")
     import_paddle_quietly()
     if args.resume:
         _go_on(args)
@@ -58,6 +60,9 @@ def _go_on(args: argparse.Namespace) -> None:
         if is_said:
             raise ValueError(f"{flag} is settled when a run starts; leave it out with --resume")
     output = Path(args.output or _output(args))
+    if not (output / "config.yaml").is_file():
+        raise FileNotFoundError(f"{output}: no run to go on with there; give beside --resume the --model, --load or "
+                                "--output that it was started with, after which its folder is called")
     theirs = get_config(str(output / "config.yaml"), args.override).DATA.DATA_PATH
     if os.path.realpath(args.photos) != os.path.realpath(theirs) and "DATA.DATA_PATH" not in args.override[::2]:
         raise ValueError(f"{args.photos} is not what the run in {output} trains on; go on with {theirs}, or start "

@@ -201,3 +201,19 @@ def test_what_a_run_that_goes_on_cannot_take_is_refused(tiny_data, tmp_path, cap
     (tmp_path / "link").symlink_to(tiny_data)
     assert main(["finetune", str(tmp_path / "link"), *words, "--epochs", "0"]) == 1
     assert "TRAIN.NUM_EPOCHS wants at least 1; got 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("start", [[], ["--model", "lvvit_s"], ["--load", "output/three"]])
+def test_the_folder_of_a_run_that_is_not_there_is_named_with_what_names_it(start, tiny_data, tmp_path, monkeypatch,
+                                                                          capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["finetune", str(tiny_data), "--resume", *start]) == 1
+    name = start[1].split("/")[-1] if start else "deit_tiny"
+    assert capsys.readouterr().err == (
+        f"error: output/finetune_{name}: no run to go on with there; give beside --resume the --model, --load or "
+        "--output that it was started with, after which its folder is called\n")
+
+
+def test_weights_and_none_at_all_are_not_both_a_start(tiny_data, capsys):
+    assert main(["finetune", str(tiny_data), "--load", "output/three", "--from-scratch"]) == 1
+    assert "--load output/three and --from-scratch contradict each other" in capsys.readouterr().err
