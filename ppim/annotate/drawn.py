@@ -38,11 +38,7 @@ def of_masks(masks: str, frame: Frame) -> Source:
     """Maps of masks, see `ppim.data.masks`; `masks` is their folder, which mirrors that of the photos."""
     def read(photo: str) -> Cells:
         path, wh = mask_path(masks, photo), frame.wh_of(photo)
-        try:
-            mask = read_mask(path, frame.num_classes)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{path}: no such mask; every photo needs one, of the same path and with the "
-                                    "suffix .png") from None
+        mask = read_mask(path, frame.num_classes)
         check_shape(path, (mask.shape[1], mask.shape[0]), photo, wh, frame.exif)
         return cells_of_mask(mask, frame.grid, frame.num_classes, frame.top_k, frame.window_of(wh))
 

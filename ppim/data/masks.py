@@ -32,7 +32,8 @@ def read_mask(path: str, classes: int) -> np.ndarray:
         with open_regular(path) as file, Image.open(file, formats=["PNG"]) as picture:
             mode, mask = picture.mode, np.array(picture)
     except FileNotFoundError:
-        raise
+        raise FileNotFoundError(f"{path}: no such mask; every photo needs one, of the same path and with the suffix "
+                                ".png") from None
     except Exception as error:  # Pillow raises OSError, SyntaxError, a bomb's own, ... on damaged files
         why = " ".join(str(error).replace(os.fspath(path), "it").split())
         raise ValueError(f"{path}: cannot be read as a PNG ({why:.200}); draw this mask again, or save it "

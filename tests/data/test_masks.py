@@ -51,7 +51,7 @@ def test_a_mask_that_is_none_is_refused_by_name(tmp_path):
     Image.new("RGB", (4, 4)).save(path)
     with pytest.raises(ValueError, match="palette indices or of grey levels, got mode RGB"):
         read_mask(str(path), 6)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="none.png: no such mask; every photo needs one, of the same path and"):
         read_mask(str(tmp_path / "none.png"), 6)
 
 
