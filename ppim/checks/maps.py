@@ -7,16 +7,17 @@ from ppim.checks.finding import Finding, error, few, fine, warning
 from ppim.token_labels.check import Survey
 
 
-def maps_match_photos(missing: Sequence[str], lone: Sequence[str], photos: int, where: str) -> Finding:
+def maps_match_photos(missing: Sequence[str], lone: Sequence[str], photos: int, where: str, hint: str) -> Finding:
     """Has every photo its map, and every map its photo?
 
     Args:
-        missing: photos without a map; lone: maps without a photo; photos: how many there are.
+        missing: photos without a map, `hint` what to do about them; lone: maps without a photo; photos: how many there
+            are.
     """
     check = "label maps and photos"
     if missing:
         return error(check, where=where, wanted=f"a map for each of {photos:,} photos",
-                     got=f"none for {len(missing):,}: {few(missing)}", hint="`ppim labels make` writes those missing")
+                     got=f"none for {len(missing):,}: {few(missing)}", hint=hint)
     if lone:
         return warning(check, where=where, wanted="a photo for each map", got=f"none for {len(lone):,}: {few(lone)}",
                        hint="they are left over, or photos have been moved; nothing reads them")

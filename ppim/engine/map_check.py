@@ -11,7 +11,7 @@ from ppim.checks import classes, maps, places
 from ppim.checks.finding import Finding
 from ppim.data.images import ImageList
 from ppim.token_labels.check import Survey, survey, unmatched
-from ppim.token_labels.store import Maps
+from ppim.token_labels.store import Maps, how_to_find
 
 LOOKED, LAID = 2000, 192  # maps opened, and photos laid under theirs, unless all are asked for
 
@@ -44,7 +44,8 @@ def look_over(folder: Maps, images: ImageList, looked: int = LOOKED, laid: int =
     found, missing, lone = [], [], []
     if whole:
         missing, lone = unmatched(folder, images.paths)
-        found.append(maps.maps_match_photos(missing, lone, len(images), folder.path))
+        hint = how_to_find(folder.path, images.root, missing[0]) if missing else ""
+        found.append(maps.maps_match_photos(missing, lone, len(images), folder.path, hint))
         if changed := folder.damage():
             found.append(maps.pack_has_changed(changed))
             return Looked(found, np.zeros(0, np.int64), survey(folder, []), missing, lone)

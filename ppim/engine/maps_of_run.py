@@ -9,7 +9,7 @@ from ppim.data.images import ImageList
 from ppim.engine.classes import check_maps
 from ppim.token_labels.card import Reading, card_place, read_card
 from ppim.token_labels.maps import stem_of
-from ppim.token_labels.store import Maps, first_shared, open_maps
+from ppim.token_labels.store import Maps, first_shared, how_to_find, open_maps
 
 
 def map_reading(config: CfgNode, recipe: CfgNode, path: str) -> tuple[Reading, str]:
@@ -78,7 +78,7 @@ def label_maps(config: CfgNode, recipe: CfgNode, images: ImageList, path: str) -
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(images)} images have no label map in {path}, the first is {missing[0]}; "
-            "`ppim labels make` writes those that are missing"
+            f"{how_to_find(path, images.root, missing[0])}"
         )
     if asking and maps.read(images.paths[0], (1, 1)).log_z is None:
         raise _no_log_z(Path(path) / maps.place(stem_of(images.paths[0])), asking)

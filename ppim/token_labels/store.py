@@ -82,6 +82,15 @@ def first_shared(image_relative_paths: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
+def how_to_find(maps: str, root: str, missing: str) -> str:
+    """What to do about images below `root` that have no map in the folder `maps`, the first of which is `missing`: maps
+    of both splits that were made at one go lie in train/ and val/."""
+    inside = os.path.join(maps, os.path.basename(root))
+    if os.path.isfile(map_path(inside, missing)):
+        return f"maps of them lie in {inside}: give that"
+    return "`ppim labels make` writes those that are missing"
+
+
 @dataclass(frozen=True)
 class MapFolder:
     """One `.npy` per photo.

@@ -9,6 +9,7 @@ import paddle
 import pytest
 
 from ppim.annotate.generate import View, generate, image_files, write_card
+from ppim.cli import main
 from ppim.config import get_config, published_recipes
 from ppim.data.datasets import find_images
 from ppim.engine import build
@@ -208,3 +209,13 @@ def test_maps_that_are_not_there_are_named_by_their_own_key_with_the_way_to_go_w
     with pytest.raises(FileNotFoundError) as raised:
         label_maps(config, config, find_images(tiny_data, "val"), "nowhere")
     assert f"set TOKEN_LABEL.{key} to it" in str(raised.value) and f"-o {without}" in str(raised.value)
+
+
+def test_maps_that_lie_in_a_folder_of_their_split_are_pointed_at(annotated, recipe_of, tiny_data, tmp_path, capsys):
+    """As they do where maps of both splits were made at one go, and `labels make`, which was advised, keeps them."""
+    shutil.copytree(annotated / "whole", tmp_path / "maps" / "train")
+    where = f"maps of them lie in {tmp_path / 'maps' / 'train'}: give that"
+    with pytest.raises(FileNotFoundError, match=f"24 of 24 images have no label map in .*{where}"):
+        reading(recipe_of(tmp_path / "maps"))
+    assert main(["labels", "check", str(tmp_path / "maps"), "--images", str(tiny_data)]) == 1
+    assert where in capsys.readouterr().out

@@ -40,15 +40,15 @@ def test_a_sound_folder_is_said_to_be_so(maps):
     assert seen.broken == seen.unsorted == seen.improbable == [] and not seen.probabilities
     assert seen.forms == {"[2, 3, 4, 6] float16": 6} and seen.highest_id == 3
     assert seen.named.tolist() == [0, 0, 0, 1, 1, 1]
-    assert maps_are_sound(seen, CLASSES, "maps").level == maps_match_photos([], [], 6, "maps").level == "fine"
+    assert maps_are_sound(seen, CLASSES, "maps").level == maps_match_photos([], [], 6, "maps", "").level == "fine"
 
 
 def test_photos_without_map_and_maps_without_photo_are_counted_and_named(maps, tmp_path):
     (tmp_path / "c0/photo.1.npy").rename(tmp_path / "c1/other.npy")
     missing, lone = unmatched(maps, IMAGES)
     assert (missing, lone) == (["c0/photo.1.jpg"], ["c1/other.npy"])
-    assert "c0/photo.1.jpg" in maps_match_photos(missing, lone, 6, "maps").text
-    assert maps_match_photos([], lone, 6, "maps").level == "warning"
+    assert "c0/photo.1.jpg" in maps_match_photos(missing, lone, 6, "maps", "make them").text
+    assert maps_match_photos([], lone, 6, "maps", "").level == "warning"
 
 
 @pytest.mark.parametrize(("spoil", "words"), [
