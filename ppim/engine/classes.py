@@ -142,7 +142,8 @@ def check_maps(folder: str, images: ImageList, rows: int) -> None:
         raise ValueError(
             f"{card_place(folder)} is of maps of {count} classes, the model has {rows} ({images.root})"
             f"{': ' * bool(differ)}{differ}; their ids would mean other classes: take maps by an annotator of the same "
-            "classes, or, where the images are some of its classes, name all of them with --classes FILE")
+            "classes, or, where the images are some of its classes, name all of them with --classes FILE "
+            "(-o MODEL.CLASSES FILE)")
 
 
 def card_of(config: CfgNode, images: ImageList) -> dict[str, Any]:

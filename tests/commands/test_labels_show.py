@@ -1,9 +1,12 @@
 """`ppim labels show`: the photos meant, with maps, training samples and a model's words, on one page and one sheet."""
+import shutil
+
 import pytest
 from PIL import Image
 
 from ppim.commands.labels_show import show_labels
 from ppim.data import shapes
+from ppim.token_labels.card import read_card, save_card
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +42,19 @@ def test_mistakes_say_what_to_do(drawn, tmp_path):
         shown(drawn, tmp_path, "--pick", "nowhere.jpg")
     with pytest.raises(ValueError, match="leave --split out, or -c"):
         shown(drawn, tmp_path, "-c", "lvvit_demo", "--split", "val")
+
+
+def test_photos_of_some_classes_of_the_maps_are_shown_as_the_refusal_says(drawn, tmp_path):
+    """Of the commands on label maps `--classes` is a number, so that the key had to be guessed."""
+    some, maps, names = tmp_path / "data", tmp_path / "maps", tmp_path / "names.txt"
+    (some / "train").mkdir(parents=True)
+    for name in shapes.CLASSES[:2]:
+        (some / "train" / name).symlink_to(drawn / "data" / "train" / name)
+    names.write_text("\n".join(sorted(shapes.CLASSES)), encoding="utf-8")
+    shutil.copytree(drawn / "labels" / "train", maps)
+    save_card(maps, read_card(maps), {"num_classes": len(shapes.CLASSES), "classes": sorted(shapes.CLASSES)})
+    words = [str(maps), "--images", str(some), "-c", "lvvit_demo", "--output", str(tmp_path)]
+    with pytest.raises(ValueError, match=r"name all of them with --classes FILE \(-o MODEL.CLASSES FILE\)$"):
+        show_labels(words)
+    show_labels([*words, "-o", "MODEL.CLASSES", str(names)])
+    assert "what its tokens are taught" in (tmp_path / "index.html").read_text(encoding="utf-8")
