@@ -24,7 +24,8 @@ setup(
         "ppim.models": ["*.yaml"], "ppim.plan": ["*.yaml"], "ppim.zoo": ["counts.json", "departures.yaml"],
         "ppim.configs": RECIPES,
     },
-    install_requires=["numpy", "pyyaml", "yacs>=0.1.8", "pillow>=9.1", "visualdl>=2.5", "rich>=13", "safetensors>=0.4"],
+    install_requires=["numpy", "pyyaml", "yacs>=0.1.8", "pillow>=9.1", "visualdl>=2.5", "rich>=13.8",
+                      "safetensors>=0.4"],
     extras_require={
         "cpu": ["paddlepaddle>=2.6.2"],
         "gpu": ["paddlepaddle-gpu>=2.6.2"],

@@ -74,6 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = " ".join(words[:count])
         if name in COMMANDS:
             return guarded(COMMANDS[name], words[count:])
+    return guarded(_overview, words)
+
+
+def _overview(words: list[str]) -> int:
+    """Which version this is, or which commands there are; the exit code."""
     if words and words[0] in ("--version", "-V"):
         print(f"ppim {ppim.__version__}, {_paddle()}, Python {platform.python_version()}")
         return 0

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Sequence
 
-from ppim import stopping
+from ppim import stopping, unread
 from ppim.config.nearest import nearest
 from ppim.dialects import pairs_of
 from ppim.memory import keep_freed_memory
@@ -67,12 +67,16 @@ def guarded(command: Callable[[list[str]], object], argv: Sequence[str] | None =
     try:
         with stopping.handled_by(stopping.stop):
             code = command(words)
+        print(end="", flush=True)
     except (ValueError, OSError, FloatingPointError) as error:
+        if isinstance(error, BrokenPipeError) and unread.lead_nowhere():
+            return unread.EXIT_CODE
         if shared.debug:
             raise
         rank = os.environ.get("PADDLE_TRAINER_ID")
         place = f"[process {rank}] " if int(os.environ.get("PADDLE_TRAINERS_NUM") or 1) > 1 else ""
-        print(f"{place}error: {error}", file=sys.stderr)
+        with contextlib.suppress(BrokenPipeError):
+            print(f"{place}error: {error}", file=sys.stderr, flush=True)
         return 1
     except stopping.Stopped as stop:
         print(stop, file=sys.stderr)

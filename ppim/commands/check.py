@@ -29,9 +29,10 @@ def show(found: Sequence[Finding]) -> None:
     Raises:
         ValueError: one of them is a mistake that is certain.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from ppim.commands.console import Console
 
     console = Console()
     if console.is_terminal:

@@ -68,8 +68,9 @@ def macs_text(macs: zoo.Macs) -> str:
 
 
 def _table(rows: Sequence[zoo.Row], counts: dict[str, dict[str, int]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from ppim.commands.console import Console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("model", "size", "parameters", "G MACs", "top-1 original", "top-1 / top-5 Paddle", "weights"):

@@ -82,9 +82,10 @@ def _measured(config, count: int) -> Rate:
 
 def show(title: str, lines: Sequence[Row]) -> None:
     """A table on a terminal, plain lines elsewhere."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from ppim.commands.console import Console
 
     console = Console()
     if console.is_terminal:

@@ -82,9 +82,8 @@ def _tell(one, as_json_lines: bool) -> None:
 
 def _write(found: Sequence, exif: str, args) -> None:
     """Everything else that was asked for."""
-    from rich.console import Console
-
     from ppim import pages
+    from ppim.commands.console import Console
     from ppim.trained import show
 
     if not args.json:
@@ -104,8 +103,9 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
     if not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from ppim.commands.console import Console
 
     with Progress("photos", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True),
                   transient=True) as bar:

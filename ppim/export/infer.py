@@ -228,6 +228,9 @@ def guarded(act: Callable[[], int]) -> int:
     """The exit code of `act`, or 1 and a line where a file cannot be read or written."""
     try:
         return act()
+    except BrokenPipeError:  # nobody reads what is printed, as behind `| head`; 141 is what shells say of that
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         return ended([str(error)])
 

@@ -2,6 +2,8 @@
 import os
 import platform
 import re
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
@@ -11,7 +13,7 @@ import ppim
 from ppim.cli import COMMANDS, main
 from ppim.commands import guarded
 from ppim.commands.finetune import finetune_parser
-from tests.helpers import ROOT, run_python
+from tests.helpers import ROOT, records, run_python
 
 # Importing Paddle fails in these processes.
 WITHOUT_PADDLE = "import sys; sys.modules['paddle'] = None; "
@@ -92,6 +94,32 @@ def test_the_models_are_listed_without_paddle(words):
 def test_what_the_words_alone_show_to_be_wrong_is_told_without_paddle(words, code, said):
     done = run_python("-c", PPIM, *words)
     assert done.returncode == code and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def nobody_reads(*args):
+    """Exit code and errors of this interpreter with a standard output that is closed at its other end."""
+    ears, mouth = os.pipe()
+    os.close(ears)
+    try:
+        done = subprocess.run([sys.executable, *map(str, args)], stdout=mouth, stderr=subprocess.PIPE, text=True,
+                              cwd=ROOT, timeout=120, env={**os.environ, "PPIM_THREADS": "2"})
+    finally:
+        os.close(mouth)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["--version"], ["models", "--json"], ["models"]])
+def test_a_command_whose_lines_nobody_reads_ends_without_a_word(words):
+    code, said = nobody_reads("-c", PPIM, *words)
+    assert said == "" and code == 141
+
+
+def test_a_run_whose_lines_nobody_reads_goes_on(tiny_config, tmp_path):
+    code, said = nobody_reads("-m", "ppim", "train", "-c", tiny_config, "-o", "TOKEN_LABEL.ENABLE", "False",
+                              "TRAIN.MAX_STEPS", "3", "REPORT_FREQ", "1")
+    assert (code, said) == (0, "")
+    assert [line["step"] for line in records(tmp_path / "run") if line["event"] == "train"] == [1, 2, 3]
+    assert (tmp_path / "run" / "best.json").is_file()
 
 
 @pytest.mark.parametrize(("words", "code"), [([], 0), (["--help"], 0), (["labels", "-h"], 0), (["labels"], 2),

@@ -49,12 +49,13 @@ ALONE = ("import runpy, sys; sys.modules['ppim'] = None; sys.path.insert(0, sys.
          "runpy.run_path(sys.argv[0], run_name='__main__')")
 
 
-def infer(folder: Path, *words, without: str = "") -> subprocess.CompletedProcess:
+def infer(folder: Path, *words, without: str = "", stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess:
     """The bundle's program, in another folder than ours."""
     code = (f"import sys; sys.modules[{without!r}] = None; " if without else "") + ALONE
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run([sys.executable, "-c", code, str(folder), str(folder / "infer.py"), *map(str, words)],
-                          cwd=folder.parent, env=env, capture_output=True, text=True, encoding="utf-8", timeout=120)
+                          cwd=folder.parent, env=env, stdout=stdout, stderr=subprocess.PIPE, text=True,
+                          encoding="utf-8", timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,14 @@ def test_a_photo_is_shown_as_a_table_and_one_that_cannot_be_read_is_a_line(made,
     first, second = done.stderr.splitlines()
     assert first.startswith(f"error: {tmp_path / 'bad.jpg'}: cannot be read as an image (")
     assert second == f"error: {tmp_path / 'none.jpg'}: no such photo"
+
+
+def test_a_program_whose_lines_nobody_reads_ends_without_a_word(made, photos):
+    ears, mouth = os.pipe()
+    os.close(ears)
+    done = infer(made[0], photos, stdout=mouth)
+    os.close(mouth)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_list_of_photos_may_have_the_line_ends_of_windows_and_arrays_get_their_folder(made, photos, tmp_path):

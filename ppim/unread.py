@@ -1,0 +1,28 @@
+"""What becomes of lines that nobody reads any more, as behind `| head` or a `| tee` that was killed?
+
+A command ends without a word; a run goes on, for what it has learned is worth more than its lines, which its log keeps.
+"""
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+
+EXIT_CODE = 128 + signal.SIGPIPE  # as shells have it for programs that end so
+
+
+def lead_nowhere() -> bool:
+    """Has whoever read standard output gone? Then it leads nowhere from here on."""
+    try:
+        mouth = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # closed, or no file
+        return False
+    poll = select.poll()
+    poll.register(mouth, 0)  # of the other end it is told unasked
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, mouth)
+    os.close(nowhere)
+    return True
