@@ -6,14 +6,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
     """A signal has asked to stop.
 
     Attributes:
-        exit_code: 143 after SIGTERM, 130 after SIGINT (Ctrl-C).
+        exit_code: 143 after SIGTERM, 130 after SIGINT (Ctrl-C), 129 after SIGHUP (the terminal was closed).
     """
 
     def __init__(self, number: int, text: str = "stopped"):
@@ -24,7 +24,8 @@ class Stopped(KeyboardInterrupt):
 def leave(number: int, _frame: object = None) -> None:
     """A signal handler that ends the process where it stands. While modules are imported an exception would come out
     in their midst, or be swallowed there; and nothing has been begun that must be finished."""
-    os.write(2, b"stopped\n")
+    with contextlib.suppress(OSError):
+        os.write(2, b"stopped\n")
     os._exit(128 + number)
 
 
@@ -33,9 +34,15 @@ def stop(number: int, _frame: object = None) -> None:
     raise Stopped(number)
 
 
+def heeded() -> list[signal.Signals]:
+    """The signals that ask this process to stop: of those whom `nohup` started, SIGHUP is none."""
+    return [number for number in SIGNALS
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
+
+
 def install(handler: Callable[[int, object], None] | signal.Handlers) -> None:
     """Have `handler` called for each signal that asks to stop."""
-    for number in SIGNALS:
+    for number in heeded():
         signal.signal(number, handler)
 
 
@@ -44,7 +51,7 @@ def handled_by(handler: Callable[[int, object], None] | signal.Handlers) -> Iter
     """The same while inside; in a thread, which cannot have signals, nothing is changed."""
     before = {}
     with contextlib.suppress(ValueError):
-        for number in SIGNALS:
+        for number in heeded():
             before[number] = signal.signal(number, handler)
             signal.siginterrupt(number, False)  # or the waits of Paddle's store fail in the middle
     try:

@@ -1,4 +1,5 @@
-"""What becomes of lines that nobody reads any more, as behind `| head` or a `| tee` that was killed?
+"""What becomes of lines that nobody reads any more: behind `| head`, a `| tee` that was killed, a terminal that was
+closed?
 
 A command ends without a word; a run goes on, for what it has learned is worth more than its lines, which its log keeps.
 """
@@ -8,6 +9,7 @@ import os
 import select
 import signal
 import sys
+from typing import TextIO
 
 EXIT_CODE = 128 + signal.SIGPIPE  # as shells have it for programs that end so
 
@@ -26,3 +28,30 @@ def lead_nowhere() -> bool:
     os.dup2(nowhere, mouth)
     os.close(nowhere)
     return True
+
+
+class Lasting:
+    """Standard output for what is to go on when nobody reads it: then what is written goes nowhere."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """As a file's."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            if not lead_nowhere():
+                raise
+            return len(text)
+
+    def flush(self) -> None:
+        """As a file's."""
+        try:
+            self._stream.flush()
+        except OSError:
+            if not lead_nowhere():
+                raise

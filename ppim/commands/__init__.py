@@ -75,11 +75,12 @@ def guarded(command: Callable[[list[str]], object], argv: Sequence[str] | None =
             raise
         rank = os.environ.get("PADDLE_TRAINER_ID")
         place = f"[process {rank}] " if int(os.environ.get("PADDLE_TRAINERS_NUM") or 1) > 1 else ""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):  # nobody may be there to read it
             print(f"{place}error: {error}", file=sys.stderr, flush=True)
         return 1
     except stopping.Stopped as stop:
-        print(stop, file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(stop, file=sys.stderr, flush=True)
         return stop.exit_code
     return code if isinstance(code, int) else 0
 

@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from ppim import stopping
+
 Batch = dict[str, Any]
 # (number of the batch, keys of its samples, whom to tell the file that is read next) -> the batch; never raises
 Make = Callable[[int, Any, Callable[[str], None]], Batch]
@@ -149,7 +151,7 @@ class _Worker:
         self._pipe, theirs = Pipe()
         parent = os.getpid()
         # a signal between fork and `_become_worker` would reach the parent through what both inherited
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # there are threads; a worker leaves Paddle alone
@@ -238,7 +240,7 @@ def _become_worker(parent: int, mask: Iterable[int]) -> None:
     """What a fork does first."""
     if ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL) != 0 or os.getppid() != parent:
         os._exit(1)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stopping.SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     for number in (signal.SIGCHLD, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)

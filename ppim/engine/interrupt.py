@@ -1,11 +1,13 @@
 """How does a run end early without losing anything? By finishing its step, saving, and then leaving.
 
-Who asks: SIGTERM, SIGINT (Ctrl-C), and the death of the launcher that started this process. Python runs the handlers of
-signals between two of its own instructions, which may be long in coming while Paddle waits for data or for another
-process. So a thread listens, told of each signal by the byte that Python writes at once.
+Who asks: SIGTERM, SIGINT (Ctrl-C), SIGHUP (a terminal is closed, a connection lost), and the death of the launcher that
+started this process. Python runs the handlers of signals between two of its own instructions, which may be long in
+coming while Paddle waits for data or for another process. So a thread listens, told of each signal by the byte that
+Python writes at once.
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -38,8 +40,8 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             self._ears, self._mouth = os.pipe()
             os.set_blocking(self._mouth, False)
-            self._handlers = {number: signal.signal(number, lambda *_: None) for number in stopping.SIGNALS}
-            for number in stopping.SIGNALS:
+            self._handlers = {number: signal.signal(number, lambda *_: None) for number in stopping.heeded()}
+            for number in self._handlers:
                 signal.siginterrupt(number, False)  # or the waits of Paddle's store fail in the middle
             self._told_before = signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
             self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -74,7 +76,8 @@ class StopRequest:
         if self.requested is None or not self._asked_at:
             self.requested, self._asked_at = self.requested or number, now
         elif now - self._asked_at > (_ECHO if number == signal.SIGINT else _PATIENCE):
-            if sys.stdout.isatty():
-                os.write(1, b"\x1b[?25h\n")  # a progress bar had hidden the cursor
-            os.write(2, b"stopped at once by a second signal; what came after the newest checkpoint is lost\n")
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                if sys.stdout.isatty():
+                    os.write(1, b"\x1b[?25h\n")  # a progress bar had hidden the cursor
+                os.write(2, b"stopped at once by a second signal; what came after the newest checkpoint is lost\n")
             os._exit(128 + number)

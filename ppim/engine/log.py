@@ -13,20 +13,12 @@ from pathlib import Path
 import paddle
 from rich.console import Console
 
-from ppim import unread
 from ppim.engine.curves import Curves
 from ppim.engine.evaluate import Evaluation
 from ppim.engine.progress import NOWHERE, Bar, Part, Span, fit, parts_of, parts_of_evaluation
 from ppim.engine.run_folder import RunFolder
 from ppim.strict_json import dumps
-
-
-class _Lasting(Console):
-    """Lines that nobody reads any more go nowhere, and whoever tells them goes on."""
-
-    def on_broken_pipe(self) -> None:
-        """Where the console of rich would end the program."""
-        unread.lead_nowhere()
+from ppim.unread import Lasting
 
 
 class Log:
@@ -44,7 +36,7 @@ class Log:
     def __init__(self, is_main: bool, run: RunFolder | None = None, span: Span = NOWHERE,
                  leave_out: Collection[str] = ()):
         self._is_main, self._span, self._leave_out = is_main, span, leave_out
-        self._console = _Lasting(highlight=False, soft_wrap=True, file=sys.stdout)
+        self._console = Console(highlight=False, soft_wrap=True, file=sys.stdout and Lasting(sys.stdout))
         self._file = self._curves = self._bar = None
         if is_main and run:
             self._curves = Curves(run.curves, run.log, span.first, leave_out, run.config)

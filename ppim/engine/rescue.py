@@ -158,7 +158,7 @@ class Rescue:
             # a GPU that waits for another does not give its memory out
             told = self._save() if self._run.world.is_impatient else ""
             rank = self._run.world.rank
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(OSError):
                 print(f"[process {rank}] error: {why()}{told}", file=sys.stderr, flush=True)
             self.agreement.part()
             os._exit(1)

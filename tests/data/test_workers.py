@@ -154,7 +154,7 @@ def test_workers_leave_the_signals_that_stop_a_run_to_the_run():
     team = Workers(grown, [[0]] * 40, 2)
     pids = {team.receive()["pid"], team.receive()["pid"]}
     for pid in pids:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(pid, number)
     assert {team.receive()["pid"] for _ in range(38)} == pids
     team.close()

@@ -1,9 +1,13 @@
 """What ends a run before its time, by real signals: it stops in order, saves, says why and leaves nothing behind."""
+import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections import Counter
 
@@ -33,7 +37,7 @@ TROUBLE = ROOT / "tests" / "engine" / "trouble.py"
 # ---- before training -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_while_paddle_is_imported_ends_a_command_in_a_line(tmp_path, name, code):
     (tmp_path / "paddle.py").write_text(f"import os, signal, time\nos.kill(os.getpid(), signal.{name})\ntime.sleep(60)")
     done = run_python(TRAIN, "-c", "lvvit_s", env={"PYTHONPATH": str(tmp_path)})
@@ -207,6 +211,53 @@ def test_a_second_ctrl_c_stops_a_run_at_once_though_it_hangs(tiny_config, tmp_pa
         process.kill()
     assert (process.returncode, stderr) == (130, (
         "stopped at once by a second signal; what came after the newest checkpoint is lost\n"))
+
+
+# ---- terminals -----------------------------------------------------------------------------------------------------
+
+
+def on_terminal(*words):
+    """A process of this interpreter whose standard streams are a terminal of its own; and the terminal's other end."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs,
+                               start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+                               env={**os.environ, "PPIM_THREADS": "2", "TERM": "xterm"})
+    os.close(theirs)
+    threading.Thread(target=_read_on, args=(ours,), daemon=True).start()  # or it would be full
+    return process, ours
+
+
+def _read_on(terminal):
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 1 << 16):
+            pass
+
+
+def test_a_run_whose_terminal_is_closed_saves_and_goes_on_bit_for_bit(whole, tmp_path):
+    config, unbroken = whole
+    folder = tmp_path / "run"
+    words = [TRAIN, "-c", config, "-o", *WHOLE, "SAVE_FREQ", "100", "SAVE", folder, "DATA.NUM_WORKERS", "1"]
+    process, terminal = on_terminal(*words)
+    wait_until(lambda: (folder / "log.jsonl").exists() and losses(folder))
+    workers = children_of(process.pid)
+    os.close(terminal)  # the process hears SIGHUP, and what it says comes nowhere
+    assert process.wait(60) == 129 and workers
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
+    saved = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert len(saved) == 1 and 0 < int(saved[0][-2:]) < 12
+    go_on(config, folder)
+    assert_same_run(folder, unbroken)
+
+
+def test_a_run_that_is_not_to_hear_of_its_terminal_goes_on(tiny_config, tmp_path):
+    """As `nohup` starts it."""
+    folder = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, TRAIN, "-c", str(tiny_config), "-o", "SAVE", str(folder)], cwd=ROOT,
+                               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+                               stdout=subprocess.DEVNULL, env={**os.environ, "PPIM_THREADS": "2"})
+    wait_until(lambda: (folder / "log.jsonl").exists() and losses(folder))
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0
 
 
 # ---- two processes -------------------------------------------------------------------------------------------------
