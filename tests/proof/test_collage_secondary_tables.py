@@ -34,6 +34,10 @@ def test_differences_are_of_the_same_pair_and_only_of_pairs_that_have_both(tmp_p
     ]
 
 
+def test_arms_without_the_one_they_are_compared_with_make_no_table(tmp_path):
+    assert tables.tables(read(tmp_path, [line(100, "seven right"), line(101, "seven right")])) == ""
+
+
 def test_primary_runs_stand_beside_secondary_ones_of_their_seed_and_not_alone(tmp_path):
     primary = [line(seed, arm, miou, 0) for seed in range(100, 108) for arm, miou in (("right", 11), ("plain", 8))]
     alone = read(tmp_path, [], primary)

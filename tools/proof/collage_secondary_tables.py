@@ -113,6 +113,8 @@ def table(lines: Lines, group: Group) -> list[str]:
     if not any(arm in group.arms and arm not in PRIMARY_ARMS for _, arm in lines):
         return []
     by_figure = [rows(lines, group, figure) for figure in group.figures]
+    if not by_figure[0]:  # the arm that the others are compared with has not run
+        return []
     heads = " | ".join(f"{figure.name} | minus {group.arms[-1]}" for figure in group.figures)
     told = [f"| arm | pairs | {heads} |", "|---" * (2 + 2 * len(group.figures)) + "|"]
     for row in zip(*by_figure):
