@@ -21,9 +21,10 @@ def visualize(argv: list[str]) -> None:
                              "samples were drawn; give the recipe with -c FILE")
         look_at_samples(str(path), args.sample, args.epoch or 0, args.output, args.override)
         return
+    photos = _photos(args.photos)
     subject, notes = load_subject(args.load, args.config, args.override)
     print(*notes, sep="\n", flush=True)
-    look_into(subject, args.photos, args.output, layers=args.layers or [-1], heads=args.heads, asked=args.asked,
+    look_into(subject, photos, args.output, layers=args.layers or [-1], heads=args.heads, asked=args.asked,
               token=tuple(args.token) if args.token else None)
 
 
@@ -31,7 +32,8 @@ def parser() -> Parser:
     """The options of `ppim visualize`."""
     made = Parser(prog="ppim visualize", description="Pictures of what a model looks at in photos, what made it say a "
                   "class, and what each of its tokens says it sees; and a page of HTML to turn them over by hand.")
-    made.add_argument("photos", nargs="*", metavar="PHOTO", help="image files")
+    made.add_argument("photos", nargs="*", metavar="PHOTO", help="image files, folders of them, patterns, or - and a "
+                      "path a line on stdin")
     made.add_argument("--load", metavar="WEIGHTS", help="weights of LV-ViT, T2T-ViT, DeiT or ViT, or the folder of a "
                       "run")
     made.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the pictures go")
@@ -52,6 +54,21 @@ def parser() -> Parser:
     made.add_argument("-o", "--override", nargs="+", action=Pairs, default=[], metavar="KEY VALUE",
                       help="change keys of the recipe")
     return made
+
+
+def _photos(typed: list[str]) -> list[str]:
+    """The photos meant by files, folders and patterns, as of `ppim predict`.
+
+    Raises:
+        ValueError: one of them means none.
+    """
+    from ppim.data.paths import meant
+
+    found = meant(typed)
+    wrong = next((photo.error for photo in found if photo.error), None)
+    if wrong:
+        raise ValueError(wrong)
+    return [photo.path for photo in found]
 
 
 def _checked(made: Parser, argv: list[str]):

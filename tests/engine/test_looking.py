@@ -2,6 +2,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -111,6 +112,17 @@ def test_a_mistake_is_one_line(words, says, run, photos, tmp_path, capsys):
     error = capsys.readouterr().err
     assert re.fullmatch(rf"error: .*{says}.*\n", error), error
     assert not (tmp_path / "out").exists()
+
+
+def test_photos_of_a_folder_are_looked_at_and_one_without_any_is_named(run, photos, tmp_path, capsys):
+    folder, empty = Path(photos[0]).parents[1], tmp_path / "empty"
+    empty.mkdir()
+    words = ["--load", str(run / "best.pdparams"), "--output", str(tmp_path / "out")]
+    assert main(["visualize", str(folder), *words]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"it.v1", "it.v1_2", "index.html"}
+    capsys.readouterr()
+    assert main(["visualize", photos[0], str(empty), *words]) == 1
+    assert f"error: {empty}: no image in this folder or below" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--load", "x"], ["a.png", "--sample", "1", "--load", "x"], ["--sample", "1"]])
