@@ -110,5 +110,6 @@ def _settle(beside: Path, output: Path) -> None:
     shutil.rmtree(beside / "__pycache__", ignore_errors=True)
     for path in (*beside.iterdir(), beside):
         sync(path)
+    check_free(output)  # another export may have been faster
     os.rename(beside, output)
     sync(output.parent)

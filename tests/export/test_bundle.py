@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from ppim.models import create_model
 from ppim.models.lvvit import LVViT
 from ppim.objective.pixels import normalise
 from ppim.weights import save_state
-from tests.helpers import ROOT, SMALL, small_lvvit, spread_weights
+from tests.helpers import ROOT, SMALL, small_lvvit, spread_weights, wait_until
 
 NAMES = ["猫", "dog", "a b", "käse", "ship"]
 VIEW = {"image_size": 64, "crop_pct": 0.8, "interpolation": "bilinear", "mean": [0.5, 0.4, 0.3],
@@ -262,6 +263,20 @@ def test_what_lies_at_the_path_already_is_left_alone(weights, tmp_path, capsys):
         assert guarded(export, ["--load", str(weights), *words]) == 1
         assert "exists already; remove it, or name another folder" in capsys.readouterr().err
     assert (tmp_path / "new" / "mine.txt").read_text() == "mine"
+
+
+def test_what_has_come_to_lie_there_while_a_bundle_was_made_is_left_alone(tmp_path):
+    def settle():
+        wait_until(lambda: any(tmp_path.glob(".new.*")))
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "mine.txt").write_text("mine")
+
+    other = threading.Thread(target=settle)
+    other.start()
+    with pytest.raises(ValueError, match="new exists already; remove it, or name another folder"):
+        bundle.export(of_small(small_lvvit(depth=1)), tmp_path / "new", ["paddle"])
+    other.join()
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "mine.txt"]
 
 
 def test_a_folder_that_cannot_be_put_in_place_is_refused_at_once(weights, tmp_path, capsys, monkeypatch):
