@@ -188,7 +188,7 @@ def test_two_builds_at_once_and_packages_that_lack_are_named():
 def test_the_packages_that_are_needed_are_those_that_come_with_the_package():
     wanted = (ROOT / "setup.py").read_text().split("install_requires=[")[1].split("]")[0]
     assert {name.lower() for name in installed.NEEDED} == {
-        word.strip(' "').split(">")[0].lower() for word in wanted.split(",")}
+        word.strip(' "\n').split(">")[0].lower() for word in wanted.split(",")}
 
 
 def test_how_a_process_ended_is_one_line():
