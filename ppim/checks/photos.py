@@ -126,7 +126,7 @@ def splits_are_apart(train: ImageList, val: ImageList, reads: int) -> Finding:
 
 def _holds_all(train: ImageList, val: ImageList) -> bool:
     """Are all validation photos training photos?"""
-    if len(train) == len(val) and train.checksum() == val.checksum():
+    if len(train) == len(val) and train.checksum == val.checksum:
         return True
     known = set(val.paths)
     return not known.difference(train.paths)

@@ -24,7 +24,7 @@ def convert(argv: list[str]) -> None:
     from ppim.weights.convert import to_torch
     from ppim.weights.recognise import head_classes, pixel_classes
 
-    recipe, options = args.config or args.model, []
+    recipe = args.config or args.model
     if recipe is None:
         recipe, options, notes = recipe_of(args.source)
         print(*notes, sep="\n")

@@ -98,12 +98,9 @@ class ImageList:
             found += np.bincount(self.labels[first:first + _BLOCK], minlength=len(found))
         return found
 
+    @cached_property
     def checksum(self) -> int:
         """CRC-32 of paths, with line feeds between, and labels: equal where the images are."""
-        return self._checksum
-
-    @cached_property
-    def _checksum(self) -> int:
         return _checksum_of_paths(self.paths) ^ _checksum_of_labels(self.labels)
 
     def _row(self, index: int) -> int:

@@ -238,6 +238,7 @@ class _Worker:
 
 def _become_worker(parent: int, mask: Iterable[int]) -> None:
     """What a fork does first."""
+    gc.freeze()  # what the parent has left over is the parent's: memory of a GPU cannot be let go of from here
     if ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL) != 0 or os.getppid() != parent:
         os._exit(1)
     for number in stopping.SIGNALS:
@@ -246,7 +247,6 @@ def _become_worker(parent: int, mask: Iterable[int]) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    gc.freeze()  # what the parent has left over is the parent's: memory of a GPU cannot be let go of from here
     # libraries loaded from here on use one thread: the workers are the parallelism
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"

@@ -238,8 +238,8 @@ def of_the_processes(parts: Parts) -> list[Finding]:
     if world.size == 1:
         return []
     sources = {
-        "training photos": images.checksum(),
-        "validation photos": parts.val.images.checksum(),
+        "training photos": images.checksum,
+        "validation photos": parts.val.images.checksum,
         "configuration": _checksum(_without_places(parts.config).dump()),
     }
     shared = world.gathered(list(sources.values()), "int64")

@@ -131,7 +131,7 @@ def arithmetic(processes: int) -> dict[str, int | str]:
 
 def learnt_from(images: ImageList) -> dict[str, int]:
     """What tells of other training photos."""
-    return {"photos": len(images), "photo_list": images.checksum()}
+    return {"photos": len(images), "photo_list": images.checksum}
 
 
 def unlike(state: State, processes: int, images: ImageList) -> list[str]:

@@ -42,7 +42,7 @@ def same(one, other) -> None:
     assert one.labels.tolist() == other.labels.tolist() and one.labels.dtype == other.labels.dtype == np.int64
     assert dict(one.skipped) == dict(other.skipped) and list(one.skipped) == list(other.skipped)
     assert (one.numbered, one.names) == (other.numbered, other.names)
-    assert one.checksum() == other.checksum() and one.counts().tolist() == other.counts().tolist()
+    assert one.checksum == other.checksum and one.counts().tolist() == other.counts().tolist()
     assert [one.full_path(i) for i in range(len(one))] == [other.full_path(i) for i in range(len(other))]
 
 
@@ -196,7 +196,7 @@ def private():
 
 def used(place):
     images = find_images(place)
-    images.counts(), images.checksum()
+    images.counts(), images.checksum
     steps = iter(TrainBatches(len(images), 64, seed=0, stop=10**9))
     for _ in range(20):
         for epoch, index, copy in next(steps):
