@@ -78,7 +78,7 @@ class MapPack:
         if len(self._expected) >= _MOST_EXPECTED:
             self._expected.clear()
         row = self._expected[stem] = self._row(stem)
-        if row is not None:
+        if row is not None and hasattr(os, "posix_fadvise"):  # a Mac has none
             shard, place = divmod(row, self.manifest.shard_maps)
             os.posix_fadvise(self._descriptor(shard), place * self._bytes, self._bytes, os.POSIX_FADV_WILLNEED)
 
