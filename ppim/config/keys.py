@@ -38,7 +38,7 @@ KEYS: dict[str, Key] = {
     "DATA.CROP_PCT": key(0.9, least=0.01, most=1),
     #: what is done about the orientation that a camera has noted: `apply` turns photos upright, `ignore` takes them as
     #: they are stored, as the published accuracies do and so the recipes; see [photos](#photos) |
-    #: 如何处理相机记录的方向：`apply` 把照片转正；`ignore` 按存储的样子使用，已公布的精度如此得来，配方也如此；
+    #: 如何处理相机记录的方向：`apply` 把照片转正；`ignore` 按存储的样子使用，已公布的准确率如此得来，配方也如此；
     #: 见[照片](#照片)
     "DATA.EXIF": key("apply", choices=("apply", "ignore")),
     #: a training photo that cannot be read: `raise` ends the run, `skip` replaces it by another one and says so, see
@@ -179,9 +179,9 @@ KEYS: dict[str, Key] = {
     #: 不作用于偏置、归一化层、类别 token 和位置嵌入；分割模型则作用于全部参数
     "TRAIN.WEIGHT_DECAY": key(0.05, least=0),
     #: highest rate, at a global batch of `TRAIN.LINEAR_SCALED_LR` samples |
-    #: 最高学习率，对应全局批次为 `TRAIN.LINEAR_SCALED_LR` 个样本
+    #: 最高学习率，对应的全局批大小为 `TRAIN.LINEAR_SCALED_LR` 个样本
     "TRAIN.BASE_LR": key(1.6e-3, least=0),
-    #: the batch `TRAIN.BASE_LR` is meant for; None: it is used as it is | `TRAIN.BASE_LR` 所对应的批次；None：原样使用
+    #: the batch `TRAIN.BASE_LR` is meant for; None: it is used as it is | `TRAIN.BASE_LR` 所对应的全局批大小；None：原样使用
     "TRAIN.LINEAR_SCALED_LR": key(None, or_=int, least=1),
     #: layer-wise: the rate of layer i is multiplied with this to the power of (blocks + 1 - i), where what makes the
     #: tokens is layer 0, then come the blocks, and the last norm and the heads have the full rate; 1: off, see
@@ -195,7 +195,7 @@ KEYS: dict[str, Key] = {
     #: `backbone`（分类头以外的全部），见[微调](#微调)
     "TRAIN.FREEZE": key("none", also={"none": "none", "0": "none"}),
     #: which rates follow the batch: `all`, `base` (`TRAIN.BASE_LR` alone, as in DeiT) |
-    #: 哪些学习率随批次缩放：`all`、`base`（只有 `TRAIN.BASE_LR`，与 DeiT 相同）
+    #: 哪些学习率随批大小缩放：`all`、`base`（只有 `TRAIN.BASE_LR`，与 DeiT 相同）
     "TRAIN.SCALED_RATES": key("all", choices=("all", "base")),
     #: rate at the first step | 第一步的学习率
     "TRAIN.WARMUP_START_LR": key(1e-6, least=0),
@@ -207,7 +207,7 @@ KEYS: dict[str, Key] = {
     #: [Losses that are not finite](#losses-that-are-not-finite) |
     #: 连续多少步的损失或梯度不是有限值时停止运行，见[损失非有限](#损失非有限)
     "TRAIN.MAX_BAD_STEPS": key(8, least=1),
-    #: forward passes per optimizer step; counts in the global batch | 每个优化器步的前向次数；计入全局批次
+    #: forward passes per optimizer step; counts in the global batch | 每个优化器步的前向次数；计入全局批大小
     "TRAIN.ACCUM_ITER": key(1, least=1),
     #: less memory, more time: of each block only its input is kept, the backward pass computes the rest again, see
     #: [Large models](#large-models) |
@@ -310,8 +310,8 @@ KEYS: dict[str, Key] = {
     "TOKEN_LABEL.GEOMETRY": key("exact", choices=("exact", "released"), also={"true": "exact"}),
     #: `rows-first` ([K, H, W]), `columns-first` ([K, W, H]); this and the next two are for maps without a card, see
     #: [how a map is to be read](token_labels.md#how-a-map-is-to-be-read) |
-    #: `rows-first`（[K, H, W]）、`columns-first`（[K, W, H]）；此键与下面两个键用于没有说明卡的标签图，见
-    #: [标签图该怎样读](token_labels.md#标签图该怎样读)
+    #: `rows-first`（[K, H, W]）、`columns-first`（[K, W, H]）；此键与下面两个键用于没有说明卡的标签图，
+    #: 见[标签图该怎样读](token_labels.md#标签图该怎样读)
     "TOKEN_LABEL.ORIENTATION": key("rows-first", choices=("rows-first", "columns-first")),
     #: what the maps show: `centre-crop`, the centre square of the photo; `whole`, all of it |
     #: 标签图的覆盖范围：`centre-crop` 照片中心的正方形，`whole` 整张照片
@@ -327,7 +327,7 @@ KEYS: dict[str, Key] = {
     "TOKEN_LABEL.BLANK": key("uniform", choices=("uniform", "ignore")),
     #: what tokens count in the token loss: `none`, all the same; `confidence`, as much as the annotator was sure there,
     #: which needs maps with log-sum-exp |
-    #: 每个 token 在 token 损失中占多大权重：`none` 一律相同；`confidence` 取标注模型在该处的把握，
+    #: 每个 token 在 token 损失中占多大权重：`none` 一律相同；`confidence` 取标注模型在该处的置信度，
     #: 需要带 log-sum-exp 的标签图
     "TOKEN_LABEL.WEIGHT": key("none", choices=("none", "confidence"), also={"none": "none"}),
     #: class target of a photo that is not mixed: `map`, what its map says of the view, as published; `label`, its own |
@@ -397,13 +397,13 @@ KEYS: dict[str, Key] = {
     #: `ppim evaluate`, `ppim predict`, `ppim labels make` on a processor: `dygraph` (as in training, bit for bit),
     #: `inference` (paddle.inference with oneDNN, rounded otherwise), `auto` (for many photos the faster of the two;
     #: label maps are made by `dygraph`) |
-    #: 在处理器上的 `ppim evaluate`、`ppim predict`、`ppim labels make`：`dygraph`（与训练时逐位相同）、`inference`
-    #: （paddle.inference 加 oneDNN，舍入不同）、`auto`（照片多时取两者中较快的；标签图仍用 `dygraph`）
+    #: 在处理器上的 `ppim evaluate`、`ppim predict`、`ppim labels make`：`dygraph`（与训练时逐位相同）、
+    #: `inference`（paddle.inference 加 oneDNN，舍入不同）、`auto`（照片多时取两者中较快的；标签图仍用 `dygraph`）
     "EVAL.ENGINE": key("dygraph", choices=("auto", "dygraph", "inference")),
     #: `ppim evaluate`, `ppim predict`: share of the patches that are left behind the last block, the most alike being
     #: merged on the way (see [Fewer tokens](using.md#fewer-tokens)); 1: all |
-    #: `ppim evaluate`、`ppim predict`：最后一个 block 之后留下的 patch 比例，途中合并最相似的
-    #: （见[更少的 token](using.md#更少的-token)）；1：全部保留
+    #: `ppim evaluate`、`ppim predict`：最后一个 block 之后留下的 patch 比例，
+    #: 途中合并最相似的（见[更少的 token](using.md#更少的-token)）；1：全部保留
     "EVAL.KEEP": key(1.0, least=0.01, most=1),
     #: of products, with `inference`: `float32`, or `bfloat16` on processors that have it (AVX512-BF16, AMX) |
     #: `inference` 的矩阵乘精度：`float32`，或在支持的处理器（AVX512-BF16、AMX）上用 `bfloat16`
