@@ -16,7 +16,7 @@ HEADS = {
     "files": (("Writer", "Fault", "Injected", "Struck", "Survived", "Left unfinished files", "Done again"),
               ("写入者", "故障", "注入", "命中", "无损", "留下半成品", "最多重做")),
     "kills": (("Signal", "To", "Processes", "Workers", "Runs", "Signals that struck", "After a checkpoint", "Survived"),
-              ("信号", "发给", "进程", "读取进程", "运行", "命中的信号", "已有检查点", "无损")),
+              ("信号", "发给", "进程", "数据加载进程", "运行", "命中的信号", "已有检查点", "无损")),
     "damage": (("File", "Read", "Damaged", "As it was", "Passed over", "Taken, and named",
                 "Refused by name", "Accepted or unclear"),
                ("文件", "读取方式", "损坏", "与原来相同", "跳过", "采用并指明", "指名拒绝", "误收或不明")),
@@ -25,13 +25,13 @@ HEADS = {
 }
 WORDS = {  # English: Chinese
     "kill": "SIGKILL", "power": "断电", "full": "磁盘满", "error": "磁盘错误（一次）",
-    "training": "训练", "resuming": "恢复训练", "label maps": "标签图", "conversion": "权重转换",
+    "training": "训练", "resuming": "续训", "label maps": "标签图", "conversion": "权重转换",
     "conversion over an old file": "覆盖旧文件的转换", "ImageNet": "ImageNet 解包", "download": "下载",
     "main": "主进程", "group": "进程组", "rank 0": "进程 0", "rank 1": "进程 1", "together": "合计",
-    "checkpoint": "恢复，另有完好的一份", "only checkpoint": "恢复，只有这一份", "checkpoint by name": "按名恢复",
-    "weights": "载入", "card": "读说明卡", "map": "读标签图", "--resume": "整个 `--resume`",
+    "checkpoint": "续训，另有完好的一份", "only checkpoint": "续训，只有这一份", "checkpoint by name": "按名续训",
+    "weights": "加载", "card": "读说明卡", "map": "读标签图", "--resume": "整个 `--resume`",
     "evaluation": "评估", "recipe": "作为配方",
-    "from the start": "从头开始", "finished, taken up": "完成后再恢复", "stopped, taken up": "正常停止后恢复",
+    "from the start": "从头开始", "finished, taken up": "完成后再续训", "stopped, taken up": "正常停止后续训",
 }
 ENGLISH = {"kill": "SIGKILL", "power": "power cut", "full": "disk full from here on", "error": "disk error, once",
            "checkpoint": "resumed, another is whole", "only checkpoint": "resumed, no other",
