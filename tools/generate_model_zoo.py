@@ -45,7 +45,7 @@ WORDS = {
         "view_text_own": "That of the published figures, which `return_transforms=True` gives:",
         "parity": "Parity",
         "columns": ("Model", "PPIM's name", "Image", "Parameters", "MACs (G)", "MACs published (G)", "Our `crop_pct`"),
-        "top": "Top-1 / Top-5 {source}", "original": "original",
+        "top": "Top-1 / Top-5 {source}", "sources": {},
         "legend": "Accuracies are published, not re-measured; in brackets the `crop_pct` they were measured at, where "
                   "the source tells. MACs are counted from the model for one image, attention included. Published "
                   "MACs: `*` leaves attention out, `?` fits the network neither way.",
@@ -61,17 +61,18 @@ WORDS = {
                     "传入路径则加载已有的文件，下面列出的各项目的文件都可以。"
                     "`class_dim` 与文件的 1000 不同时，分类头重新初始化并给出警告；其他任何不匹配都会报错。",
         "view_text": "PPIM 的处理，即 `return_transforms=True` 返回的处理：",
-        "view_more": "我们的配置按表中最后一列的 `crop_pct` 验证：短边缩放到 size / `crop_pct`（向下取整，bicubic），"
-                     "再中心裁剪。我们的配置与原版的不同之处及其原因，由 `ppim models {name}` 列出。",
+        "view_more": "我们的配方按表中最后一列的 `crop_pct` 评估：短边缩放到 size / `crop_pct`（向下取整，bicubic），"
+                     "再中心裁剪。我们的配方与原版的不同之处及其原因，由 `ppim models {name}` 列出。",
         "use_text_own": "`pretrained=True` 会把下表中该模型的第一个文件下载到 Paddle 的缓存目录"
                         "（`~/.cache/paddle/hapi/weights`），中断后可续传；传入路径则加载已有的文件，"
                         "timm 的命名和原版的命名都可以。`class_dim` 与文件不同时，分类头重新初始化并给出警告；"
                         "其他任何不匹配都会报错。",
-        "view_text_own": "公布精度所用的处理，即 `return_transforms=True` 返回的处理：",
+        "view_text_own": "公布准确率所用的处理，即 `return_transforms=True` 返回的处理：",
         "parity": "数值一致性",
         "columns": ("模型", "PPIM 名称", "图像大小", "参数量", "MACs (G)", "公布的 MACs (G)", "我们的 `crop_pct`"),
-        "top": "Top-1 / Top-5 {source}", "original": "原版",
-        "legend": "精度均为公布值，未重新测量；括号内是测量时的 `crop_pct`（来源有说明时）。"
+        "top": "Top-1 / Top-5 {source}",
+        "sources": {"original": "原版", ", ImageNet-1k alone": "，仅 ImageNet-1k", ", k-NN": "，k-NN"},
+        "legend": "准确率均为公布值，未重新测量；括号内是测量时的 `crop_pct`（来源有说明时）。"
                   "MACs 按模型对一张图像计数，包含注意力。"
                   "公布的 MACs 中：`*` 表示不含注意力，`?` 表示两种算法都与网络不符。",
         "weights": ("模型", "Paddle", "PyTorch 原版"),
@@ -149,6 +150,13 @@ def for_paddle(row: zoo.Row) -> bool:
     return any(file.is_paddle for file in row.files)
 
 
+def named_source(source: str, words: dict) -> str:
+    """Who published a figure or a file, in the words of the page."""
+    for english, other in words["sources"].items():
+        source = source.replace(english, other)
+    return source
+
+
 def view(rows: list[zoo.Row], shown: zoo.Row) -> str:
     """Transforms: PPIM's, as its pages print them, or those of one model that it has not."""
     sizes = sorted({row.image_size for row in rows if for_paddle(row)}) if shown.as_ppim else [shown.image_size]
@@ -168,7 +176,7 @@ def model_table(rows: list[zoo.Row], words: dict, counts: dict) -> str:
     ppim, named = rows[0].as_ppim, words["columns"]
     found = dict.fromkeys(accuracy.source for row in rows for accuracy in row.accuracy)
     sources = ("original", "PPIM", "PaddleViT") if ppim else tuple(found)
-    tops = tuple(words["top"].format(source=source.replace("original", words["original"])) for source in sources)
+    tops = tuple(words["top"].format(source=named_source(source, words)) for source in sources)
     head = (*(named[:-1] if ppim else (named[0], *named[2:-1])), *tops, named[-1])
     return table(head, [
         (f"`{row.name}`", *((f"`{row.alias or row.name}`" if for_paddle(row) else "-",) if ppim else ()),
@@ -187,7 +195,7 @@ def weights_table(rows: list[zoo.Row], words: dict) -> str:
             for row in rows
         ])
     return table(words["weights_own"], [
-        (f"`{row.name}`", links([file]), file.source.replace("original", words["original"]), file.licence)
+        (f"`{row.name}`", links([file]), named_source(file.source, words), file.licence)
         for row in rows for file in row.files
     ])
 
