@@ -62,6 +62,16 @@ def card_since(checkpoint: Path, card: Path, step: int) -> dict[str, object]:
         return {}
 
 
+def is_of_another(path: Path, card: Mapping[str, object]) -> bool:
+    """Does best.json at `path` speak of another evaluation than `card`? Both tell of it the same but for how far
+    training has come since, and for the number of its step, which is another in batches of another size."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return any(found.get(name) != value for name, value in card.items() if name not in ("step", "last"))
+    except (OSError, ValueError, AttributeError):  # not there, or of another making
+        return False
+
+
 def counted_anew(card: dict[str, object], before: int, now: int) -> dict[str, object]:
     """The card of a run that goes on in batches of another size, in which step `before` has the number `now`. Earlier
     steps are rounded down, so that none is taken for this one."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ppim.engine import best
 from ppim.engine.checkpoint import Checkpoint, arithmetic, learnt_from, save_checkpoint, set_aside
 from ppim.engine.run import Run
 from ppim.engine.run_folder import RunFolder
@@ -99,15 +100,16 @@ def settle(run: Run, micro: int) -> None:
 
 
 def _settle_best(run: Run) -> None:
-    """A best that is spoken of must be there: where it is not, it is made of the weights at hand, or forgotten."""
-    best = run.state.best
-    if not best or run.folder.best.is_file():
+    """A best that is spoken of must be there: where it is not, or where that of steps that are lost has taken its
+    place, it is made of the weights at hand, or forgotten."""
+    card = run.state.best
+    if not card or (run.folder.best.is_file() and not best.is_of_another(run.folder.best_card, card)):
         return
-    if best["step"] == run.state.step:
-        _save_best_copy(run, best["weights"])
+    if card["step"] == run.state.step:
+        _save_best_copy(run, card["weights"])
     else:
         run.state.best = {}
-        run.log.say(f"no {run.folder.best} of step {best['step']}: the best is chosen anew from here on")
+        run.log.say(f"no {run.folder.best} of step {card['step']}: the best is chosen anew from here on")
 
 
 def _arrays(run: Run, weights: str) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ from ppim.engine.saving import settle
 from ppim.engine.train import fit
 from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid
 from ppim.weights.run_folders import weights_in
-from tests.helpers import ROOT, losses, put_best, write_tiny_recipe
+from tests.helpers import ROOT, assert_same_weights, losses, put_best, write_tiny_recipe
 
 NEWEST = ("last.pdparams", "last_ema.pdparams")
 BEST = ("best.pdparams", "best.json")
@@ -179,6 +179,17 @@ def test_a_best_whose_weights_are_not_in_the_folder_is_not_spoken_of(copied, tmp
     run(config, [*OPTIONS, "SAVE", str(new), "MODEL.RESUME", str(folder), "TRAIN.MAX_STEPS", "7"])
     assert "of step 5: the best is chosen anew" in capsys.readouterr().out
     assert json.loads((new / "best.json").read_text())["step"] == 7 and (new / "best.pdparams").is_file()
+
+
+def test_the_best_of_steps_that_are_lost_is_not_told_as_an_earlier_one(copied, capsys):
+    config, folder, options = copied
+    damage(folder / "checkpoints" / "step_00000006")  # of which best.pdparams is
+    put_best(folder, {"top1": 100.0, "step": 2, "epoch": 0.3333}, number=4)
+    run(config, [*options, "TRAIN.MAX_STEPS", "5"])
+    assert "of step 2: the best is chosen anew" in capsys.readouterr().out
+    card = json.loads((folder / "best.json").read_text())
+    assert card["step"] == 5
+    assert_same_weights(folder / "best.pdparams", folder / dict(zip(("raw", "ema"), NEWEST))[card["weights"]])
 
 
 def test_a_best_is_known_by_its_step_where_steps_are_counted_anew(whole, copied, tmp_path, capsys):
