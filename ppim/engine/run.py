@@ -31,13 +31,14 @@ from ppim.engine.progress import Span
 from ppim.engine.run_folder import RunFolder, find_resumed
 from ppim.engine.schedule import Schedule, schedule_of
 from ppim.engine.steps import Steps, resumed_micro_step
-from ppim.engine.summary import summary
+from ppim.engine.summary import changed_since, summary
 from ppim.engine.task import Task, task_of
 from ppim.engine.train_state import TrainState, build_train_state, restore
 from ppim.engine.writer import Writer
 from ppim.files import write_whole
 from ppim.objective.objective import LossTerms
 from ppim.objective.teacher import Teacher, build_teacher
+from ppim.weights.run_folders import config_of
 
 
 @dataclass
@@ -163,7 +164,9 @@ def _start(
     steps.check()
     schedule = schedule_of(config, batches.global_batch * steps.accumulate)
     micro = _go_on_from(checkpoint, state, batches, steps) if checkpoint else 0
-    notes += warned + (unlike(checkpoint.state, world.size, images) if checkpoint else [])
+    notes += warned
+    if checkpoint:
+        notes += [*unlike(checkpoint.state, world.size, images), *_changed(config, recipe, folder)]
     # mistakes that nothing raises
     found += task.checks(Parts(config, recipe, world, state, samples, val, teacher, schedule, steps, batches,
                                keeps_heads), effort)
@@ -259,6 +262,15 @@ def _go_on_from(checkpoint: Checkpoint, state: TrainState, batches: TrainBatches
     state.step = micro // steps.accumulate
     state.best = best.counted_anew(state.best, checkpoint.state.step, state.step)
     return micro
+
+
+def _changed(config: CfgNode, recipe: CfgNode, folder: RunFolder) -> list[str]:
+    """What is told of a run that goes on otherwise than it was configured so far, before that is written over."""
+    own = config_of(folder.path if config.MODEL.RESUME == "auto" else config.MODEL.RESUME)
+    try:
+        return changed_since(config, recipe, configuration.get_config(own)) if own else []
+    except (ValueError, FileNotFoundError):  # edited or damaged, which does not keep the run from going on
+        return []
 
 
 def _last(config: CfgNode, steps: Steps) -> int:

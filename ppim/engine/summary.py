@@ -22,6 +22,9 @@ _ESSENTIAL = ("DATA.IMAGE_SIZE", "DATA.BATCH_SIZE", "TRAIN.ACCUM_ITER", "TRAIN.N
               "TRAIN.OPTIMIZER.NAME")
 _HARMLESS = ("DATA.BATCH_SIZE_EVAL", "TRAIN.MAX_STEPS", "TRAIN.EARLY_STOP", "TRAIN.MAX_HOURS", "TRAIN.RECOMPUTE",
              "SEGMENT.MASKS")
+# What besides makes another run of one that goes on; where maps lie may change.
+_KEPT_KEYS = (*_RECIPE_KEYS, "SEED", "TOKEN_LABEL.")
+_PLACES = ("TOKEN_LABEL.PATH", "TOKEN_LABEL.VAL_PATH")
 
 
 def summary(
@@ -90,6 +93,15 @@ def departures(config: CfgNode, recipe: CfgNode, global_batch: int) -> list[str]
         "the recipe": [changed[key] for key in sorted(changed, key=lambda key: key not in ("", *_ESSENTIAL))],
     }
     return [f"differs from {what}: {', '.join(points)}" for what, points in said.items() if points]
+
+
+def changed_since(config: CfgNode, recipe: CfgNode, before: CfgNode) -> list[str]:
+    """Where a run that goes on departs from `before`, its configuration so far, in a line; without what `departures`
+    says in the same words. What was typed behind the first start's -o is easily left out of the next."""
+    said = [point for point in differences(config, recipe) if point[0].startswith(_RECIPE_KEYS)]
+    points = [f"{key} {_value(here)} ({_value(there)})" for key, here, there in differences(config, before)
+              if key.startswith(_KEPT_KEYS) and key not in (*_HARMLESS, *_PLACES) and (key, here, there) not in said]
+    return [f"differs from the run so far: {', '.join(points)}"] if points else []
 
 
 def _counted(count: float, what: str) -> str:

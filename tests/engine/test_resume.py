@@ -255,6 +255,24 @@ def test_a_run_named_without_a_recipe_goes_on_as_itself_where_it_lies(whole, cop
     assert (whole[1] / "log.jsonl").read_bytes() == before
 
 
+def test_what_was_typed_for_the_first_start_and_is_left_out_of_the_next_is_told(whole, tmp_path, capsys):
+    config, save = whole[0], ["SAVE", str(tmp_path / "run"), "DATA.NUM_WORKERS", "0", "TRAIN.MAX_STEPS"]
+    typed = ["SEED", "3", "TRAIN.BASE_LR", "0.002", "TOKEN_LABEL.FILL", "ignore"]
+    told = "differs from the run so far: "
+    run(config, [*save, "1", *typed])
+    run(config, [*save, "2", *typed, "MODEL.RESUME", "auto"])
+    said = capsys.readouterr().out
+    assert told not in said and said.count("differs from the recipe: TRAIN.BASE_LR 0.002 (0.01)") == 2
+    run(config, [*save, "3", "MODEL.RESUME", str(tmp_path / "run")])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(told)]
+    assert sorted(line[len(told):].split(", ")) == ["SEED 0 (3)", "TOKEN_LABEL.FILL uniform (ignore)",
+                                                    "TRAIN.BASE_LR 0.01 (0.002)"]
+    run(config, [*save, "4", "TRAIN.BASE_LR", "0.005", "SEED", "4", "MODEL.RESUME", "auto"])
+    said = capsys.readouterr().out
+    # the rate that is not the recipe's is told as that, once
+    assert f"{told}SEED 4 (0)\n" in said and said.count("TRAIN.BASE_LR 0.005 (0.01)") == 1
+
+
 def test_what_is_no_run_asks_for_a_recipe(whole, tmp_path, capsys):
     shutil.copytree(whole[1] / "checkpoints" / "step_00000006", tmp_path / "step_00000006")
     with pytest.raises(ValueError, match="give the recipe as well, with -c"):
