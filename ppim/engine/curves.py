@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -39,9 +39,11 @@ class Curves:
         last: the step the run goes on from. What is logged of later ones is about to be repeated and left out.
         leave_out: names of numbers that say nothing in this run.
         config: config.yaml, if there is one.
+        counted_now: today's number of a step, given that and the epoch with which it was logged.
     """
 
-    def __init__(self, path: Path, log: Path, last: int, leave_out: Collection[str] = (), config: Path | None = None):
+    def __init__(self, path: Path, log: Path, last: int, leave_out: Collection[str] = (), config: Path | None = None,
+                 counted_now: Callable[[int, float], int] = lambda step, epoch: step):
         # here, because it brings a web server along that evaluation has no use for
         from visualdl.component.base_component import meta_data, scalar
 
@@ -49,9 +51,10 @@ class Curves:
         self._pictures = path.parent / PICTURES
         points: dict[tuple[str, int], tuple[float | str, float]] = {}
         for entry in entries(log):
+            step = counted_now(entry["step"], entry["epoch"]) if "epoch" in entry else entry["step"]
             for tag, value in self._points(entry):
-                if entry["step"] <= last:
-                    points[tag, entry["step"]] = value, entry["time"]
+                if step <= last:
+                    points[tag, step] = value, entry["time"]
         self._file = path.open("wb")
         self._write(meta_data(walltime=0))
         for record in _told_of(config, path):

@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
 
@@ -31,15 +31,17 @@ class Log:
         run: where records go; None: nothing is kept.
         span: the steps of this start.
         leave_out: names of numbers that say nothing in this run; records have them all the same.
+        counted_now: see `Curves`.
     """
 
     def __init__(self, is_main: bool, run: RunFolder | None = None, span: Span = NOWHERE,
-                 leave_out: Collection[str] = ()):
+                 leave_out: Collection[str] = (),
+                 counted_now: Callable[[int, float], int] = lambda step, epoch: step):
         self._is_main, self._span, self._leave_out = is_main, span, leave_out
         self._console = Console(highlight=False, soft_wrap=True, file=sys.stdout and Lasting(sys.stdout))
         self._file = self._curves = self._bar = None
         if is_main and run:
-            self._curves = Curves(run.curves, run.log, span.first, leave_out, run.config)
+            self._curves = Curves(run.curves, run.log, span.first, leave_out, run.config, counted_now)
             self._file = _behind_whole_lines(run.log)
             self._bar = Bar(self._console, span) if sys.stdout.isatty() else None
 

@@ -173,7 +173,8 @@ def _start(
     notes += judge(found, config.CHECKS, world)
     if world.is_main:
         notes += _open(folder, config, lock, is_new) + _list_data(folder, config, images, val_images)
-    log = Log(world.is_main, folder, Span(state.step, _last(config, steps), steps.total), _silent(config, state))
+    log = Log(world.is_main, folder, Span(state.step, _last(config, steps), steps.total), _silent(config, state),
+              steps.counted_now)
     run = Run(config, world, folder, state, batches, steps, schedule, samples, val, log, Meter(), lock,
               Writer(log.say, config.DATA.TIMEOUT), task.card(config, images),
               checkpoint.state if checkpoint else None, found)

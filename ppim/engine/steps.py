@@ -5,9 +5,12 @@ micro-batches does not pause at the end of an epoch, so a step may take its last
 """
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from ppim.engine.checkpoint import State
+
+LOGGED = 4  # digits of an epoch behind the point, in log.jsonl
 
 
 class Steps(NamedTuple):
@@ -32,6 +35,14 @@ class Steps(NamedTuple):
     def epoch(self, step: int) -> float:
         """Epochs seen after `step` optimizer steps."""
         return step * self.accumulate / self.per_epoch
+
+    def counted_now(self, step: int, epoch: float) -> int:
+        """The number that a step has today which was logged as `step`, at this epoch: another where it was counted in
+        batches of another size."""
+        error = 0.5 * 10**-LOGGED
+        if abs(self.epoch(step) - epoch) <= 2 * error:
+            return step
+        return math.ceil((epoch - error) * self.per_epoch / self.accumulate)
 
     def ends_epochs(self, step: int) -> range:
         """The epochs (1, 2, ...) completed by the step just made; the last step always completes one."""

@@ -27,6 +27,7 @@ from ppim.engine.rescue import Rescue
 from ppim.engine.run import Run, start
 from ppim.engine.saving import finish, save, save_alone, save_best, settle
 from ppim.engine.sound import Guard
+from ppim.engine.steps import LOGGED
 from ppim.objective.objective import LossTerms
 from ppim.paddle_compat import be_deterministic
 from ppim.seeds import dropout_seed
@@ -242,7 +243,7 @@ def _report(run: Run, shown: bool) -> None:
     elapsed = time.perf_counter() - meter.since
     means = losses.mean(axis=0) if meter.terms else (math.nan,) * 3
     values = {
-        "epoch": round(steps.epoch(state.step), 4),
+        "epoch": round(steps.epoch(state.step), LOGGED),
         **dict(zip(("loss", *run.task.terms), means)),
         "lr": state.optimizer.get_lr(),
         **({} if meter.gradient_norm is None else {"gradient_norm": meter.gradient_norm}),
@@ -268,7 +269,7 @@ def _evaluate_and_keep_best(run: Run, rescue: Rescue, stop: StopRequest, ending:
     state = run.state
     results = run.task.evaluate_both(state.model, state.ema, run.val, run.world, run.config,
                                      cut=lambda: stop.requested is not None)
-    epoch = round(run.steps.epoch(state.step), 4)
+    epoch = round(run.steps.epoch(state.step), LOGGED)
     for weights, result in results.items():
         run.log.record(f"eval_{weights}", state.step, {"epoch": epoch, **result.as_dict()})
         run.log.evaluated(epoch, best.WORDS[weights].ljust(max(len(best.WORDS[name]) for name in results)), result)

@@ -23,7 +23,7 @@ from ppim.engine.saving import settle
 from ppim.engine.train import fit
 from ppim.weights.checkpoints import find_fault, list_checkpoints, newest_valid
 from ppim.weights.run_folders import weights_in
-from tests.helpers import ROOT, assert_same_weights, losses, put_best, write_tiny_recipe
+from tests.helpers import ROOT, assert_same_weights, curves, losses, put_best, write_tiny_recipe
 
 NEWEST = ("last.pdparams", "last_ema.pdparams")
 BEST = ("best.pdparams", "best.json")
@@ -122,6 +122,19 @@ def test_steps_counted_anew_in_larger_batches_do_not_lose_to_the_old_count(copie
     assert position() == (now, 1, 0, now) and (folder / "checkpoints" / "step_00000006.aside").is_dir()
     run(config, [*options, "TRAIN.MAX_STEPS", str(now + 1)])
     assert position() == (now + 1, 1, batch, now + 1)
+
+
+@pytest.mark.parametrize(("batch", "first"), [(8, 3), (2, 12)])
+def test_curves_are_whole_where_steps_are_counted_anew(whole, copied, batch, first):
+    config, folder, options = copied
+    for last in (first + 1, first + 2):  # the second goes on in a folder that was logged in both batches
+        run(config, [*options, "DATA.BATCH_SIZE", str(batch), "TRAIN.MAX_STEPS", str(last)])
+    found = {point.id: point.value for point in curves(folder)["accuracy_and_loss/train_loss"]}
+    # where a step of today was two, the second counts
+    before = {step * 4 // batch: loss for step, loss in losses(whole[1]).items() if step * 4 % batch == 0}
+    after = {step: loss for step, loss in losses(folder).items() if step in (first + 1, first + 2)}
+    assert found == pytest.approx({**before, **after})
+    assert [point.id for point in curves(folder)["accuracy_and_loss/top1"]] == [first, first + 1, first + 2]
 
 
 def test_an_earlier_checkpoint_is_refused_in_its_folder_and_goes_on_in_a_new_one(whole, copied, tmp_path):
