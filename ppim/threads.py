@@ -31,7 +31,7 @@ def thread_count(env: Mapping[str, str], cores: int) -> int | None:
     """
     wanted = env.get("PPIM_THREADS")
     if wanted:
-        if not wanted.isdigit() or int(wanted) < 1:
+        if not wanted.isdecimal() or int(wanted) < 1:
             raise ValueError(f"PPIM_THREADS wants a whole number of at least 1, got {wanted!r}")
         return int(wanted)
     local_ranks = int(env.get("PADDLE_LOCAL_SIZE") or 0)

@@ -31,7 +31,7 @@ def test_ppim_threads_overrides_everything():
     assert thread_count(env, cores=8) == 5
 
 
-@pytest.mark.parametrize("value", ["0", "two", "-1"])
+@pytest.mark.parametrize("value", ["0", "²", "two", "-1"])
 def test_a_thread_count_that_is_no_count_is_refused(value):
     with pytest.raises(ValueError, match="PPIM_THREADS"):
         thread_count({"PPIM_THREADS": value}, cores=8)
