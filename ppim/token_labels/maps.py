@@ -131,8 +131,8 @@ def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarra
     """Refuse values that no annotator writes. `raw_ids` is what the file holds, `ids` the same as whole numbers.
 
     Raises:
-        MapError: scores not finite, ids broken, out of range or twice in a cell, or all is zero, which a photo that
-            shows nothing has only where there is one class.
+        MapError: scores or log-sum-exps not finite, ids broken, out of range or twice in a cell, or all is zero, which
+            a photo that shows nothing has only where there is one class.
     """
     if not np.isfinite(scores).all():
         raise MapError(f"{path}: {np.count_nonzero(~np.isfinite(scores))} of {scores.size} scores are not finite")
@@ -152,6 +152,8 @@ def check_map(path: str, scores: np.ndarray, raw_ids: np.ndarray, ids: np.ndarra
     ordered = np.sort(ids, axis=0)
     if (ordered[1:] == ordered[:-1]).any():
         raise MapError(f"{path}: one class stands twice in a cell; wanted the K best classes, each once")
+    if log_z is not None and not np.isfinite(log_z).all():
+        raise MapError(f"{path}: {np.count_nonzero(~np.isfinite(log_z))} of {log_z.size} log-sum-exps are not finite")
 
 
 def map_of_array(path: str, array: np.ndarray, num_classes: int, orientation: str = "rows-first") -> LabelMap:
@@ -182,8 +184,6 @@ def map_of_array(path: str, array: np.ndarray, num_classes: int, orientation: st
     with np.errstate(over="ignore"):
         log_z = array[2, 0].astype(np.float32)
     check_map(path, scores, array[1], ids, num_classes, log_z)
-    if not np.isfinite(log_z).all():
-        raise MapError(f"{path}: {np.count_nonzero(~np.isfinite(log_z))} of {log_z.size} log-sum-exps are not finite")
     return LabelMap(scores, ids, log_z)
 
 
@@ -214,13 +214,16 @@ def write_map(path: str, scores: np.ndarray, ids: np.ndarray, log_z: np.ndarray 
     Raises:
         MapError: what could not be read back.
     """
-    ids = np.asarray(ids)
-    planes = [scores, ids] if log_z is None else [scores, ids, np.broadcast_to(log_z, np.shape(scores))]
-    if np.ndim(scores) != 3 or ids.shape != np.shape(scores):
-        raise MapError(f"{path}: wanted scores and ids of one shape (K, rows, columns), got {np.shape(scores)} and "
-                       f"{ids.shape}")
-    array = np.stack(planes).astype(np.float16 if ids.max() < HALF_EXACT else np.float32)
-    check_map(path, array[0].astype(np.float32), ids, ids.astype(np.int32), int(ids.max()) + 1, log_z)
+    ids, shape = np.asarray(ids), np.shape(scores)
+    if len(shape) != 3 or 0 in shape or ids.shape != shape:
+        raise MapError(f"{path}: wanted scores and ids of one shape (K, rows, columns), got {shape} and {ids.shape}")
+    if log_z is not None and np.shape(log_z) != shape[1:]:
+        raise MapError(f"{path}: wanted a log-sum-exp of every cell, {shape[1:]}, got {np.shape(log_z)}")
+    planes = [scores, ids] if log_z is None else [scores, ids, np.broadcast_to(log_z, shape)]
+    with np.errstate(over="ignore"):  # what half precision cannot hold is refused below
+        array = np.stack(planes).astype(np.float16 if ids.max() < HALF_EXACT else np.float32)
+    written = None if log_z is None else array[2, 0].astype(np.float32)
+    check_map(path, array[0].astype(np.float32), ids, ids.astype(np.int32), int(ids.max()) + 1, written)
     save_array(path, array)
 
 

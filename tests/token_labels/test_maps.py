@@ -257,6 +257,25 @@ def test_a_map_that_could_not_be_read_back_is_not_written(tmp_path, damage, word
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("log_z, word", [
+    (np.full((2, 4), np.nan), "8 of 8 log-sum-exps are not finite"),
+    (np.full((2, 4), 70000.0), "not finite"),  # more than half precision holds
+    (np.ones((4, 2)), r"of every cell, \(2, 4\), got \(4, 2\)"),
+    (np.ones(4), r"got \(4,\)"),
+    (np.ones((3, 2, 4)), r"got \(3, 2, 4\)"),
+])
+def test_a_log_sum_exp_that_could_not_be_read_back_is_not_written(tmp_path, log_z, word):
+    with pytest.raises(MapError, match=f"a.npy: .*{word}"):
+        write_map(str(tmp_path / "a.npy"), *good_map(np.float32), log_z)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_map_without_a_cell_or_a_class_is_not_written(tmp_path):
+    for empty in (np.zeros((0, 2, 4)), np.zeros((3, 2, 0))):
+        with pytest.raises(MapError, match=r"wanted scores and ids of one shape \(K, rows, columns\), got"):
+            write_map(str(tmp_path / "a.npy"), empty, empty.astype(int))
+
+
 @pytest.mark.parametrize("image, path", [("n01/a.JPEG", "maps/n01/a.npy"), ("n01/a.b.jpg", "maps/n01/a.b.npy"),
                                          ("v1.0/x.jpg", "maps/v1.0/x.npy"), ("a/b/c/d.png", "maps/a/b/c/d.npy"),
                                          ("flat.jpg", "maps/flat.npy")])
