@@ -24,7 +24,8 @@ def create_model(name: str, **overrides) -> TokenModel:
     `class_dim`, PPIM's word for it, is accepted for `num_classes`.
 
     Raises:
-        ValueError: an unknown name (with the nearest known ones) or values that do not fit.
+        ValueError: an unknown name (with the nearest known ones), an override that the model does not take, or values
+            that do not fit.
     """
     threads.say_once()
     if "class_dim" in overrides:
@@ -32,8 +33,10 @@ def create_model(name: str, **overrides) -> TokenModel:
     known = normalise_name(name)
     for family in FAMILIES:
         if known in family.facts.sizes:
+            _refuse_unknown(family.model, overrides)
             return family.model(**{**family.facts.sizes[known], **overrides})
     if known in paddle_vision.zoo.__all__:
+        _refuse_unknown(paddle_vision.PaddleVision, overrides)
         return paddle_vision.PaddleVision(known, **overrides)
     nearest = difflib.get_close_matches(known, [*names(), *paddle_vision.VARIANTS], n=3, cutoff=0.4)
     raise ValueError(f"no model is called {name!r}; nearest: {', '.join(nearest) or 'none, see list_models()'}")
@@ -69,10 +72,8 @@ def build_model(config, **overrides) -> TokenModel:
     if config.MODEL.NUM_CLASSES is not None:
         given["num_classes"] = config.MODEL.NUM_CLASSES
     given = {**size_of(name, {**config.MODEL.TRANS, "DISTILLED": config.MODEL.DISTILLED}), **given, **overrides}
+    _refuse_unknown(network, overrides)
     takes = network.arguments()
-    unknown = [argument for argument in overrides if argument not in takes]
-    if unknown:
-        raise ValueError(f"{network.__name__} takes no {', '.join(unknown)}; it takes {', '.join(takes)}")
     missing = [argument for argument in takes if takes[argument] is REQUIRED and argument not in given]
     if missing:
         raise ValueError(
@@ -80,6 +81,13 @@ def build_model(config, **overrides) -> TokenModel:
             f"missing: {', '.join(f'MODEL.TRANS.{argument.upper()}' for argument in missing)}"
         )
     return network(**{argument: given[argument] for argument in takes if argument in given})
+
+
+def _refuse_unknown(network: type[TokenModel], overrides) -> None:
+    takes = network.arguments()
+    unknown = [argument for argument in overrides if argument not in takes]
+    if unknown:
+        raise ValueError(f"{network.__name__} takes no {', '.join(unknown)}; it takes {', '.join(takes)}")
 
 
 def _network(kind: str) -> type[TokenModel]:

@@ -34,6 +34,14 @@ def test_overrides_reach_the_constructor():
     assert model.head.bias.shape == [3]
 
 
+@pytest.mark.parametrize(("name", "network", "argument"), [
+    ("lvvit_demo", "LVViT", "depth"), ("volo_d1", "VOLO", "layers"), ("t2t_vit_7", "T2TViT", "image_size"),
+    ("resnet18", "PaddleVision", "num_classes")])
+def test_an_argument_that_a_model_does_not_take_is_named_with_those_it_takes(name, network, argument):
+    with pytest.raises(ValueError, match=rf"{network} takes no colour; it takes .*\b{argument}\b"):
+        create_model(name, colour=3)
+
+
 @pytest.mark.parametrize(("typed", "nearest"), [("lvvit_xs", "lvvit_s"), ("resnet51", "resnet50")])
 def test_an_unknown_name_brings_the_nearest_ones(typed, nearest):
     with pytest.raises(ValueError, match=rf"{typed}.*nearest:.*{nearest}"):
