@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import numbers
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -54,8 +55,8 @@ def evaluating(model: nn.Layer) -> Iterator[nn.Layer]:
 
 def as_pair(size: int | Sequence[int]) -> tuple[int, int]:
     """An int or (h, w) as (h, w)."""
-    if isinstance(size, int):
-        return size, size
+    if isinstance(size, numbers.Integral):  # numpy's too
+        return int(size), int(size)
     height, width = size
     return int(height), int(width)
 

@@ -60,10 +60,10 @@ class TokenTransformer(TokenModel):
         self.trunk = trunk
         self.num_classes = trunk.num_classes
         self.image_size = height, width = as_pair(trunk.image_size)
-        if height < patch_size or height % patch_size or width % patch_size:
+        if min(height, width) < patch_size or height % patch_size or width % patch_size:
             raise ValueError(
                 f"image_size wants multiples of {patch_size} pixels, got {height}x{width}; the nearest below is "
-                f"{height // patch_size * patch_size}x{width // patch_size * patch_size}"
+                f"{_below(height, patch_size)}x{_below(width, patch_size)}"
             )
         self.grid = height // patch_size, width // patch_size
         self.dropout = trunk.dropout
@@ -364,6 +364,10 @@ class TokenTransformer(TokenModel):
     def forward(self, x):
         """Evaluation logits (B, K) of images (B, 3, h, w), see `evaluate_tokens`; without a head the class token."""
         return self._evaluate(self.encode(x)[0]).class_logits
+
+
+def _below(side: int, patch: int) -> int:
+    return max(1, side // patch) * patch
 
 
 def _nearest(side: int, patch: int) -> int:

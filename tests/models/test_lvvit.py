@@ -140,6 +140,8 @@ def test_wide_images_and_small_patches_give_their_grid(patch_size):
     [
         ({"patch_size": 7, "image_size": 35}, "even number"),
         ({"image_size": (32, 44)}, "multiples of 8 pixels, got 32x44; the nearest below is 32x40"),
+        ({"image_size": (32, 0)}, "multiples of 8 pixels, got 32x0; the nearest below is 32x8"),
+        ({"image_size": (32, -16)}, "multiples of 8 pixels, got 32x-16"),
         ({"stem_bn": "sync"}, "'batch' or 'frozen'"),
         ({"num_heads": 5}, "multiple of num_heads"),
     ],
@@ -147,6 +149,11 @@ def test_wide_images_and_small_patches_give_their_grid(patch_size):
 def test_a_wrong_argument_is_named(wrong, words):
     with pytest.raises(ValueError, match=words):
         small(**wrong)
+
+
+@pytest.mark.parametrize("size", [np.int64(32), np.array([32, 32]), [32, 32]])
+def test_an_image_size_may_be_one_of_numpys(size):
+    assert small(image_size=size).image_size == (32, 32)
 
 
 def test_fresh_weights_follow_the_original_initialisation():
