@@ -310,8 +310,9 @@ class TokenTransformer(TokenModel):
         """(rows, columns) of the tokens of images (B, 3, h, w); the model's own where a traced graph leaves sides open.
 
         Raises:
-            ValueError: images that patches do not fill.
+            ValueError: what `check_images` refuses, or images that patches do not fill.
         """
+        self.check_images(x)
         height, width = x.shape[2:]
         if -1 in (height, width):
             return self.grid
@@ -320,6 +321,21 @@ class TokenTransformer(TokenModel):
             raise ValueError(f"wanted images of whole patches of {patch} pixels, got {height}x{width} (h x w); the "
                              f"nearest are {_nearest(height, patch)}x{_nearest(width, patch)}")
         return height // patch, width // patch
+
+    def check_images(self, x) -> None:
+        """Refuse what is no batch of images (B, 3, h, w), whatever their sides, or of numbers of another type.
+
+        Raises:
+            ValueError: other axes, or numbers of another type.
+        """
+        if len(x.shape) != 4 or x.shape[1] not in (3, -1):
+            raise ValueError("wanted a batch of images (B, 3, h, w), channels before rows and columns; got "
+                             f"{list(x.shape)}")
+        # what automatic mixed precision makes of float32 is taken as well
+        own = self.cls_token.dtype
+        if x.dtype not in (own, paddle.float32, paddle.float16, paddle.bfloat16):
+            raise ValueError(f"wanted normalised images of {_plain(own)}, got {_plain(x.dtype)}; "
+                             f"x.astype({_plain(own)!r}) makes them so")
 
     def classes(self, x, mix: Mixed | None = None) -> TokenOutput:
         """Class logits (B, K), those of the distillation head, and shares where `mix` asks for them; without a head the
@@ -372,6 +388,10 @@ def _below(side: int, patch: int) -> int:
 
 def _nearest(side: int, patch: int) -> int:
     return max(1, round(side / patch)) * patch
+
+
+def _plain(dtype) -> str:
+    return str(dtype).rpartition(".")[2]  # of paddle.float32
 
 
 def as_maps(tokens: paddle.Tensor, grid: tuple[int, int]) -> paddle.Tensor:

@@ -112,7 +112,12 @@ class Segmenter(TokenModel):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Logits (B, rows, h, w) of normalised images (B, 3, h, w) of any size; what patches do not fill is filled up
-        with the mean colour, on the right and below."""
+        with the mean colour, on the right and below.
+
+        Raises:
+            ValueError: what is no batch of images, as they were given.
+        """
+        self.backbone.check_images(x)
         height, width = x.shape[2:]
         below, right = -height % self.patch, -width % self.patch
         filled = F.pad(x, [0, right, 0, below]) if below or right else x

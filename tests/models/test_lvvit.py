@@ -156,6 +156,30 @@ def test_an_image_size_may_be_one_of_numpys(size):
     assert small(image_size=size).image_size == (32, 32)
 
 
+@pytest.mark.parametrize(("x", "words"), [
+    (np.zeros((2, 32, 32, 3), np.float32), r"\(B, 3, h, w\), channels before rows and columns; got \[2, 32, 32, 3\]"),
+    (np.zeros((3, 32, 32), np.float32), r"a batch of images \(B, 3, h, w\), .*; got \[3, 32, 32\]"),
+    (np.zeros((2, 1, 32, 32), np.float32), r"got \[2, 1, 32, 32\]"),
+    (np.zeros((2, 3, 32, 32)), r"images of float32, got float64; x.astype\('float32'\) makes them so"),
+    (np.zeros((2, 3, 32, 32), np.uint8), "normalised images of float32, got uint8"),
+])
+def test_what_is_no_batch_of_images_is_told_so(x, words):
+    model = small(image_size=32)
+    for asked in (model, model.tokens, model.features):
+        with pytest.raises(ValueError, match=words):
+            asked(paddle.to_tensor(x))
+
+
+def test_a_model_of_double_precision_takes_images_of_it():
+    model, x = small(), images(2)
+    model.eval()
+    single = model(x).numpy()
+    model.to(dtype="float64")
+    double = model(x.astype("float64")).numpy()
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(double, single, atol=1e-5)
+
+
 def test_fresh_weights_follow_the_original_initialisation():
     model = small(embed_dim=120)
     assert 0.015 < model.blocks[0].mlp.fc1.weight.numpy().std() < 0.021

@@ -169,6 +169,12 @@ def test_a_picture_of_any_size_gets_logits_of_its_size(hw):
     np.testing.assert_allclose(found.numpy(), model(filled).numpy()[:, :, :hw[0], :hw[1]], atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 30, 45, 3), (3, 30, 45)])
+def test_what_is_no_batch_of_pictures_is_told_as_it_was_given(shape):
+    with pytest.raises(ValueError, match=rf"\(B, 3, h, w\), .*; got \[{', '.join(map(str, shape))}\]"):
+        segmenter()(paddle.zeros(shape))
+
+
 def test_a_classifiers_weights_fill_the_backbone_and_leave_its_heads_behind(tmp_path):
     paddle.seed(3)
     classifier = small_lvvit(**SIZE, num_classes=7)
