@@ -62,9 +62,10 @@ class TokenPerformer(nn.Layer):
         return paddle.exp(paddle.matmul(x, self.w, transpose_y=True) - half_square) / math.sqrt(self.features)
 
     def attend(self, kqv: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """(B, N, 3 * D), keys first, to (values, attended), each (B, N, D), in float32."""
+        """(B, N, 3 * D), keys first, to (values, attended), each (B, N, D), in float32, float64 of float64."""
         with paddle.amp.auto_cast(enable=False):
-            k, q, v = kqv.astype("float32").split(3, axis=-1)
+            kqv = kqv if kqv.dtype == paddle.float64 else kqv.astype("float32")
+            k, q, v = kqv.split(3, axis=-1)
             k, q = self._kernel(k), self._kernel(q)
             # (B, N, m) . (B, m, 1) -> (B, N, 1)
             norm = paddle.matmul(q, k.sum(axis=1).unsqueeze(2))
@@ -199,7 +200,7 @@ class T2TViT(TokenTransformer):
         if grid == self.grid:
             return self.pos_embed
         rows, columns = grid
-        return paddle.to_tensor(sinusoid(1 + rows * columns, self.trunk.embed_dim))
+        return paddle.to_tensor(sinusoid(1 + rows * columns, self.trunk.embed_dim), self.pos_embed.dtype)
 
     def embed(self, x: paddle.Tensor) -> paddle.Tensor:
         """Tokens (B, N, C) of images (B, 3, h, w), row-major over the grid."""

@@ -105,6 +105,17 @@ def test_the_kernel_of_the_performer_takes_half_precision_and_works_in_single():
         np.testing.assert_array_equal(half.numpy(), single.numpy())
 
 
+def test_a_model_of_double_precision_computes_in_it():
+    model = small()
+    for x in (images(2), images(2, 32, 64)):  # the model's own grid, and another
+        model.to(dtype="float32")
+        single = model(x).numpy()
+        model.to(dtype="float64")
+        double = model(x.astype("float64")).numpy()
+        assert double.dtype == np.float64
+        np.testing.assert_allclose(double, single, atol=1e-4)
+
+
 def test_the_transformer_tokens_scale_by_the_width_of_their_input():
     paddle.seed(3)
     layer = TokenAttention(12, 4)
