@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from ppim import models
@@ -15,7 +16,8 @@ def create_model(name: str | os.PathLike[str], **overrides) -> TokenModel:
         name: one of `list_models()`, for fresh weights; or the folder of a run or of one of its checkpoints, for its
             model with the weights that `ppim evaluate --load FOLDER` takes, which then gives the same logits. A name
             counts before a folder that is called so; `Path(...)` and `./...` are always folders.
-        overrides: arguments of the model's constructor, e.g. image_size, num_classes; position embeddings are resized.
+        overrides: arguments of the model's constructor, e.g. image_size, num_classes; position embeddings are resized,
+            and with another number of classes than the run's, heads start afresh, which a warning tells.
 
     Raises:
         ValueError: an unknown name (with the nearest known ones), a folder without a run, or values that do not fit.
@@ -42,7 +44,12 @@ def _of_run(folder: Path, overrides: dict[str, object]) -> TokenModel:
     if config.TASK == "segment":
         return _segmenter_of(config, folder, overrides)
     model = models.build_model(config, **overrides)
-    load_weights(model, folder, which=config.EVAL.WEIGHTS)
+    try:
+        load_weights(model, folder, which=config.EVAL.WEIGHTS)
+    except ValueError:
+        if "num_classes" not in overrides:
+            raise
+        warnings.warn(str(load_weights(model, folder, new_heads=True, which=config.EVAL.WEIGHTS)), stacklevel=3)
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, teaches_tokens(config))
     model.run_folder = str(folder)  # how photos are to be shown to it
     return model

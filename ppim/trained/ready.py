@@ -63,7 +63,8 @@ def of_model(model: TokenModel, classes: str | None = None) -> Ready:
     source = getattr(model, "run_folder", None)
     if source:
         recipe, overrides, _ = recipe_of(source)
-        known = class_names_of(source) or ()
+        has_its_classes = get_config(str(find_recipe(recipe)), overrides).MODEL.NUM_CLASSES in (None, model.num_classes)
+        known = has_its_classes and class_names_of(source) or ()
     else:
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         recipe, overrides = recognise(shapes, any_size=True).name, []

@@ -1,5 +1,6 @@
 """A trained model for a user's program: a run's folder is as good as a name."""
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import safetensors.numpy
 
 import ppim
 from ppim.config import get_config, save
+from ppim.trained.ready import of_model
 from ppim.weights import read_state
 from ppim.weights.checkpoints import newest_valid
 from tests.helpers import images, weights
@@ -55,6 +57,23 @@ def test_a_folder_without_a_run_is_refused(folder, tmp_path):
         ppim.create_model(str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="LVViT takes no colour; it takes .*image_size"):
         ppim.create_model(folder, colour=3)
+
+
+def test_a_run_with_other_classes_gives_its_model_with_fresh_heads(folder):
+    run = state(ppim.create_model(folder))
+    for word in ("num_classes", "class_dim"):
+        with pytest.warns(UserWarning, match=r"missing +4 +head.weight, head.bias, aux_head.weight, aux_head.bias"):
+            model = ppim.create_model(folder, **{word: 7})
+        own = state(model)
+        heads = [name for name in own if name.startswith(("head.", "aux_head."))]
+        assert [own[name].shape[-1] for name in heads] == [7] * 4
+        assert_equal({name: own[name] for name in own if name not in heads},
+                     {name: run[name] for name in run if name not in heads})
+        # the run's names are those of its own classes, not of the first of these
+        assert of_model(model).names == tuple(f"class {row}" for row in range(7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_equal(state(ppim.create_model(folder, num_classes=3)), run)
 
 
 def test_a_name_counts_before_a_folder_called_so(tmp_path, monkeypatch):
