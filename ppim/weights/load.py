@@ -149,7 +149,8 @@ def load_weights(
         which: of a file or folder with raw and averaged weights, `raw` or `ema`; `auto` prefers the average.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a damaged file; with `strict`, names or shapes that differ. The model is unchanged then.
+        ValueError: a damaged file, another `which`; with `strict`, names or shapes that differ. The model is unchanged
+            then.
     """
     path, which = located(path, which)
     weights = read_state(path, which)

@@ -24,6 +24,7 @@ NAME_TABLE = "StructuredToParameterName@@"  # Paddle's generated names, beside t
 _AVERAGED = ("state_dict_ema", "model_ema")
 _RAW = ("state_dict", "model", "net")
 _MOST_SHARING = 4
+WHICH = ("auto", "raw", "ema")
 
 
 class Weights(NamedTuple):
@@ -67,7 +68,9 @@ def is_weights_file(path) -> bool:
 
 def located(path, which: str) -> tuple[str, str]:
     """The file meant by `path`, as it was given, or a folder's; and `which` weights to take of it: of a folder's files
-    the one that was asked for has been found then. Raises as `find_weights`."""
+    the one that was asked for has been found then. Raises as `find_weights`; ValueError: another `which`."""
+    if which not in WHICH:
+        raise ValueError(f"which wants one of {', '.join(WHICH)}; got {which!r}")
     return (path, which) if is_weights_file(path) else (find_weights(path, which), "auto")
 
 

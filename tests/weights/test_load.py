@@ -128,6 +128,12 @@ def test_new_heads_stay_fresh_even_where_the_old_ones_would_fit(path, source, cl
     assert equal(model, source, ["norm.weight", "blocks.0.attn.qkv.weight"])
 
 
+def test_weights_that_are_neither_raw_nor_averaged_cannot_be_asked_for(path, tmp_path):
+    for place in (path, tmp_path / "run"):
+        with pytest.raises(ValueError, match="which wants one of auto, raw, ema; got 'best'"):
+            load_weights(small_lvvit(), place, which="best")
+
+
 def test_new_heads_do_not_excuse_other_differences(tmp_path, source):
     state = source.state_dict()
     del state["norm.weight"]
