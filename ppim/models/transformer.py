@@ -331,9 +331,9 @@ class TokenTransformer(TokenModel):
         if len(x.shape) != 4 or x.shape[1] not in (3, -1):
             raise ValueError("wanted a batch of images (B, 3, h, w), channels before rows and columns; got "
                              f"{list(x.shape)}")
-        # what automatic mixed precision makes of float32 is taken as well
-        own = self.cls_token.dtype
-        if x.dtype not in (own, paddle.float32, paddle.float16, paddle.bfloat16):
+        # any of these where it is one of these: mixed precision makes one of another
+        own, mixed = self.cls_token.dtype, (paddle.float32, paddle.float16, paddle.bfloat16)
+        if x.dtype not in (mixed if own in mixed else (own,)):
             raise ValueError(f"wanted normalised images of {_plain(own)}, got {_plain(x.dtype)}; "
                              f"x.astype({_plain(own)!r}) makes them so")
 

@@ -178,6 +178,8 @@ def test_a_model_of_double_precision_takes_images_of_it():
     double = model(x.astype("float64")).numpy()
     assert double.dtype == np.float64
     np.testing.assert_allclose(double, single, atol=1e-5)
+    with pytest.raises(ValueError, match="images of float64, got float32"):
+        model(x)
 
 
 def test_fresh_weights_follow_the_original_initialisation():
