@@ -181,7 +181,8 @@ KEYS: dict[str, Key] = {
     #: highest rate, at a global batch of `TRAIN.LINEAR_SCALED_LR` samples |
     #: 最高学习率，对应的全局批大小为 `TRAIN.LINEAR_SCALED_LR` 个样本
     "TRAIN.BASE_LR": key(1.6e-3, least=0),
-    #: the batch `TRAIN.BASE_LR` is meant for; None: it is used as it is | `TRAIN.BASE_LR` 所对应的全局批大小；None：原样使用
+    #: the batch `TRAIN.BASE_LR` is meant for; None: it is used as it is |
+    #: `TRAIN.BASE_LR` 所对应的全局批大小；None：原样使用
     "TRAIN.LINEAR_SCALED_LR": key(None, or_=int, least=1),
     #: layer-wise: the rate of layer i is multiplied with this to the power of (blocks + 1 - i), where what makes the
     #: tokens is layer 0, then come the blocks, and the last norm and the heads have the full rate; 1: off, see
