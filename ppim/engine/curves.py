@@ -42,8 +42,8 @@ class Curves:
         counted_now: today's number of a step, given that and the epoch with which it was logged.
     """
 
-    def __init__(self, path: Path, log: Path, last: int, leave_out: Collection[str] = (), config: Path | None = None,
-                 counted_now: Callable[[int, float], int] = lambda step, epoch: step):
+    def __init__(self, path: Path, log: Path, last: int, leave_out: Collection[str], config: Path,
+                 counted_now: Callable[[int, float], int]):
         # here, because it brings a web server along that evaluation has no use for
         from visualdl.component.base_component import meta_data, scalar
 
@@ -95,11 +95,11 @@ class Curves:
         self._file.write(struct.pack("<Q", len(content)) + content)
 
 
-def _told_of(config: Path | None, path: Path) -> Iterator[object]:
+def _told_of(config: Path, path: Path) -> Iterator[object]:
     """The records a file begins with: the configuration as text, and what of it runs are compared by; none where it
     cannot be read."""
     try:
-        sections = parse_yaml(config.read_text(encoding="utf-8")) if config else None
+        sections = parse_yaml(config.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return
     if not isinstance(sections, dict):
