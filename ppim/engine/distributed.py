@@ -17,6 +17,7 @@ import paddle
 import paddle.distributed as dist
 
 from ppim import stopping
+from ppim.engine.company import told_after
 from ppim.segment.norm import SharedNorm
 
 
@@ -95,13 +96,24 @@ class World:
         return [bool(flag) for flag in flags.tolist()]
 
 
-def join_world() -> World:
-    """The world this process was launched into; starts the communication where there are several processes."""
-    if int(os.environ.get("PADDLE_TRAINERS_NUM") or 1) > 1:
+def join_world(patience: float = 20) -> World:
+    """The world this process was launched into; starts the communication where there are several processes.
+
+    Args:
+        patience: seconds until it is said that others have not come, by one process of each machine.
+    """
+    env = os.environ
+    size = int(env.get("PADDLE_TRAINERS_NUM") or 1)
+    if size == 1:
+        return World()
+    waiting = (f"process {env.get('PADDLE_TRAINER_ID')} has waited {patience:g} s for all {size} processes to meet at "
+               f"{_address_of_store()}; do the others run, and can they reach it? Where one process alone is meant: "
+               "unset PADDLE_TRAINERS_NUM")
+    speaks = env.get("PADDLE_LOCAL_RANK", "0") == "0"
+    with told_after(patience, waiting) if speaks else contextlib.nullcontext():
         with stopping.handled_by(signal.SIG_DFL):  # Paddle waits for the others, and Python's handlers wait for Paddle
             dist.init_parallel_env()
-        return World(dist.get_rank(), dist.get_world_size())
-    return World()
+    return World(dist.get_rank(), dist.get_world_size())
 
 
 def open_store() -> paddle.base.core.Store:
@@ -113,12 +125,15 @@ def open_store() -> paddle.base.core.Store:
 
 def store_address() -> tuple[str, int]:
     """Host and port of the job's key-value store, which process 0 serves; found as Paddle finds them."""
-    env = os.environ
-    address = env.get("PADDLE_MASTER") or env["PADDLE_TRAINER_ENDPOINTS"].split(",")[0]
-    if env.get("MASTER_ADDR") and env.get("MASTER_PORT"):
-        address = f"{env['MASTER_ADDR']}:{env['MASTER_PORT']}"
-    host, port = address.rsplit(":", 1)
+    host, port = _address_of_store().rsplit(":", 1)
     return host, int(port)
+
+
+def _address_of_store() -> str:
+    env = os.environ
+    if env.get("MASTER_ADDR") and env.get("MASTER_PORT"):
+        return f"{env['MASTER_ADDR']}:{env['MASTER_PORT']}"
+    return env.get("PADDLE_MASTER") or env.get("PADDLE_TRAINER_ENDPOINTS", "").split(",")[0]
 
 
 def hang_up() -> None:
