@@ -34,11 +34,11 @@ def make(argv: list[str]) -> None:
     files = photos[: args.limit]
     world = join_world()
     launcher = os.getppid() if world.size > 1 else None
-    made = annotation(args, files, world.is_main)
-    if world.is_main:
-        print(*made.told, sep="\n", end="\n" * bool(made.told), flush=True)
-        claim(args.output, made.reading, made.origin, args.overwrite, places_of(photos, args.output))
-    world.barrier()  # the one time that anybody waits: until it is clear whose maps these are
+    with world.together():  # the one time that anybody waits: until it is clear whose maps these are
+        made = annotation(args, files, world.is_main)
+        if world.is_main:
+            print(*made.told, sep="\n", end="\n" * bool(made.told), flush=True)
+            claim(args.output, made.reading, made.origin, args.overwrite, places_of(photos, args.output))
     share = world.rank, world.size
     with progress(len(share_of(len(files), made.source.batch_size, *share))) as advance:
         report = write_maps(made.source, files, args.output, share=share, advance=ending_with(launcher, advance))

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ppim.engine.distributed import World, hang_up, open_store
+from ppim.engine.distributed import STORE_IS_GONE, World, hang_up, open_store
 from ppim.engine.interrupt import StopRequest
 
 _LOOKS = 8  # processes that process 0 looks after at a time; a request to the store takes 44 ms
@@ -152,7 +152,7 @@ class Agreement:
             self._store.add(mine, _LEFT)
         except Exception:
             if not self._closing.is_set():
-                self._hear_failure("process 0 is gone, and the job's store with it; its log says why")
+                self._hear_failure(STORE_IS_GONE)
 
     def _hear_requests(self) -> None:
         if self._offered:

@@ -115,25 +115,26 @@ def evaluate_weights(config: CfgNode, recipe: CfgNode, world: World) -> Evaluati
         ValueError: no weights are named, or more than one file.
         FileNotFoundError: a path does not exist.
     """
-    weights = named_weights(config)
     log = Log(world.is_main)
-    path = config.DATA.DATA_PATH
-    images = corrupted_images(path) if corrupted_folders(path) else build.val_images(config)
-    model, config, file, kind, report = load(config, weights, config.SAVE)
-    log.say(str(report))
-    folders = images.names
-    images = classes.meant_by(file, images, model.num_classes, config.MODEL.CLASSES)
-    if are_numbers(folders) and not are_numbers(images.names):
-        log.say("class folders called by numbers are taken for rows of ImageNet's list, as in ImageNet-V2")
-    shown = int((images.counts() > 0).sum())
-    log.say(f"evaluating the {WORDS[kind]} on {len(images):,} images of {shown} of {model.num_classes} classes in "
-            f"{images.root}, "
-            f"token head {'on' if model.eval_token_weight else 'off'} (MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")
-    for line in skipped_note(images):
-        log.say(line)
-    samples = build.eval_samples(config, recipe, images, model.grid)
-    if samples.maps:
-        log.say(f"label maps in {samples.maps}")
+    with world.together():
+        weights = named_weights(config)
+        path = config.DATA.DATA_PATH
+        images = corrupted_images(path) if corrupted_folders(path) else build.val_images(config)
+        model, config, file, kind, report = load(config, weights, config.SAVE)
+        log.say(str(report))
+        folders = images.names
+        images = classes.meant_by(file, images, model.num_classes, config.MODEL.CLASSES)
+        if are_numbers(folders) and not are_numbers(images.names):
+            log.say("class folders called by numbers are taken for rows of ImageNet's list, as in ImageNet-V2")
+        shown = int((images.counts() > 0).sum())
+        log.say(f"evaluating the {WORDS[kind]} on {len(images):,} images of {shown} of {model.num_classes} classes in "
+                f"{images.root}, token head {'on' if model.eval_token_weight else 'off'} "
+                f"(MODEL.EVAL_TOKENS {config.MODEL.EVAL_TOKENS})")
+        for line in skipped_note(images):
+            log.say(line)
+        samples = build.eval_samples(config, recipe, images, model.grid)
+        if samples.maps:
+            log.say(f"label maps in {samples.maps}")
     result = evaluate_and_report(model, samples, world, config, log, f"the {WORDS[kind]} of {file} on {images.root}",
                                  classes.class_names_of(file) or ())
     log.say(str(result))

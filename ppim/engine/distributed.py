@@ -10,7 +10,8 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import paddle
@@ -19,6 +20,10 @@ import paddle.distributed as dist
 from ppim import stopping
 from ppim.engine.company import told_after
 from ppim.segment.norm import SharedNorm
+
+STORE_IS_GONE = "process 0 is gone, and the job's store with it; its log says why"
+_ALL_CAME = "all came"
+_FAREWELL = 5  # seconds for which process 0, which has the store, waits for others to hear of its failure
 
 
 class World:
@@ -45,14 +50,53 @@ class World:
         A request to the store takes tens of milliseconds, so their number must not grow with the processes: all add to
         one counter, whoever completes it says so, and everyone waits for that alone.
         """
-        if self.size == 1:
-            return
-        store = paddle.base.core.create_or_get_global_tcp_store()
+        if self.size > 1:
+            self._meet()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Around what every process does alone before they need one another: nobody is left waiting for one that fails
+        in it, for which a collective of NCCL takes half an hour.
+
+        Raises:
+            ConnectionError: another process has failed; its reason.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self.size > 1:
+                self._fail(f"[process {self.rank}] {' '.join(str(error).split()) or type(error).__name__}")
+            raise
+        if self.size > 1:
+            self._go_on()
+
+    def _meet(self, failure: str = "") -> str:
+        """A barrier, which whoever comes with a failure breaks for all; where in the store its end stands."""
+        store = _store()
         self._barriers += 1
         everyone = f"ppim/barrier/{self._barriers}"
-        if store.add("ppim/arrived", 1) == self._barriers * self.size:
-            store.set(everyone, b"1")
+        if failure or store.add("ppim/arrived", 1) == self._barriers * self.size:
+            store.set(everyone, (failure or _ALL_CAME).encode())
         store.wait(everyone)
+        return everyone
+
+    def _go_on(self) -> None:
+        try:
+            end = _store().get(self._meet()).decode()
+            if end != _ALL_CAME:
+                _store().add("ppim/heard", 1)
+        except Exception as error:  # Paddle raises ValueError
+            raise ConnectionError(STORE_IS_GONE) from error
+        if end != _ALL_CAME:
+            raise ConnectionError(end)
+
+    def _fail(self, failure: str) -> None:
+        with contextlib.suppress(Exception):  # process 0 may have failed as well, and taken the store along
+            self._meet(failure)
+            heard, until = _store().add("ppim/heard", 1), time.monotonic() + _FAREWELL
+            while self.is_main and heard < self.size and time.monotonic() < until:
+                time.sleep(0.1)
+                heard = _store().add("ppim/heard", 0)
 
     def barrier_if_impatient(self) -> None:
         """`barrier` before a collective, where the backend would not wait long in the collective itself."""
@@ -114,6 +158,10 @@ def join_world(patience: float = 20) -> World:
         with stopping.handled_by(signal.SIG_DFL):  # Paddle waits for the others, and Python's handlers wait for Paddle
             dist.init_parallel_env()
     return World(dist.get_rank(), dist.get_world_size())
+
+
+def _store() -> paddle.base.core.Store:
+    return paddle.base.core.create_or_get_global_tcp_store()
 
 
 def open_store() -> paddle.base.core.Store:

@@ -141,21 +141,22 @@ def _start(
     folder = RunFolder(config.SAVE)
     # a new folder is made and locked as late as in `_open`, so that a start that fails leaves none
     is_new = not folder.path.is_dir()
-    warned = _take(lock, folder) if world.is_main and not is_new else []
-    checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
-    # the data, looked at before anything is built
-    task = task_of(config)
-    images = task.train_images(config, checkpoint)
-    config = classes.with_rows(config, len(images.classes))
-    val_images = task.val_images(config, images)
-    # the model, what teaches it, and what it is taught
-    keeps_heads = checkpoint is None and task.keeps_heads(config, images)
-    model = _fresh_model(config, keeps_heads, notes, found) if checkpoint is None else _model(config)
-    samples, val = task.samples(config, recipe, images, val_images, model)
-    notes += [*skipped_note(images), *skipped_note(val_images)]
-    notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
-    notes += task.notes(config, images)
-    teacher = _teacher(config, images, notes)
+    with world.together():
+        warned = _take(lock, folder) if world.is_main and not is_new else []
+        checkpoint, notes = find_resumed(folder, config.MODEL.RESUME)
+        # the data, looked at before anything is built
+        task = task_of(config)
+        images = task.train_images(config, checkpoint)
+        config = classes.with_rows(config, len(images.classes))
+        val_images = task.val_images(config, images)
+        # the model, what teaches it, and what it is taught
+        keeps_heads = checkpoint is None and task.keeps_heads(config, images)
+        model = _fresh_model(config, keeps_heads, notes, found) if checkpoint is None else _model(config)
+        samples, val = task.samples(config, recipe, images, val_images, model)
+        notes += [*skipped_note(images), *skipped_note(val_images)]
+        notes += [f"label maps in {maps}" for maps in (samples.maps, val.maps) if maps]
+        notes += task.notes(config, images)
+        teacher = _teacher(config, images, notes)
     state = build_train_state(config, model, world, task.objective(config, model, teacher))
     # the plan, and where it stands
     batches = build.train_batches(config, len(images), world, labels=images.labels, shards=images.shard_starts())

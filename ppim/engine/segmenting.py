@@ -134,12 +134,13 @@ class Segmenting:
     def evaluate_weights(self, config: CfgNode, recipe: CfgNode, world: World) -> Segmented:
         """With a line for each class."""
         log = Log(world.is_main)
-        model, config, file, kind, report = load_segmenter(config, named_weights(config))
-        log.say(str(report))
-        images = photos_of(_places(config, "val"), names_in(read_card(file) or {}) or _names(config))
-        log.say(f"evaluating the {WORDS[kind]} on {len(images):,} photos in {images.root}, {model.num_classes} "
-                f"classes, SEGMENT.MODE {config.SEGMENT.MODE}")
-        samples = EvalPairs(images, **_reading(config, "val"), scale=tuple(config.SEGMENT.SCALE))
+        with world.together():
+            model, config, file, kind, report = load_segmenter(config, named_weights(config))
+            log.say(str(report))
+            images = photos_of(_places(config, "val"), names_in(read_card(file) or {}) or _names(config))
+            log.say(f"evaluating the {WORDS[kind]} on {len(images):,} photos in {images.root}, {model.num_classes} "
+                    f"classes, SEGMENT.MODE {config.SEGMENT.MODE}")
+            samples = EvalPairs(images, **_reading(config, "val"), scale=tuple(config.SEGMENT.SCALE))
         result = evaluate(model, samples, world, config)
         for line in [*result.table(), str(result)]:
             log.say(line)

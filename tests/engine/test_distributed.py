@@ -104,6 +104,27 @@ def test_two_launchers_on_one_machine_are_two_nodes(single, tmp_path):
     assert losses(tmp_path / "run") == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("more", [[], ["--evaluate-only", "--load"]], ids=["training", "evaluation"])
+def test_a_node_without_the_photos_tells_the_others(single, tmp_path, more):
+    config, _, _ = single
+    port, nodes = free_port(), []
+    more = [*more, config.parent / "run" / "last.pdparams"] if more else []
+    for rank in range(2):
+        missing = ["DATA.DATA_PATH", tmp_path / "nowhere"] if rank == 1 else []
+        command = [sys.executable, "-m", "paddle.distributed.launch", "--master", f"127.0.0.1:{port}", "--nnodes", "2",
+                   "--nproc_per_node", "1", "--rank", rank, "--log_dir", tmp_path / f"log{rank}", "tools/train.py",
+                   "-c", config, *more, "-o", *EQUAL, *missing, "DATA.BATCH_SIZE", "3", "SAVE", tmp_path / "run"]
+        nodes.append(subprocess.Popen(
+            list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "PPIM_THREADS": "1"},
+        ))
+    outputs = [node.communicate(timeout=150)[0] for node in nodes]
+    reason = f"{tmp_path / 'nowhere'}: no such folder; set DATA.DATA_PATH to the images"
+    assert f"[process 0] error: [process 1] {reason}\n" in outputs[0]
+    assert f"[process 1] error: {reason}\n" in outputs[1]
+    assert not any("Traceback" in output for output in outputs), outputs
+
+
 def test_a_run_goes_on_with_another_number_of_processes(single, tmp_path):
     config, expected, _ = single
     run = tmp_path / "run"
