@@ -183,6 +183,11 @@ def _beyond_rest(scores: np.ndarray, log_z: np.ndarray, num_classes: int) -> tup
     # Half precision can bring the sum slightly above one; where every class is kept it must be one.
     probs /= np.maximum(total, 1) if others else total
     rest = np.maximum(1 - total, 0) / others if others else np.zeros_like(total)
+    # where all classes are alike, a rounded log-sum-exp would lift those that happen to be kept above the others
+    rounding = (np.abs(log_z) + np.abs(scores[0])) * np.finfo(np.float16).eps
+    is_even = (scores.max(axis=0) == scores.min(axis=0)) & (np.abs(log_z - scores[0] - np.log(num_classes)) <= rounding)
+    if num_classes > 1 and is_even.any():
+        probs[:, is_even] = rest[is_even] = 1 / num_classes
     return probs - rest, rest
 
 

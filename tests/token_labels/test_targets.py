@@ -206,6 +206,25 @@ def test_probabilities_keep_their_size_however_many_classes_there_are():
         np.testing.assert_allclose(probs[:, 0], 0.1 / (classes - 1), rtol=1e-3)
 
 
+@pytest.mark.parametrize("score", [0.0, 3.14])
+@pytest.mark.parametrize("classes", [2, 3, 10, 37, 1000])
+def test_cells_without_anything_favour_no_class_whatever_half_precision_makes_of_their_log_sum_exp(classes, score):
+    """ln 1000 is rounded down, ln 10 up. The right column shows class 1, two thirds of it."""
+    for kept in range(1, min(classes, 3) + 1):
+        ids = np.tile(np.arange(kept, dtype=np.int32)[:, None, None], (1, 2, 2))
+        log_z = np.full((2, 2), np.float16(score + np.log(classes)), np.float32)
+        nothing = LabelMap(np.full((kept, 2, 2), np.float16(score), np.float32), ids, log_z)
+        for sparse in token_targets(nothing, [], (2, 2), classes, smoothing=0.0, target="probs"):
+            np.testing.assert_allclose(dense(sparse, classes), 1 / classes, rtol=1e-6)
+            assert set(best_class(sparse).tolist()) == {-1}
+        if kept > 1:
+            nothing.scores[1, :, 1] = score + np.log(2 * classes)
+            log_z[:, 1] = score + np.log(3 * classes - 1)
+            whole, tokens = token_targets(nothing, [], (2, 2), classes, smoothing=0.0, target="probs")
+            found = best_class(tokens).reshape(2, 2).tolist()
+            assert best_class(whole).tolist() == [1] and found == [[-1, 1]] * 2
+
+
 @pytest.mark.parametrize("size", ["14", "7", "1", "14_smooth0"])
 def test_pure_crops_get_the_original_codes_targets(reference, size):
     vectors = np.load(reference / "vectors" / "token_label_target.npz")
