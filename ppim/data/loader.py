@@ -203,8 +203,11 @@ class EvalSamples(Samples):
         sample = {"image": to_array(apply_all(self.ops, photo)), "label": self.images.labels[index],
                   "index": np.int64(index)}
         if self.maps is not None:
-            _, tokens = token_targets(self.maps.read(self.images.paths[index], photo.size),
-                                      history(self.ops, photo.size), self.grid, self.num_classes, fill="ignore")
+            label_map = self.maps.read(self.images.paths[index], photo.size)
+            # logits may all lie below zero, which is what a softmax without log-sum-exp gives to all other classes
+            target = "released" if label_map.log_z is None else "probs"
+            _, tokens = token_targets(label_map, history(self.ops, photo.size), self.grid, self.num_classes,
+                                      fill="ignore", target=target)
             sample["token_best"] = best_class(tokens)
         return sample
 

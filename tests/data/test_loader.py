@@ -234,6 +234,21 @@ def test_evaluation_ships_the_best_class_of_what_each_token_shows(tmp_path):
     assert collate([samples[0]])["token_best"].tolist() == [[1, 2, 5, 6]]
 
 
+@pytest.mark.parametrize("shift", [0.0, -20.0])
+def test_evaluation_asks_of_maps_with_log_sum_exp_for_the_most_probable_class(tmp_path, shift):
+    """Whatever number stands before all logits of the annotator, also where they are logarithms of probabilities."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    Image.new("RGB", (64, 64)).save(tmp_path / "photos" / "a" / "x.png")
+    logits = rng.normal(0, 3, (8, 4, 4))
+    log_z = np.log(np.exp(logits).sum(axis=0))
+    ids = np.argsort(-logits, axis=0)[:3]
+    write_map(tmp_path / "maps" / "a" / "x.npy", np.take_along_axis(logits, ids, 0) + shift, ids, log_z + shift)
+    samples = EvalSamples(find_images(tmp_path / "photos"), eval_view((32, 32), 1.0), num_classes=8, grid=(4, 4),
+                          maps=MapFolder(tmp_path / "maps", 8))
+    assert samples[0]["token_best"].tolist() == logits.argmax(axis=0).ravel().tolist()
+
+
 def test_a_photo_turned_upright_is_the_photo_that_was_stored_upright(tmp_path):
     """Pixels and labels: maps are of the photo as it is read."""
     rng = np.random.default_rng(2)
