@@ -88,3 +88,16 @@ def test_the_best_class_is_found_in_parts_as_at_once():
     for at_once in (1, 3, 7, 16):
         found = best_class(logits, (11, 9), at_once).numpy()
         np.testing.assert_array_equal(found, whole.numpy()[0].argmax(axis=0))
+
+
+@pytest.mark.parametrize("hw", [(1, 6), (9, 1), (1, 1), (3, 1)])
+def test_a_photo_of_one_row_or_column_is_read_in_its_middle(hw):
+    """Centres of pixels, as everywhere: what a strip shows of a picture twenty rows high is its tenth and eleventh."""
+    logits = expected = np.random.default_rng(0).normal(size=(4, 20, 30)).astype(np.float32)
+    for axis, length in enumerate(hw, 1):
+        old = expected.shape[axis]
+        at = np.clip((np.arange(length) + 0.5) * old / length - 0.5, 0, old - 1)
+        weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(old)))
+        expected = np.moveaxis(np.tensordot(weights, expected, (1, axis)), 0, axis)
+    found = best_class(paddle.to_tensor(logits[None]), hw, at_once=3).numpy()
+    np.testing.assert_array_equal(found, expected.argmax(axis=0))
