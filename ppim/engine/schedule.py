@@ -39,7 +39,9 @@ class Schedule(NamedTuple):
         return self.end + (self.base - self.end) * _half_cosine(epoch / self.epochs)
 
     def _poly(self, epoch: float) -> float:
-        rate = self.end + (self.base - self.end) * max(0.0, 1 - epoch / self.epochs) ** self.power
+        if epoch >= self.epochs:  # where a power of zero would keep it up
+            return self.end
+        rate = self.end + (self.base - self.end) * (1 - epoch / self.epochs) ** self.power
         if epoch >= self.warmup:
             return rate
         first = self.start / self.base if self.base else 1.0

@@ -44,6 +44,16 @@ def test_lv_vits_fine_tuning_is_the_cosine_from_5e_6_to_5e_6_of_the_authors():
     assert [ours.at(epoch) for epoch in range(40)] == pytest.approx(warming + cosine + [5e-6] * 10, rel=1e-12)
 
 
+@pytest.mark.parametrize("power", [0.0, 0.9, 2.0])
+def test_poly_is_mmsegmentations_with_warm_up_as_a_factor_and_ends_at_its_end(power):
+    schedule = Schedule("poly", base=6e-5, start=6e-11, end=1e-6, epochs=20, warmup=2, power=power)
+    for epoch in (0, 0.5, 1.9, 2, 7.3, 19.99):
+        regular = (6e-5 - 1e-6) * (1 - epoch / 20) ** power + 1e-6
+        warming = (1 - min(epoch / 2, 1)) * (1 - 1e-6)
+        assert schedule.at(epoch) == pytest.approx(regular * (1 - warming), rel=1e-12)
+    assert {schedule.at(epoch) for epoch in (20, 20.5, 30)} == {1e-6}
+
+
 def test_the_rate_is_scaled_to_the_batch_only_where_the_recipe_names_one():
     assert scaled_lr(1.6e-3, 1024, 256) == 4e-4
     assert scaled_lr(1.6e-3, None, 256) == 1.6e-3
