@@ -94,6 +94,6 @@ def vote(cosines: np.ndarray, labels: np.ndarray, truth: np.ndarray, temperature
     np.logaddexp.at(votes, (np.arange(len(truth))[:, None], labels), cosines.astype(np.float64) / temperature)
     own = np.take_along_axis(votes, truth[:, None], axis=1)
     earlier = np.arange(votes.shape[1]) < truth[:, None]
-    is_voted_for = np.isfinite(own[:, 0])
-    rank = ((votes > own) | ((votes == own) & earlier)).sum(axis=1) + np.where(is_voted_for, 0, votes.shape[1])
+    before = ((votes > own) | ((votes == own) & earlier)).sum(axis=1)
+    rank = np.where(np.isfinite(own[:, 0]), before, np.inf)
     return Voted(*(float(100 * (rank < best).mean()) for best in (1, 5)), len(truth))
