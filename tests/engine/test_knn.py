@@ -73,7 +73,6 @@ def test_votes_by_hand():
 
 
 @pytest.mark.smoke
-@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("classes", [2, 3, 4, 5, 6])
 def test_of_few_classes_too_one_that_nobody_votes_for_is_no_answer(classes):
     """Though every class is among the best five of four."""
@@ -82,6 +81,8 @@ def test_of_few_classes_too_one_that_nobody_votes_for_is_no_answer(classes):
     assert found.top1 == found.top5 == pytest.approx(100 / classes)
 
 
+@pytest.mark.smoke
+@pytest.mark.filterwarnings("error")
 def test_votes_are_counted_however_cold_they_are():
     cosines = np.array([[0.9, 0.85, 0.1]], np.float32)
     labels = np.array([[3, 2, 1]])
