@@ -34,7 +34,9 @@ def create_model(name: str, **overrides) -> TokenModel:
     for family in FAMILIES:
         if known in family.facts.sizes:
             _refuse_unknown(family.model, overrides)
-            return family.model(**{**family.facts.sizes[known], **overrides})
+            model = family.model(**{**family.facts.sizes[known], **overrides})
+            model.made_as = known  # others of the same shapes are shown other pixels
+            return model
     if known in paddle_vision.zoo.__all__:
         _refuse_unknown(paddle_vision.PaddleVision, overrides)
         return paddle_vision.PaddleVision(known, **overrides)

@@ -14,7 +14,7 @@ from ppim.engine.classes import ROWS, class_names_of
 from ppim.engine.loaded import load_by
 from ppim.engine.run_folder import recipe_of
 from ppim.models.base import TokenModel
-from ppim.weights.recognise import recognise
+from ppim.weights.recognise import has_sizes_of, recognise
 
 
 class Ready(NamedTuple):
@@ -55,7 +55,7 @@ def of_weights(weights: str | os.PathLike[str], recipe: str | None = None, class
 
 def of_model(model: TokenModel, classes: str | None = None) -> Ready:
     """A model of a user's program: photos are shown to it as to its run, if `create_model` took it from one, else as to
-    the published model of its sizes, at its own image size.
+    the published model of its name and sizes, or of its sizes, at its own image size.
 
     Raises:
         ValueError: no published model has its sizes; its rows and `classes` differ in number.
@@ -67,7 +67,9 @@ def of_model(model: TokenModel, classes: str | None = None) -> Ready:
         known = has_its_classes and class_names_of(source) or ()
     else:
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        recipe, overrides = recognise(shapes, any_size=True).name, []
+        made_as = getattr(model, "made_as", "")
+        recipe = made_as if has_sizes_of(made_as, shapes) else recognise(shapes, any_size=True).name
+        overrides = []
         known = imagenet_classes() if model.num_classes == ROWS else ()
     size = ["DATA.IMAGE_SIZE", str(list(model.image_size)), "MODEL.NUM_CLASSES", str(model.num_classes)]
     config = get_config(str(find_recipe(recipe)), [*overrides, *size])

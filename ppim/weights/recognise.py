@@ -52,6 +52,13 @@ def _as_named_by(family: Family, shapes: Mapping[str, tuple[int, ...]]) -> dict[
     return ours if all(mark in ours for mark in family.marks) and not strangers else None
 
 
+def has_sizes_of(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Are names and shapes those of this model of a family, whatever its image size?"""
+    family = next((one for one in FAMILIES if name in one.facts.sizes), None)
+    ours = family and _as_named_by(family, shapes)
+    return bool(ours) and name in _with(family, {**_size_of(family, ours), "image_size": None})
+
+
 def recognise_file(path) -> Recognised:
     """`recognise` for a weights file; `path` may lack its suffix.
 

@@ -165,6 +165,14 @@ def test_a_model_of_nobodys_sizes_is_not_shown_photos_on_a_guess(folder):
         of_model(create_model("deit_tiny", depth=2, num_classes=3, image_size=32))
 
 
+@pytest.mark.parametrize("name, side, mean, crop", [
+    ("vit_tiny", 32, 0.5, 0.9), ("deit_tiny", 384, 0.485, 0.875), ("vit_tiny", 224, 0.5, 0.9)])
+def test_a_model_made_by_its_name_is_shown_photos_as_that_one_of_several_of_its_shapes(name, side, mean, crop):
+    """AugReg's ViTs and DeiTs have the same shapes; other pixels were shown to them."""
+    data = of_model(create_model(name, image_size=side)).config.DATA
+    assert (data.IMAGENET_MEAN[0], data.CROP_PCT, data.IMAGE_SIZE) == (mean, crop, side)
+
+
 def test_the_card_says_how_photos_are_shown_wherever_weights_lie(tmp_path, tiny_data):
     paddle.seed(0)
     model = create_model("lvvit_demo", num_classes=3, image_size=32)
