@@ -14,6 +14,7 @@ from ppim.engine.classes import ROWS, class_names_of
 from ppim.engine.loaded import load_by
 from ppim.engine.run_folder import recipe_of
 from ppim.models.base import TokenModel
+from ppim.segment.network import Segmenter
 from ppim.weights.recognise import has_sizes_of, recognise
 
 
@@ -58,8 +59,15 @@ def of_model(model: TokenModel, classes: str | None = None) -> Ready:
     the published model of its name and sizes, or of its sizes, at its own image size.
 
     Raises:
-        ValueError: no published model has its sizes; its rows and `classes` differ in number.
+        ValueError: it names no classes of photos; no published model has its sizes; its rows and `classes` differ in
+            number.
     """
+    if isinstance(model, Segmenter):
+        raise ValueError("the model names pixels, not photos; its masks are drawn by ppim predict PHOTOS --load RUN "
+                         "--masks DIR")
+    if not model.num_classes:
+        raise ValueError("the model has no head, so it names no class: adapt it to photos first (ppim finetune PHOTOS "
+                         "--load WEIGHTS), or ask its features, model.features(x)")
     source = getattr(model, "run_folder", None)
     if source:
         recipe, overrides, _ = recipe_of(source)

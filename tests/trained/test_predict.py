@@ -21,6 +21,7 @@ from ppim.engine.evaluate import evaluate_samples
 from ppim.engine.run_folder import recipe_of
 from ppim.models import build_model, create_model
 from ppim.models.base import evaluating
+from ppim.segment.network import Segmenter
 from ppim.trained.predict import answers, predictions
 from ppim.trained.ready import of_model, of_weights
 from ppim.weights import save_state
@@ -171,6 +172,16 @@ def test_a_model_made_by_its_name_is_shown_photos_as_that_one_of_several_of_its_
     """AugReg's ViTs and DeiTs have the same shapes; other pixels were shown to them."""
     data = of_model(create_model(name, image_size=side)).config.DATA
     assert (data.IMAGENET_MEAN[0], data.CROP_PCT, data.IMAGE_SIZE) == (mean, crop, side)
+
+
+def test_a_model_that_names_no_classes_of_photos_is_refused_in_a_line(tiny_data):
+    photo = photos_of(tiny_data)[0]
+    with pytest.raises(ValueError, match="the model has no head.*ppim finetune PHOTOS.*features"):
+        ppim.predict(create_model("dinov2_small", image_size=14, depth=2), photo)
+    segmenter = Segmenter(create_model("deit_tiny", image_size=32, depth=4), 5, layers=range(4), channels=8,
+                          top_channels=8)
+    with pytest.raises(ValueError, match="the model names pixels.*ppim predict PHOTOS --load RUN --masks DIR"):
+        ppim.predict(segmenter, photo)
 
 
 def test_the_card_says_how_photos_are_shown_wherever_weights_lie(tmp_path, tiny_data):
