@@ -13,7 +13,7 @@ from yacs.config import CfgNode
 from ppim.annotate import onnx_file, saved
 from ppim.annotate.chance import judge
 from ppim.annotate.coco import read_coco, renumbered
-from ppim.annotate.drawn import SCORES, Frame, check_shape, of_boxes, of_masks
+from ppim.annotate.drawn import SCORES, Frame, of_boxes, of_masks
 from ppim.annotate.fitted import Labelled, fitted
 from ppim.annotate.generate import (
     View,
@@ -29,7 +29,7 @@ from ppim.annotate.write import Source
 from ppim.config import get_config
 from ppim.data.classes import read_names
 from ppim.data.datasets import find_images
-from ppim.data.masks import UNKNOWN, mask_path, read_mask
+from ppim.data.masks import UNKNOWN, check_shape, mask_path, read_mask
 from ppim.data.photos import photo_size
 from ppim.data.shapes import BACKGROUND, area_shares
 from ppim.engine.build import engine_arguments

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ppim.annotate.areas import cells_of_mask, cells_of_regions
 from ppim.annotate.coco import Coco
 from ppim.annotate.write import Cells, Source
-from ppim.data.masks import mask_path, read_mask
+from ppim.data.masks import check_shape, mask_path, read_mask
 from ppim.data.photos import photo_size
 from ppim.geometry import HW, WH, Window, centre_window
 
@@ -58,17 +58,3 @@ def of_boxes(coco: Coco, frame: Frame) -> Source:
 
 def _source(frame: Frame, read) -> Source:
     return Source(frame.num_classes, frame.grid, frame.top_k, _BATCH, read, lambda cells: cells, is_one_by_one=True)
-
-
-def check_shape(where: str, drawn: WH, photo: str, wh: WH, exif: str) -> None:
-    """Photos may have been scaled since, but for rounding; raise ValueError where they were cut or turned.
-
-    Args:
-        where: what was drawn, on a photo of `drawn` pixels (width, height); wh: of the photo, read with `exif`.
-    """
-    if abs(drawn[0] * wh[1] - drawn[1] * wh[0]) > max(*drawn, *wh):
-        turn = ""
-        if abs(drawn[0] * wh[0] - drawn[1] * wh[1]) <= max(*drawn, *wh):
-            turn = f", it was drawn on the photo turned; take -o DATA.EXIF {'ignore' if exif == 'apply' else 'apply'}"
-        raise ValueError(f"{where}: drawn on {drawn[0]} x {drawn[1]} pixels, {photo} has {wh[0]} x {wh[1]}, which is "
-                         f"another shape{turn or '; give the photos it was drawn on'}")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ppim.data.transforms import Operation, history
 from ppim.files import open_regular
-from ppim.geometry import HW, trace
+from ppim.geometry import HW, WH, trace
 
 UNKNOWN = 255
 
@@ -45,6 +45,20 @@ def read_mask(path: str, classes: int) -> np.ndarray:
         raise ValueError(f"{path}: wanted 0 (nothing), 1 .. {classes} (a class) and {UNKNOWN} (not known), got "
                          f"{beyond.max()}")
     return mask
+
+
+def check_shape(where: str, drawn: WH, photo: str, wh: WH, exif: str) -> None:
+    """Photos may have been scaled since, but for rounding; raise ValueError where they were cut or turned.
+
+    Args:
+        where: what was drawn, on a photo of `drawn` pixels (width, height); wh: of the photo, read with `exif`.
+    """
+    if abs(drawn[0] * wh[1] - drawn[1] * wh[0]) > max(*drawn, *wh):
+        turn = ""
+        if abs(drawn[0] * wh[0] - drawn[1] * wh[1]) <= max(*drawn, *wh):
+            turn = f", it was drawn on the photo turned; take -o DATA.EXIF {'ignore' if exif == 'apply' else 'apply'}"
+        raise ValueError(f"{where}: drawn on {drawn[0]} x {drawn[1]} pixels, {photo} has {wh[0]} x {wh[1]}, which is "
+                         f"another shape{turn or '; give the photos it was drawn on'}")
 
 
 def palette(classes: int) -> list[int]:

@@ -40,9 +40,10 @@ def read_turned(path: str | os.PathLike[str], exif: str = "ignore",
     return _read(path, lambda file: decode_turned(file, exif), opened)
 
 
-def photo_size(path: str | os.PathLike[str], exif: str = "ignore") -> tuple[int, int]:
+def photo_size(path: str | os.PathLike[str], exif: str = "ignore",
+               opened: Callable[[], BinaryIO] | None = None) -> tuple[int, int]:
     """(width, height) of the photo as of `read_photo`, without decoding it; what it raises."""
-    return _read(path, lambda file: stated_size(file, exif))
+    return _read(path, lambda file: stated_size(file, exif), opened)
 
 
 def _read(path: str | os.PathLike[str], read: Callable[[BinaryIO], Any],

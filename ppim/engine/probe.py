@@ -4,6 +4,7 @@ transfer: the model is frozen, one linear layer is trained on the features of ev
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ from paddle import nn
 
 from ppim.data.batches import EvalBatches
 from ppim.data.loader import EvalSamples, make_loader
-from ppim.data.masks import UNKNOWN, mask_path, read_mask, seen_through, shares
+from ppim.data.masks import UNKNOWN, check_shape, mask_path, read_mask, seen_through, shares
+from ppim.data.photos import photo_size
 from ppim.models.base import evaluating
 from ppim.objective.pixels import normalise
 
@@ -76,14 +78,22 @@ def _batches(model, samples: EvalSamples, folder: str, how):
         with paddle.no_grad():
             maps = model.features(normalise(batch["image"], how["mean"], how["std"]), how["layers"])
         hw = tuple(batch["image"].shape[2:])
-        masks = [read_mask(mask_path(folder, samples.images.paths[index]), samples.num_classes)
-                 for index in batch["index"].tolist()]
+        masks = [_mask(samples, index, folder) for index in batch["index"].tolist()]
         sides = {tuple(one.shape[2:]) for one in maps}
         if len(sides) > 1:
             found = " and ".join(f"{rows}x{columns}" for rows, columns in sorted(sides))
             raise ValueError(f"layers {list(how['layers'])} have maps of {found} tokens; choose layers of one stage")
         yield (np.concatenate([one.astype("float32").numpy() for one in maps], axis=1),
                np.stack([seen_through(mask, samples.ops, hw) for mask in masks]))
+
+
+def _mask(samples: EvalSamples, index: int, folder: str) -> np.ndarray:
+    """(H, W) uint8; a mask of the photo as it is stored would lie across one that EXIF turns."""
+    images, path = samples.images, mask_path(folder, samples.images.paths[index])
+    mask, photo = read_mask(path, samples.num_classes), images.full_path(index)
+    check_shape(path, mask.shape[::-1], photo, photo_size(photo, samples.exif, partial(images.open, index)),
+                samples.exif)
+    return mask
 
 
 def _tokens(model, samples: EvalSamples, folder: str, how) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from ppim.data.datasets import find_images
 from ppim.data.loader import EvalSamples
 from ppim.data.transforms import eval_view
 from ppim.engine.command import probe_weights
-from ppim.engine.probe import _summary, probe
+from ppim.engine.probe import _batches, _summary, probe
 from tests.helpers import run_python, small_lvvit, small_volo
 
 PALETTE = np.array([[90, 90, 90], [220, 30, 30], [30, 30, 220]], np.uint8)  # ground and two classes
@@ -72,6 +72,25 @@ def test_colours_are_read_from_an_untrained_model_and_noise_is_not(painted):
         target.write_bytes(other.read_bytes())
     lost = probe(model, samples(painted, "train"), samples(painted, "val"), (str(moved), masks[1]), **how)
     assert lost.miou < 50
+
+
+def test_masks_of_photos_as_they_are_stored_are_not_laid_across_photos_that_exif_turns(tmp_path):
+    note = Image.Exif()
+    note[0x0112] = 6
+    for split in ("train", "val"):
+        (tmp_path / "data" / split / "class0").mkdir(parents=True)
+        (tmp_path / "masks" / split / "class0").mkdir(parents=True)
+        Image.new("RGB", (96, 64)).save(tmp_path / "data" / split / "class0" / "a.jpg", exif=note)
+        Image.new("L", (96, 64), 1).save(tmp_path / "masks" / split / "class0" / "a.png")
+    masks = (str(tmp_path / "masks" / "train"), str(tmp_path / "masks" / "val"))
+    turned, stored = (EvalSamples(find_images(str(tmp_path / "data"), "val"), eval_view((64, 64), 1.0), num_classes=2,
+                                  exif=exif) for exif in ("apply", "ignore"))
+    how = {"layers": [-1], "batch_size": 5, "workers": 0, "timeout": 60, "mean": [0.5] * 3, "std": [0.25] * 3}
+    model = small_lvvit(image_size=64, num_classes=2, patch_size=8)
+    with pytest.raises(ValueError, match=r"a.png: drawn on 96 x 64 pixels.*a.jpg has 64 x 96.*-o DATA.EXIF ignore"):
+        probe(model, turned, turned, masks, **how)
+    (_, seen), = _batches(model, stored, masks[1], how)
+    assert (seen == 1).all()
 
 
 def test_maps_of_two_stages_do_not_stand_side_by_side(painted):
