@@ -78,12 +78,18 @@ def look_into(subject: Subject, photos: Sequence[str], output: Path, *, layers: 
         token: see `ppim.look.photo.see`.
         say: told of every photo in a line.
     Raises:
-        ValueError, FileNotFoundError: a mistake of the user's, in a line that says what to do.
+        ValueError: a mistake of the user's, in a line that says what to do; or photos could not be read, which have
+            been named: the others have been looked at.
     """
     numbers = [] if asked is None else [subject.number(asked)]
     looked: list[tuple[str, Seen]] = []
     for path, place in zip(photos, drawn.places(photos)):
-        seen = see(subject.model, read_photo(path, subject.exif), subject.view, asked=numbers, top=3, token=token)
+        try:
+            photo = read_photo(path, subject.exif)
+        except (ValueError, OSError) as error:
+            say(f"left out: {error}")
+            continue
+        seen = see(subject.model, photo, subject.view, asked=numbers, top=3, token=token)
         shown = seen._replace(relevance=dict(list(seen.relevance.items())[:1]))
         made = drawn.pictures(shown, layers, range(seen.attention.shape[1]) if heads is None else heads, subject.name)
         best = int(seen.probability.argmax())
@@ -92,8 +98,12 @@ def look_into(subject: Subject, photos: Sequence[str], output: Path, *, layers: 
         drawn.save(output / place, made, first, f"{readable(Path(path).name)}: {guess}")
         say(f"{path}: {guess}; {len(made)} pictures and sheet.png in {output / place}")
         looked.append((readable(place), seen))
-    save_page(output / "index.html", viewer.document(looked, subject.name, token))
-    say(f"to turn over by hand: {output / 'index.html'}")
+    if looked:
+        save_page(output / "index.html", viewer.document(looked, subject.name, token))
+        say(f"to turn over by hand: {output / 'index.html'}")
+    if len(looked) < len(photos):
+        raise ValueError(f"{len(photos) - len(looked):,} of {len(photos):,} photos could not be read, they are named "
+                         "above")
 
 
 def look_at_samples(path: str, numbers: Sequence[int], epoch: int, output: Path, overrides: Sequence[str] = (),

@@ -67,6 +67,20 @@ def test_every_photo_has_its_pictures_in_its_own_size(looked, photos):
         assert Image.open(looked / folder / "sheet.png").width > 500
 
 
+def test_a_photo_that_cannot_be_read_is_named_and_the_others_are_looked_at(run, photos, tmp_path, capsys):
+    folder, output = tmp_path / "photos", tmp_path / "looked"
+    shutil.copytree(Path(photos[0]).parent, folder)
+    (folder / "a_bad.png").write_bytes(b"no photo")
+    words = ["visualize", str(folder), "--load", str(run / "best.pdparams"), "--output"]
+    assert main([*words, str(output)]) == 1
+    assert sorted(path.name for path in output.iterdir()) == ["index.html", "it.v1"]
+    told = capsys.readouterr()
+    assert f"left out: {folder / 'a_bad.png'}: cannot be read as an image" in told.out
+    assert told.err == "error: 1 of 2 photos could not be read, they are named above\n"
+    (folder / "it.v1.png").unlink()
+    assert main([*words, str(tmp_path / "nothing")]) == 1 and not (tmp_path / "nothing").exists()
+
+
 def dom(page, fragment: str, tmp_path) -> str:
     """What a browser makes of the page."""
     done = subprocess.run(
