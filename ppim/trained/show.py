@@ -22,6 +22,7 @@ _LEAST, _MOST = 320, 640  # pixels of a picture's longer side
 _LINE, _TEXT, _EDGE = 26, 15, 10  # pixels: height of a caption's line, of its letters, and what is left free
 _GROUND, _INK, _BAR = (255, 255, 255), (28, 30, 33), (190, 218, 246)
 _ON_A_PAGE = 288
+_LONGEST_NAME = 255  # bytes
 _BARS = """
 .bars div { position: relative; display: flex; justify-content: space-between; gap: .6rem; padding: 0 .3rem;
   margin-top: 2px }
@@ -122,9 +123,16 @@ def save_pictures(found: Iterable[Prediction], folder: str | os.PathLike[str], e
     for number, one in enumerate(found, 1):
         if not one.error:
             picture = captioned(read_photo(one.path, exif), one, font)
-            place = Path(folder) / f"{number:0{digits}}_{Path(one.path).stem}.jpg"
+            place = Path(folder) / _named(f"{number:0{digits}}_{Path(one.path).stem}", ".jpg")
             write_whole(place, lambda beside, picture=picture: picture.save(beside, "JPEG", quality=90), durable=False)
     return font
+
+
+def _named(stem: str, suffix: str) -> str:
+    """A file's name, cut to what a file system takes: the photo's own may be as long already."""
+    while len(os.fsencode(stem + suffix)) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + suffix
 
 
 def page_of(found: Sequence[Prediction], exif: str, title: str) -> str:

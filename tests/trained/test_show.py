@@ -68,6 +68,14 @@ def test_a_caption_stands_below_the_photo_and_its_bars_are_as_long_as_the_probab
     assert show.captioned(photo.resize((4000, 300)), DOG, font).width == 640
 
 
+def test_a_picture_of_a_photo_of_the_longest_name_is_written_and_starts_as_that_does(tmp_path):
+    photos = [tmp_path / "short.png", tmp_path / f"aa{'长' * 83}.png"]  # 255 bytes, as many as a file system takes
+    for photo in photos:
+        Image.new("RGB", (4, 4)).save(photo)
+    show.save_pictures([Prediction(str(photo), ("cat",), (1.0,)) for photo in photos], tmp_path / "out", "ignore")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1_short.jpg", f"2_aa{'长' * 82}.jpg"]
+
+
 def test_a_page_needs_nothing_beside_it_and_shows_text_as_text(tmp_path):
     Image.fromarray(np.zeros((9, 9, 3), "uint8")).save(tmp_path / "<i>.png")
     page = show.page_of([DOG._replace(path=str(tmp_path / "<i>.png")), BAD], "ignore", "Predictions")
