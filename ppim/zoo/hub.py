@@ -16,11 +16,13 @@ import paddle.vision.transforms as T
 from PIL import Image
 
 from ppim import zoo
+from ppim.config import get_config, recipe_path
 from ppim.data.photos import as_rgb
 from ppim.families import names
 from ppim.models import create_model
 from ppim.models.base import TokenModel
 from ppim.names import normalise_name
+from ppim.weights.card import read_card
 from ppim.weights.load import load_weights
 from ppim.weights.read import read_state
 from ppim.weights.recognise import head_classes
@@ -47,19 +49,32 @@ def evaluation_transforms(image_size: tuple[int, int], row: zoo.Row | None = Non
     The short side goes to 248 pixels for 224, else to the size itself, bicubic; then the centre is cut out. The
     originals' view, which the recipes use, has `crop_pct` instead, and so have models that PPIM has not; see the model
     zoo's pages. Pictures of any mode become RGB as photos of a data set do (`ppim.data.photos.as_rgb`); an EXIF
-    orientation is not applied.
+    orientation is not applied, whatever a card says: `PIL.ImageOps.exif_transpose` does it.
 
     Args:
-        row: the published model that is to see them; None: as PPIM's.
+        row: the view of the model that is to see them; None: as PPIM's.
     """
     side, row = max(image_size), row or zoo.ROWS[0]
     return T.Compose([
         _rgb,
-        T.Resize(row.short_side(side), interpolation="bicubic"),
+        T.Resize(row.short_side(side), interpolation=row.interpolation),
         T.CenterCrop(image_size),
         T.ToTensor(),
         T.Normalize(mean=list(row.mean), std=list(row.std)),
     ])
+
+
+def _seen_by(name: str, path: str | None) -> zoo.Row:
+    """The view of a model: as the card of its weights says, which a run of ours has trained; else that of the published
+    model; of one that nobody has published, that of its recipe."""
+    row = zoo.find(name)
+    if row is None:
+        data = get_config(str(recipe_path(normalise_name(name)))).DATA
+        row = zoo.Row(name, "", data.IMAGE_SIZE, data.CROP_PCT, interpolation=data.INTERPOLATION,
+                      mean=tuple(data.IMAGENET_MEAN), std=tuple(data.IMAGENET_STD), as_ppim=False)
+    card = (path and read_card(path)) or {}
+    said = {key: card[key] for key in ("crop_pct", "interpolation", "mean", "std") if key in card}
+    return row._replace(**said, as_ppim=False) if said else row
 
 
 def published_weights(name: str) -> Path:
@@ -115,7 +130,7 @@ def _entry(name: str) -> Callable:
         model = create_model(name, **known)
         if path:
             _load(model, path)
-        return (model, evaluation_transforms(model.image_size, zoo.find(name))) if return_transforms else model
+        return (model, evaluation_transforms(model.image_size, _seen_by(name, path))) if return_transforms else model
 
     build.__name__ = build.__qualname__ = name
     row = zoo.find(name)
@@ -125,7 +140,8 @@ def _entry(name: str) -> Callable:
     Args:
         pretrained: False for fresh weights, True for the published file, or a path or URL of a file of any project that
             `ppim.load_weights` knows. Published: {published}
-        return_transforms: also return the transforms that evaluation applies to a PIL picture.
+        return_transforms: also return the transforms that evaluation applies to a PIL picture, as the card of the
+            weights says where they have one.
         overrides: arguments of the constructor, e.g. image_size, drop_path, or PPIM's words for them (class_dim,
             img_size, ...). With another `class_dim` than the file's, heads start afresh, which a warning tells.
     Returns:

@@ -256,6 +256,28 @@ def test_an_image_size_of_ones_own_gives_transforms_of_that_size():
     assert transforms(picture).shape == [3, 64, 96] and model.image_size == (64, 96)
 
 
+def test_the_transforms_are_those_of_the_weights_card_and_of_the_recipe_of_what_nobody_published(tmp_path):
+    """Weights of a run ask for the mean, deviation, crop and filter they were trained for."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (105, 70, 3), dtype=np.uint8))
+
+    def by_hand(short, filter, mean, std):
+        left, top = (short - 48) // 2, (short * 3 // 2 - 48) // 2
+        view = picture.resize((short, short * 3 // 2), filter).crop((left, top, left + 48, top + 48))
+        return ((np.asarray(view) / 255 - mean) / std).transpose(2, 0, 1)
+
+    model, transforms = hub.lvvit_demo(return_transforms=True, depth=1)
+    wanted = by_hand(48, Image.Resampling.BILINEAR, np.full(3, 0.5), np.full(3, 0.5))
+    np.testing.assert_allclose(transforms(picture).numpy(), wanted, atol=1e-5)
+    mean, std = [0.1, 0.2, 0.3], [0.3, 0.4, 0.5]
+    for name, filter in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)):
+        card = {"form": 1, "num_classes": 1000, "classes": [], "crop_pct": 0.8, "interpolation": name, "mean": mean,
+                "std": std}
+        save_state(model.state_dict(), tmp_path / "own.pdparams", card=card)
+        _, transforms = hub.lvvit_demo(pretrained=tmp_path / "own", return_transforms=True, depth=1)
+        wanted = by_hand(60, filter, np.array(mean), np.array(std))
+        np.testing.assert_allclose(transforms(picture).numpy(), wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize(("recipe", "resize"), [
     ("lvvit/lvvit_s", 248), ("lvvit/lvvit_m", 224), ("lvvit/lvvit_s_384", 426), ("t2t_vit/t2t_vit_14", 248),
     ("t2t_vit/t2t_vit_14_384", 384), ("deit/deit_small", 256),
