@@ -326,8 +326,11 @@ class TokenTransformer(TokenModel):
         """Refuse what is no batch of images (B, 3, h, w), whatever their sides, or of numbers of another type.
 
         Raises:
-            ValueError: other axes, or numbers of another type.
+            ValueError: an array of numpy, other axes, or numbers of another type.
         """
+        if isinstance(x, np.ndarray):
+            raise ValueError("wanted a tensor of images, got an array of numpy; paddle.to_tensor(x) makes a tensor of "
+                             "it")
         if len(x.shape) != 4 or x.shape[1] not in (3, -1):
             raise ValueError("wanted a batch of images (B, 3, h, w), channels before rows and columns; got "
                              f"{list(x.shape)}")

@@ -170,6 +170,13 @@ def test_what_is_no_batch_of_images_is_told_so(x, words):
             asked(paddle.to_tensor(x))
 
 
+def test_images_of_numpy_are_told_what_makes_a_tensor_of_them():
+    model = small(image_size=32)
+    for asked in (model, model.tokens, model.features):
+        with pytest.raises(ValueError, match=r"got an array of numpy; paddle.to_tensor\(x\) makes a tensor of it"):
+            asked(np.zeros((2, 3, 32, 32), np.float32))
+
+
 def test_a_model_of_double_precision_takes_images_of_it():
     model, x = small(), images(2)
     model.eval()
