@@ -17,7 +17,7 @@ def convert(argv: list[str]) -> None:
         raise ValueError(f"weights in PyTorch's layout are written as .safetensors, got {args.target}")
     import_paddle_quietly()
     from ppim.config import get_config
-    from ppim.engine.run_folder import recipe_of, sizes_by_card
+    from ppim.engine.run_folder import recipe_of, said_by_card
     from ppim.engine.task import task_of
     from ppim.weights import load_weights, save_state
     from ppim.weights.card import read_card
@@ -30,7 +30,7 @@ def convert(argv: list[str]) -> None:
         print(*notes, sep="\n")
     else:
         classes = pixel_classes(args.source) or head_classes(args.source)
-        options = ["MODEL.NUM_CLASSES", str(classes)] * bool(classes) + sizes_by_card(recipe, args.source)
+        options = ["MODEL.NUM_CLASSES", str(classes)] * bool(classes) + said_by_card(recipe, args.source)
     config, card = get_config(recipe, options), read_card(args.source)
     model = task_of(config).model(config)
     print(load_weights(model, args.source, which=args.which))

@@ -8,7 +8,7 @@ from yacs.config import CfgNode
 
 from ppim.config import find_recipe, get_config
 from ppim.engine import classes
-from ppim.engine.run_folder import recipe_of, sizes_by_card, tokens_were_trained, weights_file
+from ppim.engine.run_folder import recipe_of, said_by_card, tokens_were_trained, weights_file
 from ppim.engine.train_state import eval_token_weight
 from ppim.models import build_model
 from ppim.models.base import TokenModel
@@ -111,6 +111,6 @@ def load_by(recipe: str | None, weights: str, overrides: Sequence[str] = (), fea
     if recipe is None:
         recipe, implied, notes = recipe_of(weights)
     else:
-        implied = sizes_by_card(recipe, weights)
+        implied = said_by_card(recipe, weights)
     config = get_config(str(find_recipe(recipe)), [*implied, *overrides])
     return load(config, weights, features_do=features_do), config, notes

@@ -4,7 +4,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ppim.engine.classes import keys_of
 from ppim.export import compare
 from ppim.export.pictures import DRAWN
 from ppim.models.base import TokenModel
@@ -57,8 +56,7 @@ def load(weights: str, named: str | None = None, classes: str | None = None, ove
     """The network of a weights file or of a run's folder, as `ppim evaluate --load` takes it.
 
     Args:
-        named: a recipe, or the name of a published model; None: the run's own, the card's, or the one recognised. Even
-            then photos are shown as the weights' card says.
+        named: a recipe, or the name of a published model; None: the run's own, the card's, or the one recognised.
         classes: file with the name of every class, one a line; None: as the weights have them.
         overrides: alternating keys and values that count more than recipe and card.
 
@@ -66,8 +64,6 @@ def load(weights: str, named: str | None = None, classes: str | None = None, ove
         FileNotFoundError: no such weights. ValueError: it is not known what they are of, or they do not fit.
     """
     card = read_card(weights) or {}
-    if named:
-        overrides = [*keys_of(card), *overrides]
     ready = of_weights(weights, named, classes, overrides)
     keep = ready.config.EVAL.KEEP
     if keep < 1:

@@ -184,24 +184,29 @@ def test_a_card_that_lies_beside_other_weights_is_not_believed(trained, some, tm
         evaluated(recipe, tmp_path / "w", some[0])
 
 
-def test_the_card_of_weights_adds_its_sizes_to_the_name_of_their_model_and_to_no_recipe(tmp_path, capsys):
+def test_the_card_of_weights_adds_its_sizes_and_view_to_the_name_of_their_model_and_to_no_recipe(tmp_path, capsys):
     paddle.seed(0)
     heads = create_model("deit_tiny", image_size=32, embed_dim=12, depth=1, num_heads=3, num_classes=5)
     file, photo = tmp_path / "w.pdparams", tmp_path / "p.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype("uint8")).save(photo)
     card = {"form": 1, "model": "deit_tiny", "trans": {"EMBED_DIM": 12, "DEPTH": 1, "NUM_HEADS": 3}, "num_classes": 5,
-            "classes": [], "image_size": 32}
+            "classes": [], "image_size": [32, 32], "crop_pct": 0.7, "interpolation": "bilinear"}
     save_state({name: value.numpy() for name, value in heads.state_dict().items()}, file, card=card)
     for named in (None, "deit_tiny", "DeiT-Tiny"):
-        loaded, config, _ = load_by(named, str(file), ["DATA.IMAGE_SIZE", "32"])
+        loaded, config, _ = load_by(named, str(file))
         assert config.MODEL.TRANS.NUM_HEADS == 3 and loaded.model.blocks[0].attn.num_heads == 3
+        assert (config.DATA.IMAGE_SIZE, config.DATA.CROP_PCT, config.DATA.INTERPOLATION) == (32, 0.7, "bilinear")
     recipe = tmp_path / "own.yaml"
     recipe.write_text("MODEL: {TYPE: DeiT, NAME: deit_tiny, TRANS: {EMBED_DIM: 12, DEPTH: 1, NUM_HEADS: 2}}\n")
-    assert load_by(str(recipe), str(file), ["DATA.IMAGE_SIZE", "32"])[1].MODEL.TRANS.NUM_HEADS == 2
+    own = load_by(str(recipe), str(file), ["DATA.IMAGE_SIZE", "32"])[1]
+    assert own.MODEL.TRANS.NUM_HEADS == 2 and own.DATA.CROP_PCT == 0.9
     assert main(["convert", str(file), str(tmp_path / "c.pdparams"), "--model", "deit_tiny"]) == 0
-    assert read_card(tmp_path / "c.pdparams")["trans"]["NUM_HEADS"] == 3
+    converted = read_card(tmp_path / "c.pdparams")
+    assert converted["trans"]["NUM_HEADS"] == 3 and converted["image_size"] == 32
     assert main(["export", "--load", str(file), "--model", "deit_tiny", "--output", str(tmp_path / "bundle"),
                  "--photos", str(photo)]) == 0
+    shown = json.loads((tmp_path / "bundle" / "preprocess.json").read_text())
+    assert (shown["image_size"], shown["crop_pct"], shown["interpolation"]) == ([32, 32], 0.7, "bilinear")
     capsys.readouterr()
 
 

@@ -337,7 +337,7 @@ def test_the_recipe_of_the_user_counts_more_than_the_card(weights):
     assert source.load(str(weights)).model.eval_token_weight == 0.5
     with pytest.raises(ValueError, match="EVAL.KEEP 0.5 merges patches .* -o EVAL.KEEP 1"):
         source.load(str(weights), overrides=["EVAL.KEEP", "0.5"])
-    # photos are shown as the card says, whoever names the model
+    # photos are shown as the card of a model says, whoever names it
     assert source.load(str(weights), "lvvit_demo").preprocess == {**VIEW, "image_size": [64, 64]}
 
 
