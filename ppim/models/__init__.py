@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Mapping
+from typing import Any
 
 from ppim import threads
 from ppim.families import facts, names, size_of
@@ -10,6 +12,13 @@ from ppim.models import paddle_vision
 from ppim.models.base import REQUIRED, Family, TokenModel
 from ppim.names import normalise_name
 
+_PPIM_WORDS = {
+    "class_dim": "num_classes",
+    "img_size": "image_size",
+    "drop_rate": "dropout",
+    "attn_drop_rate": "attention_dropout",
+    "drop_path_rate": "drop_path",
+}
 FAMILIES: tuple[Family, ...] = tuple(importlib.import_module(f"ppim.models.{module}").FAMILY for module in facts())
 
 
@@ -19,17 +28,15 @@ def list_models() -> list[str]:
 
 
 def create_model(name: str, **overrides) -> TokenModel:
-    """A model with fresh weights; `overrides` are arguments of its constructor.
-
-    `class_dim`, PPIM's word for it, is accepted for `num_classes`.
+    """A model with fresh weights; `overrides` are arguments of its constructor, or PPIM's words for them (`class_dim`,
+    `img_size`, `drop_rate`, `attn_drop_rate`, `drop_path_rate`).
 
     Raises:
         ValueError: an unknown name (with the nearest known ones), an override that the model does not take, or values
             that do not fit.
     """
     threads.say_once()
-    if "class_dim" in overrides:
-        overrides["num_classes"] = overrides.pop("class_dim")
+    overrides = in_our_words(overrides)
     known = normalise_name(name)
     for family in FAMILIES:
         if known in family.facts.sizes:
@@ -42,6 +49,19 @@ def create_model(name: str, **overrides) -> TokenModel:
         return paddle_vision.PaddleVision(known, **overrides)
     nearest = difflib.get_close_matches(known, [*names(), *paddle_vision.VARIANTS], n=3, cutoff=0.4)
     raise ValueError(f"no model is called {name!r}; nearest: {', '.join(nearest) or 'none, see list_models()'}")
+
+
+def in_our_words(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a model's constructor, whose names may be PPIM's, under ours.
+
+    Raises:
+        ValueError: one of them is given under both names.
+    """
+    for word, name in _PPIM_WORDS.items():
+        if word in overrides and name in overrides:
+            raise ValueError(f"{word} is PPIM's word for {name}: {overrides[word]!r} and {overrides[name]!r} were "
+                             "given; give one of them")
+    return {_PPIM_WORDS.get(word, word): value for word, value in overrides.items()}
 
 
 def is_name(name: str) -> bool:

@@ -16,8 +16,9 @@ def create_model(name: str | os.PathLike[str], **overrides) -> TokenModel:
         name: one of `list_models()`, for fresh weights; or the folder of a run or of one of its checkpoints, for its
             model with the weights that `ppim evaluate --load FOLDER` takes, which then gives the same logits. A name
             counts before a folder that is called so; `Path(...)` and `./...` are always folders.
-        overrides: arguments of the model's constructor, e.g. image_size, num_classes; position embeddings are resized,
-            and with another number of classes than the run's, heads start afresh, which a warning tells.
+        overrides: arguments of the model's constructor, e.g. image_size, num_classes, or PPIM's words for them, as of
+            `ppim.models.create_model`; position embeddings are resized, and with another number of classes than the
+            run's, heads start afresh, which a warning tells.
 
     Raises:
         ValueError: an unknown name (with the nearest known ones), a folder without a run, or values that do not fit.
@@ -38,8 +39,7 @@ def _of_run(folder: Path, overrides: dict[str, object]) -> TokenModel:
     own = config_of(folder)
     if own is None:
         raise ValueError(f"{folder} is no model's name, and no folder of a run (with config.yaml and log.jsonl)")
-    if "class_dim" in overrides:
-        overrides["num_classes"] = overrides.pop("class_dim")
+    overrides = models.in_our_words(overrides)
     config = get_config(own)
     if config.TASK == "segment":
         return _segmenter_of(config, folder, overrides)

@@ -19,7 +19,7 @@ from ppim import zoo
 from ppim.config import get_config, recipe_path
 from ppim.data.photos import as_rgb
 from ppim.families import names
-from ppim.models import create_model
+from ppim.models import create_model, in_our_words
 from ppim.models.base import TokenModel
 from ppim.names import normalise_name
 from ppim.weights.card import read_card
@@ -29,13 +29,6 @@ from ppim.weights.recognise import head_classes
 from ppim.zoo.download import download, is_url
 
 NAMES = sorted(names())
-_PPIM_WORDS = {
-    "class_dim": "num_classes",
-    "img_size": "image_size",
-    "drop_rate": "dropout",
-    "attn_drop_rate": "attention_dropout",
-    "drop_path_rate": "drop_path",
-}
 
 
 def _rgb(picture):
@@ -123,7 +116,7 @@ def _load(model: TokenModel, path: str) -> None:
 
 def _entry(name: str) -> Callable:
     def build(pretrained=False, return_transforms=False, **overrides):
-        known = {_PPIM_WORDS.get(word, word): value for word, value in overrides.items()}
+        known = in_our_words(overrides)
         if known.get("num_classes", 1) < 1:
             raise ValueError("class_dim (num_classes) wants at least 1; model.features(x) gives maps without a head")
         path = _find_weights(name, pretrained) if pretrained else None
@@ -142,8 +135,8 @@ def _entry(name: str) -> Callable:
             `ppim.load_weights` knows. Published: {published}
         return_transforms: also return the transforms that evaluation applies to a PIL picture, as the card of the
             weights says where they have one.
-        overrides: arguments of the constructor, e.g. image_size, drop_path, or PPIM's words for them (class_dim,
-            img_size, ...). With another `class_dim` than the file's, heads start afresh, which a warning tells.
+        overrides: as of `ppim.create_model`, e.g. image_size, drop_path, class_dim. With another `class_dim` than the
+            file's, heads start afresh, which a warning tells.
     Returns:
         the model, or (model, transforms).
     Raises:

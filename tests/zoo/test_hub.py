@@ -1,6 +1,7 @@
 """Models as functions, and Paddle's hub."""
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -47,10 +48,13 @@ def test_a_function_builds_the_model_of_its_name(name):
     assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
 
 
-def test_ppims_words_for_arguments_are_understood():
-    model = hub.deit_ti(class_dim=5, img_size=32, depth=2, drop_path_rate=0.3, drop_rate=0.1, attn_drop_rate=0.2)
+@pytest.mark.parametrize("make", [hub.deit_ti, functools.partial(create_model, "deit_ti")])
+def test_ppims_words_for_arguments_are_understood(make):
+    model = make(class_dim=5, img_size=32, depth=2, drop_path_rate=0.3, drop_rate=0.1, attn_drop_rate=0.2)
     assert (model.num_classes, model.image_size, model.dropout) == (5, (32, 32), 0.1)
     assert (model.blocks[1].drop_path, model.blocks[0].attn.attention_dropout) == (0.3, 0.2)
+    with pytest.raises(ValueError, match="class_dim is PPIM's word for num_classes: 5 and 1000 were given; give one"):
+        make(class_dim=5, num_classes=1000)
     with pytest.raises(ValueError, match="class_dim"):
         hub.deit_ti(class_dim=0)
 
