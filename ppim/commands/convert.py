@@ -30,7 +30,8 @@ def convert(argv: list[str]) -> None:
         print(*notes, sep="\n")
     else:
         classes = pixel_classes(args.source) or head_classes(args.source)
-        options = ["MODEL.NUM_CLASSES", str(classes)] * bool(classes) + said_by_card(recipe, args.source)
+        sizes, _ = said_by_card(recipe, args.source)  # positions become those of the recipe's image size
+        options = ["MODEL.NUM_CLASSES", str(classes)] * bool(classes) + sizes
     config, card = get_config(recipe, options), read_card(args.source)
     model = task_of(config).model(config)
     print(load_weights(model, args.source, which=args.which))

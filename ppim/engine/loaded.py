@@ -111,6 +111,7 @@ def load_by(recipe: str | None, weights: str, overrides: Sequence[str] = (), fea
     if recipe is None:
         recipe, implied, notes = recipe_of(weights)
     else:
-        implied = said_by_card(recipe, weights)
+        sizes, view = said_by_card(recipe, weights)
+        implied = [*sizes, *view]
     config = get_config(str(find_recipe(recipe)), [*implied, *overrides])
     return load(config, weights, features_do=features_do), config, notes

@@ -162,11 +162,11 @@ def tokens_were_trained(weights: str) -> bool:
     return teaches_tokens(get_config(own)) if own else True
 
 
-def said_by_card(named: str, weights: str) -> list[str]:
-    """What the card of weights adds to a published name for their model, its sizes and how photos are shown to it, as
+def said_by_card(named: str, weights: str) -> tuple[list[str], list[str]]:
+    """What the card of weights adds to a published name for their model: its sizes, and how photos are shown to it, as
     keys and values are typed after -o; nothing to a recipe's file, which says all of it."""
     card = read_card(weights) or {}
-    return [*trans_of(card), *keys_of(card)] if normalise_name(named) == card.get("model") else []
+    return (trans_of(card), keys_of(card)) if normalise_name(named) == card.get("model") else ([], [])
 
 
 def recipe_of(weights: str) -> tuple[str, list[str], list[str]]:

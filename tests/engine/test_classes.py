@@ -202,7 +202,7 @@ def test_the_card_of_weights_adds_its_sizes_and_view_to_the_name_of_their_model_
     assert own.MODEL.TRANS.NUM_HEADS == 2 and own.DATA.CROP_PCT == 0.9
     assert main(["convert", str(file), str(tmp_path / "c.pdparams"), "--model", "deit_tiny"]) == 0
     converted = read_card(tmp_path / "c.pdparams")
-    assert converted["trans"]["NUM_HEADS"] == 3 and converted["image_size"] == 32
+    assert converted["trans"]["NUM_HEADS"] == 3 and converted["image_size"] == 224
     assert main(["export", "--load", str(file), "--model", "deit_tiny", "--output", str(tmp_path / "bundle"),
                  "--photos", str(photo)]) == 0
     shown = json.loads((tmp_path / "bundle" / "preprocess.json").read_text())
