@@ -42,7 +42,7 @@ def create_model(name: str, **overrides) -> TokenModel:
         if known in family.facts.sizes:
             _refuse_unknown(family.model, overrides)
             model = family.model(**{**family.facts.sizes[known], **overrides})
-            model.made_as = known  # others of the same shapes are shown other pixels
+            model.made_as = known
             return model
     if known in paddle_vision.zoo.__all__:
         _refuse_unknown(paddle_vision.PaddleVision, overrides)

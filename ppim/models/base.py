@@ -9,7 +9,7 @@ import inspect
 import numbers
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import paddle
@@ -92,6 +92,20 @@ def defaults_of(callable_: Callable) -> dict[str, object]:
     return {name: parameter.default for name, parameter in inspect.signature(callable_).parameters.items()}
 
 
+class Origin(NamedTuple):
+    """Where the weights of a model come from.
+
+    Attributes:
+        path: absolute, of a file, or of the folder of a run or of a checkpoint.
+        card: what they say of themselves (`ppim.weights.card`), {} if nothing.
+        gave_heads: are the heads theirs too?
+    """
+
+    path: str
+    card: Mapping[str, Any]
+    gave_heads: bool
+
+
 class TokenModel(nn.Layer):
     """Base of every model: strict loading, foreign names, and what trainer and loader ask a model for.
 
@@ -105,6 +119,8 @@ class TokenModel(nn.Layer):
         recompute: whether training keeps of each block its input alone and computes the rest again in the backward
             pass, which `TokenTransformer` can.
         still: layers that compute as in evaluation while others train, because they are frozen.
+        made_as: the name it was made by, if it was; models of the same shapes may be shown other pixels.
+        origin: where its weights come from, if `load_weights` has brought them.
     """
 
     # (pattern, replacement) turning other projects' names into ours; these are what they wrap a network in
@@ -124,6 +140,8 @@ class TokenModel(nn.Layer):
     share_rule = "area"
     recompute = False
     still: tuple[nn.Layer, ...] = ()
+    made_as = ""
+    origin: Origin | None = None
 
     def train(self) -> None:
         """Compute as in training, but for the layers that are `still`."""

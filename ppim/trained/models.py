@@ -51,7 +51,6 @@ def _of_run(folder: Path, overrides: dict[str, object]) -> TokenModel:
             raise
         warnings.warn(str(load_weights(model, folder, new_heads=True, which=config.EVAL.WEIGHTS)), stacklevel=3)
     model.eval_token_weight = eval_token_weight(model, config.MODEL.EVAL_TOKENS, teaches_tokens(config))
-    model.run_folder = str(folder)  # how photos are to be shown to it
     return model
 
 

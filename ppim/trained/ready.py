@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 from yacs.config import CfgNode
 
-from ppim.config import find_recipe, get_config
+from ppim.config import find_recipe, get_config, published_recipes
 from ppim.data.classes import imagenet_classes, in_words, of_rows, read_names
-from ppim.engine.classes import ROWS, class_names_of
+from ppim.engine.classes import ROWS, class_names_of, keys_of, trans_of
 from ppim.engine.loaded import load_by
 from ppim.engine.run_folder import recipe_of
 from ppim.models.base import TokenModel
 from ppim.segment.network import Segmenter
+from ppim.weights.card import names_in
 from ppim.weights.recognise import has_sizes_of, recognise
+from ppim.weights.run_folders import config_of
 
 
 class Ready(NamedTuple):
@@ -55,8 +57,8 @@ def of_weights(weights: str | os.PathLike[str], recipe: str | None = None, class
 
 
 def of_model(model: TokenModel, classes: str | None = None) -> Ready:
-    """A model of a user's program: photos are shown to it as to its run, if `create_model` took it from one, else as to
-    the published model of its name and sizes, or of its sizes, at its own image size.
+    """A model of a user's program: photos are shown to it as to the run its weights were loaded from, or as their card
+    says, else as to the published model of its name and sizes, or of its sizes; always at its own image size.
 
     Raises:
         ValueError: it names no classes of photos; no published model has its sizes; its rows and `classes` differ in
@@ -68,11 +70,13 @@ def of_model(model: TokenModel, classes: str | None = None) -> Ready:
     if not model.num_classes:
         raise ValueError("the model has no head, so it names no class: adapt it to photos first (ppim finetune PHOTOS "
                          "--load WEIGHTS), or ask its features, model.features(x)")
-    source = getattr(model, "run_folder", None)
-    if source:
-        recipe, overrides, _ = recipe_of(source)
-        has_its_classes = get_config(str(find_recipe(recipe)), overrides).MODEL.NUM_CLASSES in (None, model.num_classes)
-        known = has_its_classes and class_names_of(source) or ()
+    origin = model.origin
+    if origin and config_of(origin.path):
+        recipe, overrides, _ = recipe_of(origin.path)
+        known = origin.gave_heads and class_names_of(origin.path) or ()
+    elif origin and origin.card.get("model") in published_recipes():
+        recipe, overrides = origin.card["model"], [*trans_of(origin.card), *keys_of(origin.card)]
+        known = origin.gave_heads and names_in(origin.card) or ()
     else:
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         made_as = getattr(model, "made_as", "")

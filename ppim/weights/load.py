@@ -1,12 +1,13 @@
 """Weights into a model: rename, convert, resize positions, check both sides, report what was done."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ppim.models.base import TokenModel, compare_states, describe_diff
+from ppim.models.base import Origin, TokenModel, compare_states, describe_diff
 from ppim.weights.card import read_card
 from ppim.weights.convert import from_torch, resize_position
 from ppim.weights.read import located, read_state
@@ -59,9 +60,9 @@ def _resize_positions(
     return resized
 
 
-def _size_on_card(path) -> HW | None:
+def _size_on(card: Mapping[str, Any]) -> HW | None:
     """(height, width) of the pictures that weights know, as their card has it."""
-    size = (read_card(path) or {}).get("image_size")
+    size = card.get("image_size")
     if isinstance(size, int):
         return size, size
     is_pair = isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)
@@ -139,7 +140,8 @@ def load_weights(
     """Fill `model` from a weights file of Paddle, PyTorch or safetensors, under our names or another project's.
 
     Position embeddings of another image size are resized (bicubic; a fixed sinusoid is computed anew). Nothing else is
-    adapted unasked.
+    adapted unasked. The model remembers where its weights come from (`origin`), so that `ppim.predict` shows it photos
+    as they were shown there.
 
     Args:
         path: with or without suffix; or the folder of a run (its newest usable checkpoint) or of a checkpoint.
@@ -149,12 +151,15 @@ def load_weights(
         which: of a file or folder with raw and averaged weights, `raw` or `ema`; `auto` prefers the average.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a damaged file, another `which`; with `strict`, names or shapes that differ. The model is unchanged
-            then.
+        ValueError: a damaged file or card, another `which`; with `strict`, names or shapes that differ. The model is
+            unchanged then.
     """
+    named = os.path.abspath(path)
     path, which = located(path, which)
-    weights = read_state(path, which)
+    weights, card = read_state(path, which), read_card(path) or {}
     source = f"{path} ({weights.part})" if weights.part else str(path)
     report = load_state(model, weights.state, weights.layout, strict=strict, new_heads=new_heads, source=source,
-                        trained_at=lambda: _size_on_card(path))
+                        trained_at=lambda: _size_on(card))
+    heads = tuple(f"{head}." for head in model.heads)
+    model.origin = Origin(named, card, not any(name.startswith(heads) for name in report.missing))
     return report._replace(averaged=weights.is_averaged)

@@ -20,9 +20,8 @@ from ppim.config import get_config, recipe_path
 from ppim.data.photos import as_rgb
 from ppim.families import names
 from ppim.models import create_model, in_our_words
-from ppim.models.base import TokenModel
+from ppim.models.base import Origin, TokenModel
 from ppim.names import normalise_name
-from ppim.weights.card import read_card
 from ppim.weights.load import load_weights
 from ppim.weights.read import read_state
 from ppim.weights.recognise import head_classes
@@ -57,7 +56,7 @@ def evaluation_transforms(image_size: tuple[int, int], row: zoo.Row | None = Non
     ])
 
 
-def _seen_by(name: str, path: str | None) -> zoo.Row:
+def _seen_by(name: str, origin: Origin | None) -> zoo.Row:
     """The view of a model: as the card of its weights says, which a run of ours has trained; else that of the published
     model; of one that nobody has published, that of its recipe."""
     row = zoo.find(name)
@@ -65,7 +64,7 @@ def _seen_by(name: str, path: str | None) -> zoo.Row:
         data = get_config(str(recipe_path(normalise_name(name)))).DATA
         row = zoo.Row(name, "", data.IMAGE_SIZE, data.CROP_PCT, interpolation=data.INTERPOLATION,
                       mean=tuple(data.IMAGENET_MEAN), std=tuple(data.IMAGENET_STD), as_ppim=False)
-    card = (path and read_card(path)) or {}
+    card = origin.card if origin else {}
     said = {key: card[key] for key in ("crop_pct", "interpolation", "mean", "std") if key in card}
     return row._replace(**said, as_ppim=False) if said else row
 
@@ -123,7 +122,9 @@ def _entry(name: str) -> Callable:
         model = create_model(name, **known)
         if path:
             _load(model, path)
-        return (model, evaluation_transforms(model.image_size, _seen_by(name, path))) if return_transforms else model
+        if not return_transforms:
+            return model
+        return model, evaluation_transforms(model.image_size, _seen_by(name, model.origin))
 
     build.__name__ = build.__qualname__ = name
     row = zoo.find(name)

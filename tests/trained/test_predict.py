@@ -207,6 +207,24 @@ def test_the_card_says_how_photos_are_shown_wherever_weights_lie(tmp_path, tiny_
     assert list(predictions(other, meant([tiny_data / "val"]))) != found
 
 
+def test_a_model_that_weights_were_loaded_into_is_shown_photos_as_their_card_says(tmp_path, tiny_data):
+    card = {"form": 1, "model": "lvvit_demo", "trans": {"DEPTH": 1}, "num_classes": 3, "classes": ["x", "y", "z"],
+            "image_size": 48, "crop_pct": 0.5, "interpolation": "bilinear", "mean": [0.5, 0.4, 0.3],
+            "std": [0.2, 0.2, 0.1], "exif": "apply"}
+    file = tmp_path / "mine.safetensors"
+    save_state(create_model("lvvit_demo", num_classes=3, image_size=48, depth=1).state_dict(), file, card=card)
+    wanted = of_weights(file)
+    model = create_model("lvvit_demo", num_classes=3, image_size=48, depth=1)
+    ppim.load_weights(model, file)
+    fresh = create_model("lvvit_demo", num_classes=3, image_size=32, depth=1)
+    ppim.load_weights(fresh, file, new_heads=True)
+    file.unlink()  # what is known of them does not go with the file
+    assert of_model(model).config.DATA == wanted.config.DATA and of_model(model).names == ("x", "y", "z")
+    data = of_model(fresh).config.DATA
+    assert (data.IMAGE_SIZE, data.CROP_PCT, data.EXIF) == (32, 0.5, "apply")
+    assert of_model(fresh).names == ("class 0", "class 1", "class 2")
+
+
 def test_weights_away_from_their_run_are_still_of_a_network_that_no_shape_tells(tiny_data, tmp_path):
     """Of other heads and branches divided by another number; their shapes are those of the model of the same name."""
     said = {"NUM_HEADS": 4, "SKIP_LAM": 3.0}
