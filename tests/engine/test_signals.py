@@ -34,6 +34,14 @@ TRAIN = "tools/train.py"
 TROUBLE = ROOT / "tests" / "engine" / "trouble.py"
 
 
+@pytest.fixture(autouse=True)
+def hears_of_its_terminal():
+    """Also where `nohup` has started the tests, and all they start would be deaf to SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 # ---- before training -----------------------------------------------------------------------------------------------
 
 
